@@ -1,0 +1,1 @@
+"""rkd_jax: retinal keypoints, matching and registration in JAX."""
