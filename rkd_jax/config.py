@@ -1,0 +1,403 @@
+"""The one schema of an experiment: nested dataclasses, and the checks on them.
+
+A file in `configs/` returns a `Config`; flags override single fields
+(`--config.optim.lr=3e-4`); `validate` then checks the whole and names the field
+that is wrong. The config stops at the doors: models, losses and data take plain
+keyword arguments.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+GEOMETRIES = (
+    "upstream_detector",
+    "upstream_descriptor",
+    "detector",
+    "descriptor",
+    "wide",
+)
+
+
+@dataclasses.dataclass
+class ModelConfig:
+    """A network of `rkd_jax.models` and its options."""
+
+    # superretina | large_kernel | swin_unetr
+    name: str = "superretina"
+    # Arithmetic of the layers; parameters, norms and outputs stay float32.
+    compute_dtype: str = "float32"
+    # Channels of the descriptor map.
+    descriptor_dim: int = 256
+    # Channels of the four encoder stages (superretina, large_kernel).
+    widths: tuple[int, ...] = (64, 64, 128, 128)
+    # Parallel kernels of an encoder stage (large_kernel).
+    kernels: tuple[int, ...] = (1, 3, 5)
+    # Width of the first stage (swin_unetr); a multiple of 12.
+    feature_size: int = 24
+    # Dropout of embeddings, attention projections and MLPs (swin_unetr).
+    drop_rate: float = 0.5
+
+    def options(self) -> dict[str, Any]:
+        """Return the keyword arguments of `rkd_jax.models.build` for this network."""
+        common = {
+            "compute_dtype": self.compute_dtype,
+            "descriptor_dim": self.descriptor_dim,
+        }
+        own = {
+            "superretina": {"widths": tuple(self.widths)},
+            "large_kernel": {
+                "widths": tuple(self.widths),
+                "kernels": tuple(self.kernels),
+            },
+            "swin_unetr": {
+                "feature_size": self.feature_size,
+                "drop_rate": self.drop_rate,
+            },
+        }
+        return {**common, **own[self.name]}
+
+
+@dataclasses.dataclass
+class DataConfig:
+    """Which images are read, and how they are batched."""
+
+    # embedded | lab | folder | tfds
+    kind: str = "embedded"
+    # Root of the data set (lab, folder, tfds).
+    data_dir: str = ""
+    # Name of the prepared TFDS data set (tfds).
+    tfds_name: str = ""
+    # Folder of further images without labels (lab).
+    auxiliary_dir: str = ""
+    # Split file of the lab layout used for training, and for validation.
+    train_split: str = "train"
+    val_split: str = "val"
+    # Longest side of an image as it is trained on, pixels.
+    size: int = 768
+    # Side of the random training crops, pixels; 0 takes the whole image.
+    crop: int = 0
+    # Cut images to the field of view before resizing.
+    crop_field: bool = True
+    # Rows of the padded keypoint array; more labels in an image are refused.
+    max_labels: int = 512
+    # Embedded photographs: labelled, and further ones without labels.
+    embedded_labeled: int = 64
+    embedded_unlabeled: int = 64
+    # Images of a global batch.
+    batch_size: int = 4
+    # Reading threads a process, and memory for preprocessed images a process, MiB.
+    num_threads: int = 4
+    cache_mb: int = 4096
+
+
+@dataclasses.dataclass
+class TaskConfig:
+    """Losses, augmentation and keypoint expansion of the retina task."""
+
+    # retina | pretraining
+    name: str = "retina"
+    # Random geometry of the detector image and of the descriptor image.
+    detector_geometry: str = "detector"
+    descriptor_geometry: str = "descriptor"
+    # paper: loader light on all, jitter on the descriptor image;
+    # visit: independent hard light for the raw and for the descriptor image; none.
+    light: str = "paper"
+    # Epoch from which keypoints expand (PKE); -1 never.
+    pke_start_epoch: int = 1
+    # Keypoints of a training image, at most.
+    max_keypoints: int = 256
+    # Suppression radius, threshold and border of training keypoints, pixels.
+    nms_radius: int = 10
+    nms_method: str = "one_round"
+    threshold: float = 0.1
+    border: int = 8
+    # The same for the points at which the teacher is followed.
+    teacher_nms_radius: int = 10
+    teacher_threshold: float = 0.1
+    # Further descriptor points drawn where the image has structure.
+    texture_points: int = 0
+    # How descriptor maps are read: aligned | upstream (specification, quirk 19).
+    descriptor_grid: str = "aligned"
+    # Dice of each image (true) or over the whole batch, as upstream (false).
+    dice_per_example: bool = True
+    # Leave what the detector warp cannot see out of the geometric Dice term.
+    mask_geometric: bool = True
+    # Keypoint expansion as upstream does it, wrap-around included.
+    upstream_expansion: bool = False
+    # Run the network without dropout in the gradient-free expansion pass.
+    deterministic_expansion: bool = True
+    # triplet | infonce | triplet+infonce
+    descriptor_loss: str = "triplet"
+    margin: float = 0.8
+    gor_weight: float = 1.0
+    infonce_temperature: float = 0.07
+    # Negatives of InfoNCE nearer than this are left out, pixels.
+    infonce_exclude_radius: float = 5.0
+    # Follow the frozen teacher (reverse knowledge distillation).
+    distill: bool = False
+    # Weights of the terms.
+    detector_weight: float = 1.0
+    descriptor_weight: float = 1.0
+    heatmap_distillation_weight: float = 1.0
+    descriptor_distillation_weight: float = 1.0
+    # Share of the image hidden in masked-region pre-training (pretraining).
+    mask_ratio: float = 0.4
+    # Side of a masked square, pixels (pretraining).
+    mask_size: int = 16
+
+
+@dataclasses.dataclass
+class OptimConfig:
+    """Adam and its learning rate."""
+
+    lr: float = 1e-4
+    # constant | cosine
+    schedule: str = "constant"
+    warmup_steps: int = 0
+    weight_decay: float = 0.0
+    # Global gradient norm is cut to this; 0 does not cut.
+    clip_norm: float = 0.0
+    # Decay of the moving average of the parameters that is evaluated; 0 is off.
+    ema_decay: float = 0.0
+
+
+@dataclasses.dataclass
+class LoopConfig:
+    """Length of a run and what happens along it, in steps."""
+
+    steps: int = 10_000
+    log_every: int = 20
+    # 0: only at the end.
+    eval_every: int = 1000
+    checkpoint_every: int = 500
+    # Checkpoints kept.
+    keep: int = 2
+    # Held-out pairs of an evaluation, and their picture.
+    eval_pairs: int = 24
+    # Pair source of the evaluation: auto (as data.kind) | embedded.
+    eval_kind: str = "auto"
+
+
+@dataclasses.dataclass
+class TeacherConfig:
+    """The frozen network that is followed, and how it is come by."""
+
+    # Weights file; empty: the teacher is trained first, in `<workdir>/teacher`.
+    weights: str = ""
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    # Steps and learning rate of that training.
+    steps: int = 10_000
+    lr: float = 1e-4
+
+
+@dataclasses.dataclass
+class PretrainConfig:
+    """Self-supervised pre-training of the Swin encoder, before the student."""
+
+    # 0: none.
+    steps: int = 0
+    lr: float = 1e-4
+
+
+@dataclasses.dataclass
+class Config:
+    """An experiment."""
+
+    seed: int = 0
+    # Start from the parameters of this weights file.
+    init_weights: str = ""
+    # Train the same student without teacher too, in `<workdir>/scratch`, and compare.
+    compare_scratch: bool = False
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    task: TaskConfig = dataclasses.field(default_factory=TaskConfig)
+    optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
+    loop: LoopConfig = dataclasses.field(default_factory=LoopConfig)
+    teacher: TeacherConfig = dataclasses.field(default_factory=TeacherConfig)
+    pretrain: PretrainConfig = dataclasses.field(default_factory=PretrainConfig)
+
+    def validate(self) -> "Config":
+        """Check every field after overrides.
+
+        Returns:
+            The config itself.
+
+        Raises:
+            ValueError: names the field, what it may be and what it is.
+        """
+        _check_models(self)
+        _check_data(self)
+        _check_task(self)
+        _check_numbers(self)
+        return self
+
+
+def as_dict(config: Config) -> dict[str, Any]:
+    """Return the config as plain nested dicts (tuples become lists, as in JSON)."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: plain(v) for k, v in value.items()}
+        if isinstance(value, tuple | list):
+            return [plain(v) for v in value]
+        return value
+
+    return plain(dataclasses.asdict(config))
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return `{"optim.lr": ...}` of nested dicts.
+
+    >>> flatten({"a": {"b": 1}, "c": 2})
+    {'a.b': 1, 'c': 2}
+    """
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    """Return one line a field in which two config dicts differ.
+
+    >>> difference({"optim": {"lr": 1.0}}, {"optim": {"lr": 2.0}})
+    ['optim.lr: 1.0 -> 2.0']
+    """
+    a, b = flatten(ours), flatten(theirs)
+    return [
+        f"{key}: {a.get(key, '(absent)')!r} -> {b.get(key, '(absent)')!r}"
+        for key in sorted(a.keys() | b.keys())
+        if key not in a or key not in b or a[key] != b[key]
+    ]
+
+
+def _one_of(field: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ValueError(
+            f"config.{field} is {value!r}; it must be one of {', '.join(known)}"
+        )
+
+
+def _check_models(config: Config) -> None:
+    for field, model in (("model", config.model), ("teacher.model", config.teacher.model)):
+        names = ("superretina", "large_kernel", "swin_unetr")
+        _one_of(f"{field}.name", model.name, names)
+        _one_of(f"{field}.compute_dtype", model.compute_dtype, ("float32", "bfloat16"))
+        if len(model.widths) != 4 or min(model.widths) < 1:
+            raise ValueError(
+                f"config.{field}.widths must be four positive channel counts; "
+                f"it is {model.widths}"
+            )
+        if model.feature_size < 12 or model.feature_size % 12:
+            raise ValueError(
+                f"config.{field}.feature_size must be a multiple of 12; "
+                f"it is {model.feature_size}"
+            )
+        if not 0 <= model.drop_rate < 1:
+            raise ValueError(
+                f"config.{field}.drop_rate must be in [0, 1); it is {model.drop_rate}"
+            )
+
+
+def _check_data(config: Config) -> None:
+    data = config.data
+    _one_of("data.kind", data.kind, ("embedded", "lab", "folder", "tfds"))
+    if data.kind != "embedded" and not data.data_dir:
+        raise ValueError(
+            f"config.data.kind is {data.kind!r} but config.data.data_dir is empty; "
+            "give the folder with --config.data.data_dir=DIR"
+        )
+    if data.kind == "tfds" and not data.tfds_name:
+        raise ValueError(
+            "config.data.kind is 'tfds' but config.data.tfds_name is empty; "
+            "give the name of the prepared data set"
+        )
+    if data.size < 64:
+        raise ValueError(f"config.data.size must be at least 64; it is {data.size}")
+    if data.crop and not 64 <= data.crop <= data.size:
+        raise ValueError(
+            f"config.data.crop must be 0 or from 64 to data.size ({data.size}); "
+            f"it is {data.crop}"
+        )
+
+
+def _check_task(config: Config) -> None:
+    task = config.task
+    _one_of("task.name", task.name, ("retina", "pretraining"))
+    _one_of("task.detector_geometry", task.detector_geometry, GEOMETRIES)
+    _one_of("task.descriptor_geometry", task.descriptor_geometry, GEOMETRIES)
+    _one_of("task.light", task.light, ("paper", "visit", "none"))
+    _one_of("task.nms_method", task.nms_method, ("one_round", "two_round"))
+    _one_of("task.descriptor_grid", task.descriptor_grid, ("aligned", "upstream"))
+    losses = ("triplet", "infonce", "triplet+infonce")
+    _one_of("task.descriptor_loss", task.descriptor_loss, losses)
+    _one_of("optim.schedule", config.optim.schedule, ("constant", "cosine"))
+    _one_of("loop.eval_kind", config.loop.eval_kind, ("auto", "embedded"))
+    if not 0 < task.mask_ratio < 1:
+        raise ValueError(f"config.task.mask_ratio must be in (0, 1); it is {task.mask_ratio}")
+    uses_swin = task.name == "pretraining" or config.pretrain.steps
+    if uses_swin and config.model.name != "swin_unetr":
+        raise ValueError(
+            "pre-training is for the Swin encoder: config.model.name must be "
+            f"'swin_unetr'; it is {config.model.name!r}"
+        )
+    dims = (config.model.descriptor_dim, config.teacher.model.descriptor_dim)
+    if task.distill and dims[0] != dims[1]:
+        raise ValueError(
+            "the student is compared with its teacher's descriptors: "
+            "config.model.descriptor_dim and config.teacher.model.descriptor_dim must "
+            f"be equal; they are {dims[0]} and {dims[1]}"
+        )
+
+
+def _check_numbers(config: Config) -> None:
+    at_least_one = {
+        "data.batch_size": config.data.batch_size,
+        "data.max_labels": config.data.max_labels,
+        "task.max_keypoints": config.task.max_keypoints,
+        "loop.steps": config.loop.steps,
+        "loop.log_every": config.loop.log_every,
+        "loop.checkpoint_every": config.loop.checkpoint_every,
+        "loop.keep": config.loop.keep,
+        "teacher.steps": config.teacher.steps,
+    }
+    for field, value in at_least_one.items():
+        if value < 1:
+            raise ValueError(f"config.{field} must be at least 1; it is {value}")
+    positive = {
+        "optim.lr": config.optim.lr,
+        "teacher.lr": config.teacher.lr,
+        "task.infonce_temperature": config.task.infonce_temperature,
+    }
+    for field, value in positive.items():
+        if not value > 0:
+            raise ValueError(f"config.{field} must be positive; it is {value}")
+    not_negative = {
+        "optim.warmup_steps": config.optim.warmup_steps,
+        "optim.weight_decay": config.optim.weight_decay,
+        "optim.clip_norm": config.optim.clip_norm,
+        "loop.eval_every": config.loop.eval_every,
+        "loop.eval_pairs": config.loop.eval_pairs,
+        "pretrain.steps": config.pretrain.steps,
+        "task.texture_points": config.task.texture_points,
+        "data.embedded_labeled": config.data.embedded_labeled,
+        "data.embedded_unlabeled": config.data.embedded_unlabeled,
+    }
+    for field, value in not_negative.items():
+        if value < 0:
+            raise ValueError(f"config.{field} must not be negative; it is {value}")
+    if not 0 <= config.optim.ema_decay < 1:
+        raise ValueError(
+            f"config.optim.ema_decay must be in [0, 1); it is {config.optim.ema_decay}"
+        )
+    if config.data.kind == "embedded" and not (
+        config.data.embedded_labeled + config.data.embedded_unlabeled
+    ):
+        raise ValueError(
+            "config.data.embedded_labeled and config.data.embedded_unlabeled are both "
+            "0; at least one photograph is needed"
+        )

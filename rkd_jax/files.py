@@ -1,0 +1,44 @@
+"""Writing files so that a reader, or a crash, never finds half of one."""
+
+import contextlib
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+    """Yield a temporary path beside `path`, moved onto it if the block succeeds.
+
+    The name keeps the suffix, so that writers which choose a format by it work. If the
+    block raises, the temporary file is removed and what stood at `path` stays.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     target = pathlib.Path(folder) / "a.txt"
+    ...     with atomic_path(target) as part:
+    ...         _ = part.write_text("x")
+    ...     target.read_text()
+    'x'
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix
+    )
+    os.close(handle)
+    part = pathlib.Path(name)
+    try:
+        yield part
+        mask = os.umask(0)
+        os.umask(mask)
+        part.chmod(0o666 & ~mask)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write UTF-8 text to `path`, wholly or not at all."""
+    with atomic_path(path) as part:
+        part.write_text(text, encoding="utf-8")

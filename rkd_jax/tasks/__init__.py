@@ -1,0 +1,66 @@
+"""What is learnt: one module a task, all with the four functions of `Task`.
+
+A task is a frozen dataclass of networks and options; its functions are pure, so the
+training step can trace them. `training` knows tasks by this protocol alone.
+"""
+
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Array = jax.Array
+PyTree = Any
+
+
+class Task(Protocol):
+    """What the training loop asks of a task."""
+
+    def init(self, key: Array, batch: dict[str, Array]) -> tuple[PyTree, PyTree]:
+        """Return fresh `(variables, task_state)` for batches like `batch`."""
+
+    def loss(
+        self,
+        variables: PyTree,
+        task_state: PyTree,
+        teacher: PyTree,
+        batch: dict[str, Array],
+        key: Array,
+        step: Array,
+    ) -> tuple[Array, tuple[dict[str, Array], PyTree]]:
+        """Return `(loss, (metrics, task_state))` of one device's share of a batch.
+
+        `key` is the same on all devices and steps differ in it already; draws for an
+        example fold in `batch["example"]`, its place in the global batch.
+        """
+
+    def evaluate(
+        self, variables: PyTree, data: list[dict[str, np.ndarray]]
+    ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """Return `(metrics, pictures)` on held-out data; pictures are uint8 RGB."""
+
+
+def global_mean(values: Array, weights: Array, axis_name: str | None) -> Array:
+    """Return the weighted mean of `values` over all devices, ready for `pmean`.
+
+    Each device divides its own sum by the weight of *all* devices (times their
+    number), so that the mean over devices, and of gradients, is the mean over the
+    global batch however it is split. No weight at all gives 0 with zero gradient.
+
+    Args:
+        values: `[...]`, this device's values.
+        weights: same shape, not negative, not differentiated.
+        axis_name: the mapped axis, or None outside of `pmap`.
+
+    >>> global_mean(jnp.array([1.0, 3.0]), jnp.array([1.0, 0.0]), None).item()
+    1.0
+    """
+    weights = jax.lax.stop_gradient(weights.astype(values.dtype))
+    total = jnp.sum(weights)
+    share = jnp.ones((), values.dtype)
+    if axis_name is not None:
+        share = jax.lax.psum(share, axis_name)
+        total = jax.lax.psum(total, axis_name)
+    kept = jnp.where(weights > 0, values, jnp.zeros_like(values))
+    return share * jnp.sum(kept * weights) / jnp.maximum(total, 1e-12)

@@ -1,0 +1,125 @@
+"""The three images of a training example: raw, detector-warped, descriptor-warped.
+
+All are crops of one side length. The warped ones are sampled from the whole image, so
+that a crop has no empty corners where the image goes on.
+"""
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from rkd_jax import augment
+from rkd_jax.geometry.homography import inverse, translation
+from rkd_jax.geometry.warp import warp
+
+Array = jax.Array
+
+
+@flax.struct.dataclass
+class Views:
+    """One example as a step sees it; `C` is the side of the crop.
+
+    Attributes:
+        origin: int32 `[2]`, (x, y) of the crop in the image, pixels.
+        size: int32 `[2]`, (height, width) of the crop that is image, not padding.
+        raw: float32 `[C, C, 1]`, the crop itself.
+        detector: float32 `[C, C, 1]`, the crop under `h_detector`.
+        descriptor: float32 `[C, C, 1]`, the crop under `h_descriptor`.
+        h_detector: float32 `[3, 3]`, raw crop to detector crop.
+        h_descriptor: float32 `[3, 3]`, raw crop to descriptor crop.
+        labels: float32 `[N, 2]`, labelled keypoints in the raw crop.
+        labels_mask: bool `[N]`.
+    """
+
+    origin: Array
+    size: Array
+    raw: Array
+    detector: Array
+    descriptor: Array
+    h_detector: Array
+    h_descriptor: Array
+    labels: Array
+    labels_mask: Array
+
+
+def make_views(
+    key: Array,
+    example: dict[str, Array],
+    *,
+    crop: int,
+    detector_geometry: str,
+    descriptor_geometry: str,
+    light: str,
+) -> Views:
+    """Draw the views of one example.
+
+    Args:
+        key: of this example and step.
+        example: `image [S, S, 1]` float32 0..1, `size [2]` int32 (height, width of what
+            is not padding), `keypoints [N, 2]`, `keypoint_mask [N]`.
+        crop: side of the views, pixels; 0 takes the whole image.
+        detector_geometry: preset of `rkd_jax.augment.sample_geometry`.
+        descriptor_geometry: likewise.
+        light: "paper" (one light for all, jitter on the descriptor image), "visit"
+            (independent lights) or "none".
+
+    Source: RKD's augmentation (specification, section 4); `crop` and "visit" are ours.
+    """
+    image = example["image"]
+    side = crop or image.shape[0]
+    keys = dict(
+        zip(("crop", "detector", "descriptor", "light"), jax.random.split(key, 4))
+    )
+    room = jnp.maximum(example["size"][::-1] - side, 0)
+    origin = jax.random.randint(keys["crop"], (2,), jnp.zeros((2,), jnp.int32), room + 1)
+    shift = origin.astype(jnp.float32)
+    h_detector = augment.sample_geometry(
+        keys["detector"], (side, side), detector_geometry
+    )
+    h_descriptor = augment.sample_geometry(
+        keys["descriptor"], (side, side), descriptor_geometry
+    )
+    to_image = translation(shift[0], shift[1])
+
+    def seen_through(h: Array) -> Array:
+        return warp(image, to_image @ inverse(h), (side, side))
+
+    zero = jnp.zeros((), jnp.int32)
+    raw = jax.lax.dynamic_slice(image, (origin[1], origin[0], zero), (side, side, 1))
+    raw, detector, descriptor = _light(
+        keys["light"], raw, seen_through(h_detector), seen_through(h_descriptor), light
+    )
+    labels = example["keypoints"] - shift[None]
+    inside = jnp.all((labels >= -0.5) & (labels < side - 0.5), axis=-1)
+    return Views(
+        origin=origin,
+        size=jnp.minimum(example["size"] - origin[::-1], side),
+        raw=raw,
+        detector=detector,
+        descriptor=descriptor,
+        h_detector=h_detector,
+        h_descriptor=h_descriptor,
+        labels=labels,
+        labels_mask=example["keypoint_mask"] & inside,
+    )
+
+
+def _light(
+    key: Array, raw: Array, detector: Array, descriptor: Array, kind: str
+) -> tuple[Array, Any, Any]:
+    """Change the light of the three views as `make_views` says."""
+    if kind == "none":
+        return raw, detector, descriptor
+    k_raw, k_detector, k_descriptor = jax.random.split(key, 3)
+    if kind == "paper":
+        raw, detector, descriptor = (
+            augment.loader_light(k_raw, view) for view in (raw, detector, descriptor)
+        )
+        return raw, detector, augment.jitter_light(k_descriptor, descriptor)
+    return (
+        augment.visit_light(k_raw, raw),
+        augment.visit_light(k_detector, detector),
+        augment.visit_light(k_descriptor, descriptor),
+    )

@@ -1,0 +1,162 @@
+"""Checkpoints that resume a run exactly: Orbax for the arrays, a manifest for trust.
+
+A checkpoint counts once `manifests/<step>.json` with the SHA-256 of each of its files
+stands beside it; what a killed process left half-written has none, and is removed.
+"""
+
+import hashlib
+import json
+import pathlib
+import shutil
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+
+from rkd_jax.files import write_text
+
+PyTree = Any
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is damaged or belongs to another network."""
+
+
+class Checkpoints:
+    """The checkpoints of one work directory.
+
+    Args:
+        workdir: made if absent; holds `checkpoints/` and `manifests/`.
+        keep: how many are kept.
+    """
+
+    def __init__(self, workdir: str | pathlib.Path, *, keep: int = 2) -> None:
+        import orbax.checkpoint as ocp
+
+        self._ocp = ocp
+        self._root = pathlib.Path(workdir).absolute() / "checkpoints"
+        self._manifests = self._root.parent / "manifests"
+        if jax.process_index() == 0:
+            self._manifests.mkdir(parents=True, exist_ok=True)
+            self._root.mkdir(exist_ok=True)
+            self._drop_unfinished()
+        _barrier("checkpoints_ready")
+        self._manager = ocp.CheckpointManager(
+            self._root,
+            options=ocp.CheckpointManagerOptions(
+                max_to_keep=keep, enable_async_checkpointing=False, create=False
+            ),
+        )
+
+    def latest(self) -> int | None:
+        """Return the step of the newest finished checkpoint, or None."""
+        return self._manager.latest_step()
+
+    def save(self, step: int, state: PyTree, data: dict[str, Any]) -> None:
+        """Write a checkpoint and then its manifest.
+
+        Args:
+            step: steps done.
+            state: pytree of NumPy arrays, equal on all processes.
+            data: JSON-able position of the data iterator.
+        """
+        ocp = self._ocp
+        if step in self._manager.all_steps():
+            return
+        leaves = {f"{i:05d}": x for i, x in enumerate(jax.tree.leaves(state))}
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(leaves), data=ocp.args.JsonSave(data)
+            ),
+        )
+        self._manager.wait_until_finished()
+        if jax.process_index() == 0:
+            digests = _digests(self._root / str(step))
+            text = json.dumps(digests, indent=1, sort_keys=True)
+            write_text(self._manifests / f"{step}.json", text)
+            kept = {str(s) for s in self._manager.all_steps()}
+            for path in self._manifests.glob("*.json"):
+                if path.stem not in kept:
+                    path.unlink()
+        _barrier(f"checkpoint_{step}")
+
+    def restore(self, step: int, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
+        """Return `(state, data)` of a checkpoint, after checking its manifest.
+
+        Args:
+            step: one of the finished ones.
+            like: pytree with the arrays' shapes and dtypes.
+
+        Raises:
+            CheckpointError: a file is missing or altered, or the shapes are of another
+                network; the message names the first such file or array.
+        """
+        ocp = self._ocp
+        self._verify(step)
+        like_leaves, structure = jax.tree.flatten(like)
+        abstract = {
+            f"{i:05d}": np.zeros(x.shape, x.dtype) for i, x in enumerate(like_leaves)
+        }
+        saved = self._manager.item_metadata(step)["state"]
+        found = {k: (tuple(v.shape), str(v.dtype)) for k, v in saved.items()}
+        wanted = {k: (v.shape, str(v.dtype)) for k, v in abstract.items()}
+        if found != wanted:
+            raise CheckpointError(
+                f"checkpoint {self._root / str(step)} holds {len(found)} arrays that do "
+                f"not fit the {len(wanted)} of this run; start in another --workdir"
+            )
+        restored = self._manager.restore(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardRestore(abstract), data=ocp.args.JsonRestore()
+            ),
+        )
+        leaves = [np.asarray(restored["state"][k]) for k in sorted(abstract)]
+        return jax.tree.unflatten(structure, leaves), restored["data"]
+
+    def close(self) -> None:
+        """Release the manager's threads."""
+        self._manager.close()
+
+    def _drop_unfinished(self) -> None:
+        for path in self._root.iterdir():
+            if not (self._manifests / f"{path.name}.json").exists():
+                logging.warning("removing the unfinished checkpoint %s", path.name)
+                shutil.rmtree(path)
+
+    def _verify(self, step: int) -> None:
+        folder = self._root / str(step)
+        manifest = self._manifests / f"{step}.json"
+        try:
+            wanted = json.loads(manifest.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"the manifest {manifest} cannot be read ({error}); remove {folder} to "
+                "go on from an older checkpoint"
+            ) from error
+        found = _digests(folder)
+        for name in sorted(wanted.keys() | found.keys()):
+            if wanted.get(name) != found.get(name):
+                kind = "missing" if name not in found else "not as it was saved"
+                raise CheckpointError(
+                    f"checkpoint file {folder / name} is {kind} (SHA-256 differs from "
+                    f"{manifest}); remove {folder} and {manifest} to go on from an older "
+                    "checkpoint"
+                )
+
+
+def _digests(folder: pathlib.Path) -> dict[str, str]:
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {
+        p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in files
+    }
+
+
+def _barrier(name: str) -> None:
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(name)
