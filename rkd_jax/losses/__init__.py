@@ -1,0 +1,25 @@
+"""Losses as pure functions on arrays: usable alone, needs JAX and NumPy only.
+
+Every function works under `jit`, `grad` and `vmap`, takes masks for padded points or
+pixels, and has finite values and gradients at zero vectors and empty masks.
+"""
+
+from rkd_jax.losses.contrastive import info_nce
+from rkd_jax.losses.dice import dice_loss, label_kernel, smooth_labels
+from rkd_jax.losses.distillation import descriptor_distillation, heatmap_distillation
+from rkd_jax.losses.landmarks import distilled_landmark_mse, landmark_mse, soft_argmax
+from rkd_jax.losses.triplet import choose_negatives, triplet_loss
+
+__all__ = [
+    "choose_negatives",
+    "descriptor_distillation",
+    "dice_loss",
+    "distilled_landmark_mse",
+    "heatmap_distillation",
+    "info_nce",
+    "label_kernel",
+    "landmark_mse",
+    "smooth_labels",
+    "soft_argmax",
+    "triplet_loss",
+]
