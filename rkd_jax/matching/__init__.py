@@ -1,1 +1,1 @@
-"""matching."""
+"""From keypoints to a registration: matching, fitting, judging, drawing."""
