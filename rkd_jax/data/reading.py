@@ -1,0 +1,182 @@
+"""Read one photograph from a path, from bytes or from an array, and check it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pathlib
+import struct
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+MAX_MEGAPIXELS = 100.0
+_OPEN_LOCK = threading.Lock()
+
+
+def describe(source: Any) -> str:
+    """Name an image source for an error message.
+
+    >>> describe(b"12"), describe("eye.png")
+    ('2 bytes of image data', 'eye.png')
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return f"{len(source)} bytes of image data"
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    return f"array of shape {tuple(np.shape(source))}"
+
+
+def read_image(
+    source: str | os.PathLike | bytes | np.ndarray,
+    *,
+    max_megapixels: float = MAX_MEGAPIXELS,
+) -> np.ndarray:
+    """Read one image from a path, from encoded bytes or from an array.
+
+    Palette, CMYK and other colour spaces become RGB; transparency is laid over
+    black, as outside the camera's circle; of an animation the first frame counts.
+    The EXIF orientation is applied (as `cv2.imread` does), so "file pixels" are
+    those of the picture as it is shown.
+
+    Args:
+        source: path, encoded bytes (PNG, JPEG, TIFF, ...), or an array [H, W],
+            [H, W, 1], [H, W, 3] or [H, W, 4] (RGB order): uint8, uint16 (0..65535)
+            or float. Float arrays whose largest value is at most 1 are taken as
+            0..1, others as 0..255.
+        max_megapixels: larger images are refused; of files, before decoding.
+
+    Returns:
+        [H, W] (grey) or [H, W, 3] (RGB): uint8, or float32 in 0..1 where the
+        source has more than 8 bits.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not an image, damaged, too large, or an array of another form.
+        TypeError: neither path, bytes nor a numeric array.
+
+    >>> read_image(np.zeros((4, 5, 1), np.uint8)).shape
+    (4, 5)
+    """
+    name = describe(source)
+    if isinstance(source, (str, os.PathLike)):
+        path = pathlib.Path(source)
+        if not path.exists():
+            raise FileNotFoundError(f"{name}: no such image file; check the path")
+        if not path.is_file():
+            raise ValueError(f"{name}: expected an image file, found a folder")
+        source = path.read_bytes()
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _decode(bytes(source), name, max_megapixels)
+    image = np.asarray(source)
+    if image.ndim in (2, 3):
+        _check_megapixels(image.shape[1], image.shape[0], name, max_megapixels)
+    return _from_array(image, name)
+
+
+def _check_megapixels(width: int, height: int, name: str, limit: float) -> None:
+    megapixels = width * height / 1e6
+    if megapixels > limit:
+        raise ValueError(
+            f"{name}: image is {width}x{height} ({megapixels:.1f} megapixels), the "
+            f"limit is {limit:g}; downscale it or raise max_megapixels"
+        )
+
+
+@contextlib.contextmanager
+def _own_size_limit() -> Iterator[None]:
+    """Let our limit, not Pillow's global one, decide which sizes may be opened."""
+    from PIL import Image
+
+    with _OPEN_LOCK:
+        kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = kept
+
+
+def _decode(data: bytes, name: str, max_megapixels: float) -> np.ndarray:
+    from PIL import Image, ImageOps
+
+    if not data:
+        raise ValueError(f"{name}: the file is empty (0 bytes); fetch it again")
+    try:
+        with _own_size_limit():
+            image = Image.open(io.BytesIO(data))
+    except Image.UnidentifiedImageError:
+        raise ValueError(
+            f"{name}: not an image that Pillow can read (first bytes "
+            f"{data[:8]!r}); expected PNG, JPEG, TIFF, BMP, GIF or PPM"
+        ) from None
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        raise ValueError(f"{name}: damaged image ({error}); fetch it again") from error
+    _check_megapixels(*image.size, name, max_megapixels)
+    try:
+        image.load()
+        image = ImageOps.exif_transpose(image)
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        raise ValueError(
+            f"{name}: damaged or truncated image ({error}); fetch it again"
+        ) from error
+    return _from_array(_pixels(image), name)
+
+
+def _pixels(image: Any) -> np.ndarray:
+    """Return the pixels of a loaded Pillow image in a form `_from_array` accepts."""
+    mode = image.mode
+    if mode in ("L", "RGB", "RGBA", "F"):
+        keep = mode != "L" or "transparency" not in image.info
+        return np.asarray(image if keep else image.convert("LA").convert("RGBA"))
+    if mode.startswith("I"):  # 16-bit grey; "I" is how some decoders hand it out
+        return np.asarray(image).astype(np.int64).clip(0, 65535).astype(np.uint16)
+    if mode in ("LA", "La", "PA", "RGBa") or "transparency" in image.info:
+        return np.asarray(image.convert("RGBA"))
+    return np.asarray(image.convert("L" if mode == "1" else "RGB"))
+
+
+def _from_array(image: np.ndarray, name: str) -> np.ndarray:
+    """Check an array and bring it to uint8 or float32 in 0..1, grey or RGB."""
+    if image.dtype == bool or image.dtype.kind not in "uif":
+        raise TypeError(
+            f"{name}: dtype {image.dtype}; expected uint8, uint16 or float pixels"
+        )
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[..., 0]
+    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (3, 4)):
+        raise ValueError(
+            f"{name}: shape {image.shape}; expected [H, W], [H, W, 1], [H, W, 3] or "
+            "[H, W, 4]"
+        )
+    if not image.size:
+        raise ValueError(f"{name}: the image has no pixels (shape {image.shape})")
+    if image.dtype != np.uint8:
+        image = _to_unit_range(image, name)
+    if image.ndim == 2 or image.shape[2] == 3:
+        return image
+    color, alpha = image[..., :3], image[..., 3:]
+    if image.dtype == np.uint8:
+        over_black = color.astype(np.uint16) * alpha + 127
+        return (over_black // 255).astype(np.uint8)
+    return color * alpha
+
+
+def _to_unit_range(image: np.ndarray, name: str) -> np.ndarray:
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        raise ValueError(f"{name}: the image holds NaN or infinite values; remove them")
+    low, high = float(image.min()), float(image.max())
+    if image.dtype == np.uint16:
+        top = 65535.0
+    elif image.dtype.kind == "f":
+        top = 1.0 if high <= 1.0 else 255.0
+    else:
+        top = 255.0
+    if low < 0 or high > top:
+        raise ValueError(
+            f"{name}: {image.dtype} values from {low:g} to {high:g}; expected 0..1 or "
+            "0..255 (0..65535 for uint16): rescale the array"
+        )
+    return (image.astype(np.float64) / top).astype(np.float32)
