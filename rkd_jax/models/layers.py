@@ -1,0 +1,310 @@
+"""Building blocks shared by the models: NHWC, float32 parameters, torch defaults.
+
+Every layer keeps its parameters in float32 and computes in `dtype`. Kernels and
+biases start as PyTorch's do: uniform in ±1/sqrt(fan_in).
+"""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from rkd_jax.models.conv import conv2d
+
+HEADS = ("detector", "descriptor")
+COMPUTE_DTYPES = ("float32", "bfloat16")
+
+
+@flax.struct.dataclass
+class ModelOutput:
+    """What a model returns; a head that was not asked for is None.
+
+    Attributes:
+        heatmap: `[B, H, W]` float32 in 0..1 (`[B, H, W, K]` for K > 1 outputs).
+        logits: The same before the sigmoid.
+        descriptors: `[B, h, w, D]` float32 of the padded input, not of unit norm:
+            normalize after sampling.
+        intermediates: Named feature maps in the compute dtype.
+    """
+
+    heatmap: jax.Array | None
+    logits: jax.Array | None
+    descriptors: jax.Array | None
+    intermediates: dict[str, jax.Array]
+
+
+def uniform_fan_in(fan_in: int) -> Callable[..., jax.Array]:
+    """Return an initializer that draws uniformly in ±1/sqrt(fan_in)."""
+
+    def init(key, shape, dtype=jnp.float32):
+        bound = fan_in**-0.5
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+def add_bias(x: jax.Array, bias: jax.Array) -> jax.Array:
+    """Add `bias [C]` to `x [..., C]` in the dtype of `x`."""
+    return x + bias.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
+
+
+class Conv(nn.Module):
+    """Convolution at stride 1; `padding` zeros on every side.
+
+    Attributes:
+        features: Number of output channels.
+        size: Side of the square kernel.
+        padding: Zeros added on each side; None keeps the size of an odd kernel.
+        use_bias: Whether a bias is added.
+        dtype: Compute dtype.
+    """
+
+    features: int
+    size: int = 3
+    padding: int | None = None
+    use_bias: bool = True
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Map `[B, H, W, C]` to `[B, H', W', features]`."""
+        init = uniform_fan_in(self.size**2 * x.shape[-1])
+        shape = (self.size, self.size, x.shape[-1], self.features)
+        kernel = self.param("kernel", init, shape).astype(self.dtype)
+        padding = self.size // 2 if self.padding is None else self.padding
+        x = conv2d(x.astype(self.dtype), kernel, padding=padding)
+        if self.use_bias:
+            x = add_bias(x, self.param("bias", init, (self.features,)))
+        return x
+
+
+def space_to_depth(x: jax.Array) -> jax.Array:
+    """Move 2x2 cells to channels: `[B, 2h, 2w, C]` to `[B, h, w, 4C]`."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(b, h // 2, w // 2, 4 * c)
+
+
+class StridedConv(nn.Module):
+    """Convolution with an even kernel at stride 2 without padding.
+
+    Computed as a convolution at stride 1 of 2x2 cells moved to channels, which has
+    fast gradients on every platform. Both sides of the input must be even.
+    """
+
+    features: int
+    size: int = 4
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Map `[B, H, W, C]` to `[B, (H-size)/2+1, (W-size)/2+1, features]`."""
+        c, half = x.shape[-1], self.size // 2
+        init = uniform_fan_in(self.size**2 * c)
+        kernel = self.param("kernel", init, (self.size, self.size, c, self.features))
+        kernel = kernel.reshape(half, 2, half, 2, c, self.features)
+        kernel = kernel.transpose(0, 2, 1, 3, 4, 5)
+        kernel = kernel.reshape(half, half, 4 * c, self.features).astype(self.dtype)
+        x = conv2d(space_to_depth(x.astype(self.dtype)), kernel)
+        return add_bias(x, self.param("bias", init, (self.features,)))
+
+
+class TransposedConv(nn.Module):
+    """2x2 transposed convolution at stride 2 as a product and depth-to-space.
+
+    `out[2i+a, 2j+b] = in[i, j] @ kernel[:, a, b]`; the kernel is `[C, 2, 2, features]`.
+    """
+
+    features: int
+    use_bias: bool = True
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Map `[B, h, w, C]` to `[B, 2h, 2w, features]`."""
+        b, h, w, c = x.shape
+        init = uniform_fan_in(4 * self.features)
+        kernel = self.param("kernel", init, (c, 2, 2, self.features))
+        kernel = kernel.astype(self.dtype).reshape(c, -1)
+        x = jnp.matmul(x.astype(self.dtype).reshape(-1, c), kernel)
+        x = x.reshape(b, h, w, 2, 2, self.features).transpose(0, 1, 3, 2, 4, 5)
+        x = x.reshape(b, 2 * h, 2 * w, self.features)
+        if self.use_bias:
+            x = add_bias(x, self.param("bias", init, (self.features,)))
+        return x
+
+
+class Dense(nn.Module):
+    """Linear map of the last axis."""
+
+    features: int
+    use_bias: bool = True
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Map `[..., C]` to `[..., features]`."""
+        c = x.shape[-1]
+        init = uniform_fan_in(c)
+        kernel = self.param("kernel", init, (c, self.features)).astype(self.dtype)
+        lead = x.shape[:-1]
+        x = jnp.matmul(x.astype(self.dtype).reshape(-1, c), kernel)
+        if self.use_bias:
+            x = add_bias(x, self.param("bias", init, (self.features,)))
+        return x.reshape(*lead, self.features)
+
+
+class Dropout(nn.Module):
+    """Drop elements with draws that depend on the example, not on the batch.
+
+    The mask of example `i` comes from the key folded with `example_ids[i]`, so that
+    any split of a batch over devices gives the same masks. `rate` is rounded to a
+    multiple of 1/256: eight random bits an element.
+    """
+
+    rate: float
+
+    def __call__(
+        self, x: jax.Array, example_ids: jax.Array, *, train: bool
+    ) -> jax.Array:
+        """Map `[B, ...]` to the same shape, scaled so that the mean is kept."""
+        dropped = round(self.rate * 256)
+        if not train or dropped == 0:
+            return x
+        key = self.make_rng("dropout")
+        count = x[0].size
+
+        def keep(example_id):
+            words = jax.random.bits(
+                jax.random.fold_in(key, example_id), (-(-count // 4),), jnp.uint32
+            )
+            lanes = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(-1)
+            return lanes[:count].reshape(x.shape[1:]) >= jnp.uint8(dropped)
+
+        scale = 256 / (256 - dropped)
+        return jnp.where(jax.vmap(keep)(example_ids), x * scale, jnp.zeros_like(x))
+
+
+def max_pool(x: jax.Array) -> jax.Array:
+    """Take the maximum of 2x2 cells: `[B, 2h, 2w, C]` to `[B, h, w, C]`."""
+    b, h, w, c = x.shape
+    return x.reshape(b, h // 2, 2, w // 2, 2, c).max(axis=(2, 4))
+
+
+def _double(x: jax.Array, axis: int) -> jax.Array:
+    """Double one axis; output i reads the input at i * (n - 1) / (2n - 1)."""
+    n = x.shape[axis]
+    shape = [1] * x.ndim
+    shape[axis] = n
+    k = jnp.arange(n, dtype=jnp.float32).reshape(shape)
+    before = (k / (2 * n - 1)).astype(x.dtype)
+    after = ((n - 1 - k) / (2 * n - 1)).astype(x.dtype)
+    first = jax.lax.slice_in_dim(x, 0, 1, axis=axis)
+    last = jax.lax.slice_in_dim(x, n - 1, n, axis=axis)
+    head = jax.lax.slice_in_dim(x, 0, n - 1, axis=axis)
+    tail = jax.lax.slice_in_dim(x, 1, n, axis=axis)
+    previous = jnp.concatenate([first, head], axis)
+    following = jnp.concatenate([tail, last], axis)
+    even = x + before * (previous - x)
+    odd = x + after * (following - x)
+    both = jnp.stack([even, odd], axis + 1)
+    return both.reshape(*x.shape[:axis], 2 * n, *x.shape[axis + 1 :])
+
+
+def upsample(x: jax.Array) -> jax.Array:
+    """Double both sides bilinearly with aligned corners: `[B, h, w, C]`.
+
+    Source: `torch.nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)`.
+    `jax.image.resize` uses half-pixel centers instead and does not match.
+    """
+    return _double(_double(x, 1), 2)
+
+
+class DescriptorHead(nn.Module):
+    """Descriptor map of half the resolution of its input and back again.
+
+    Convolution 3x3, ReLU, 4x4 at stride 2 without padding, ReLU, 1x1, unit norm,
+    then a 2x2 transposed convolution: n cells a side (n even) become n - 2.
+
+    Source: SuperRetina (Liu et al., ECCV 2022), descriptor decoder. We return 0
+    where the vector to normalize is 0, with zero gradient, instead of NaN.
+    """
+
+    features: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, activation: Callable[[jax.Array], jax.Array] = nn.relu
+    ) -> jax.Array:
+        """Map `[B, n, m, C]` to `[B, n - 2, m - 2, features]` float32."""
+        options = {"dtype": self.dtype}
+        x = activation(Conv(self.features, name="conv_a", **options)(x))
+        x = activation(StridedConv(self.features, name="conv_b", **options)(x))
+        x = Conv(self.features, 1, name="conv_c", **options)(x).astype(jnp.float32)
+        square = jnp.sum(x * x, axis=-1, keepdims=True)
+        scale = jax.lax.rsqrt(jnp.maximum(square, 1e-24))
+        x = x * jnp.where(square > 1e-24, scale, jnp.zeros_like(scale))
+        x = TransposedConv(self.features, name="expand", **options)(x)
+        return x.astype(jnp.float32)
+
+
+def check_heads(heads: tuple[str, ...]) -> None:
+    """Raise ValueError unless every name is a head."""
+    unknown = sorted(set(heads) - set(HEADS))
+    if unknown:
+        raise ValueError(f"unknown heads {unknown}; known: {list(HEADS)}")
+
+
+def pad_images(
+    images: jax.Array, *, channels: int, divisor: int, minimum: int
+) -> jax.Array:
+    """Zero-pad `[B, H, W, C]` at the right and bottom to the sizes a model takes.
+
+    Raises:
+        ValueError: The array is not `[B, H, W, channels]` or has an empty side.
+    """
+    if images.ndim != 4 or images.shape[-1] != channels or 0 in images.shape:
+        raise ValueError(
+            f"images have shape {images.shape}; expected [B, H, W, {channels}] with "
+            "no empty axis: add the batch and channel axes or set in_channels"
+        )
+    sides = [max(minimum, -(-n // divisor) * divisor) for n in images.shape[1:3]]
+    extra = [(0, side - n) for side, n in zip(sides, images.shape[1:3])]
+    return jnp.pad(images, ((0, 0), *extra, (0, 0)))
+
+
+def finish_detector(
+    logits: jax.Array, height: int, width: int
+) -> tuple[jax.Array, jax.Array]:
+    """Crop logits `[B, H', W', K]`; return heatmap and logits in float32."""
+    logits = logits[:, :height, :width].astype(jnp.float32)
+    if logits.shape[-1] == 1:
+        logits = logits[..., 0]
+    return nn.sigmoid(logits), logits
+
+
+def check_positive(module: nn.Module, *names: str) -> None:
+    """Raise ValueError unless the named options are whole numbers above zero."""
+    for name in names:
+        value = getattr(module, name)
+        values = value if isinstance(value, tuple) else (value,)
+        if not values or not all(isinstance(v, int) and v > 0 for v in values):
+            raise ValueError(f"{name} is {value!r}; expected whole numbers above zero")
+
+
+def check_dimension(value: int) -> None:
+    """Raise ValueError unless `descriptor_dim` is a whole number from zero."""
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"descriptor_dim is {value!r}; expected 0 (no head) or more")
+
+
+def compute_dtype(name: str) -> jnp.dtype:
+    """Return the dtype of a `compute_dtype` option; ValueError if unknown."""
+    if name not in COMPUTE_DTYPES:
+        raise ValueError(
+            f"compute_dtype is {name!r}; expected one of {list(COMPUTE_DTYPES)}"
+        )
+    return jnp.dtype(name)

@@ -1,0 +1,144 @@
+"""SuperRetina: a U-Net with a keypoint detector and a descriptor head."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from rkd_jax.models import layers
+
+Activation = Callable[[jax.Array], jax.Array]
+
+
+class DoubleConv(nn.Module):
+    """Two 3x3 convolutions, each followed by the activation."""
+
+    features: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, activation: Activation = nn.relu) -> jax.Array:
+        """Map `[B, H, W, C]` to `[B, H, W, features]`."""
+        x = activation(layers.Conv(self.features, name="conv_a", dtype=self.dtype)(x))
+        return activation(
+            layers.Conv(self.features, name="conv_b", dtype=self.dtype)(x)
+        )
+
+
+class DetectorDecoder(nn.Module):
+    """Three times: double the trunk, join the skip of that size, convolve twice."""
+
+    widths: tuple[int, ...]
+    out_channels: int = 1
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, skips: list[jax.Array]) -> jax.Array:
+        """Map the trunk and the skips of stages 1, 2, 3 to logits `[B, H, W, K]`."""
+        for stage in (3, 2, 1):
+            x = jnp.concatenate([layers.upsample(x), skips[stage - 1]], axis=-1)
+            features = self.widths[stage - 1]
+            x = DoubleConv(features, name=f"up{stage}", dtype=self.dtype)(x)
+        return layers.Conv(self.out_channels, 1, name="conv_last", dtype=self.dtype)(x)
+
+
+class SuperRetina(nn.Module):
+    """U-Net encoder, detector decoder and descriptor head (3,001,217 parameters).
+
+    Any image size works: images are zero-padded at the right and bottom to a
+    multiple of 16 (at least 32) and the heatmap is cropped back.
+
+    Attributes:
+        in_channels: Channels of the images.
+        out_channels: Heatmaps an image; a single one has no channel axis.
+        widths: Channels of the four encoder stages.
+        descriptor_dim: Channels of the descriptors; 0 builds no descriptor head.
+        compute_dtype: "float32" or "bfloat16"; parameters and outputs are float32.
+
+    Source: SuperRetina (Liu et al., ECCV 2022), section 3. We accept any size.
+    """
+
+    in_channels: int = 1
+    out_channels: int = 1
+    widths: tuple[int, ...] = (64, 64, 128, 128)
+    descriptor_dim: int = 256
+    compute_dtype: str = "float32"
+
+    divisor = 16
+    minimum = 32
+
+    def __post_init__(self):
+        """Check the options; raise ValueError with the name of a bad one."""
+        layers.check_positive(self, "in_channels", "out_channels", "widths")
+        if len(self.widths) != 4:
+            raise ValueError(f"widths is {self.widths}; expected four numbers")
+        layers.check_dimension(self.descriptor_dim)
+        layers.compute_dtype(self.compute_dtype)
+        super().__post_init__()
+
+    def _stage(self, number: int, x: jax.Array, activation: Activation) -> jax.Array:
+        """Return encoder stage 1..4 of `x`; `large_kernel` has its own."""
+        dtype = layers.compute_dtype(self.compute_dtype)
+        features = self.widths[number - 1]
+        return DoubleConv(features, name=f"stage{number}", dtype=dtype)(x, activation)
+
+    def _activation(self) -> Activation:
+        """Return the activation of the encoder and of the descriptor head."""
+        return nn.relu
+
+    @nn.compact
+    def __call__(
+        self,
+        images: jax.Array,
+        *,
+        train: bool = False,
+        heads: tuple[str, ...] = layers.HEADS,
+        example_ids: jax.Array | None = None,
+    ) -> layers.ModelOutput:
+        """Compute the heads asked for.
+
+        Args:
+            images: `[B, H, W, in_channels]` float in 0..1.
+            train: Training mode; without effect here (no dropout).
+            heads: Any of "detector" and "descriptor"; others are not computed.
+            example_ids: `[B]` numbers of the examples; without effect here.
+
+        Returns:
+            A `ModelOutput`; intermediates are `stage1` .. `stage3` and `trunk`.
+
+        Raises:
+            ValueError: Unknown head or images of another shape.
+        """
+        del train, example_ids
+        layers.check_heads(heads)
+        dtype = layers.compute_dtype(self.compute_dtype)
+        x = layers.pad_images(
+            images,
+            channels=self.in_channels,
+            divisor=self.divisor,
+            minimum=self.minimum,
+        ).astype(dtype)
+        activation = self._activation()
+        stages = []
+        for number in (1, 2, 3, 4):
+            x = layers.max_pool(x) if number > 1 else x
+            x = self._stage(number, x, activation)
+            stages.append(x)
+        heatmap = logits = descriptors = None
+        if "detector" in heads:
+            decoder = DetectorDecoder(
+                self.widths, self.out_channels, name="detector", dtype=dtype
+            )
+            heatmap, logits = layers.finish_detector(
+                decoder(x, stages[:3]), *images.shape[1:3]
+            )
+        if "descriptor" in heads and self.descriptor_dim:
+            head = layers.DescriptorHead(
+                self.descriptor_dim, name="descriptor", dtype=dtype
+            )
+            descriptors = head(x, activation)
+        names = ("stage1", "stage2", "stage3", "trunk")
+        return layers.ModelOutput(
+            heatmap, logits, descriptors, dict(zip(names, stages))
+        )
