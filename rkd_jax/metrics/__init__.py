@@ -1,1 +1,1 @@
-"""metrics."""
+"""Scores in NumPy alone: `fire` (the benchmark) and `registration` (embedded pairs)."""
