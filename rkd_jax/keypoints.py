@@ -33,18 +33,33 @@ class Keypoints:
     descriptors: Array | None = None
 
 
+def _axis_max(values: Array, radius: int, axis: int) -> Array:
+    """Return the running maximum over 2 radius + 1 pixels of one axis.
+
+    Windows double until two of them cover the one asked for, so that the cost grows
+    with the logarithm of the radius.
+    """
+    floating = jnp.issubdtype(values.dtype, jnp.floating)
+    lowest = -jnp.inf if floating else jnp.iinfo(values.dtype).min
+    frame = [(radius, radius) if i == axis else (0, 0) for i in range(2)]
+    values = jnp.pad(values, frame, constant_values=lowest)
+
+    def with_shifted(values: Array, shift: int) -> Array:
+        count = values.shape[axis] - shift
+        here = jax.lax.slice_in_dim(values, 0, count, axis=axis)
+        there = jax.lax.slice_in_dim(values, shift, shift + count, axis=axis)
+        return jnp.maximum(here, there)
+
+    side, span = 2 * radius + 1, 1
+    while 2 * span <= side:
+        values = with_shifted(values, span)
+        span *= 2
+    return with_shifted(values, side - span) if span < side else values
+
+
 def _window_max(values: Array, radius: int) -> Array:
     """Return the maximum over the (2 radius + 1)^2 window at each pixel."""
-    if jnp.issubdtype(values.dtype, jnp.floating):
-        lowest = jnp.array(-jnp.inf, values.dtype)
-    else:
-        lowest = jnp.array(jnp.iinfo(values.dtype).min, values.dtype)
-    side = 2 * radius + 1
-    for window in ((side, 1), (1, side)):
-        values = jax.lax.reduce_window(
-            values, lowest, jax.lax.max, window, (1, 1), "SAME"
-        )
-    return values
+    return _axis_max(_axis_max(values, radius, 0), radius, 1)
 
 
 def _one_round(scores: Array, radius: int) -> Array:

@@ -1,0 +1,67 @@
+"""Named ranges of random geometry."""
+
+from typing import NamedTuple
+
+import jax
+
+from rkd_jax.geometry import (
+    AFFINE_PRESETS,
+    AffinePreset,
+    random_homography,
+    upstream_affine,
+)
+
+Array = jax.Array
+
+
+class HomographyPreset(NamedTuple):
+    """Ranges of `rkd_jax.geometry.random_homography`."""
+
+    rotation_deg: float
+    scale: tuple[float, float]
+    shift_frac: float
+    perspective: float
+
+
+GEOMETRY_PRESETS: dict[str, AffinePreset | HomographyPreset] = {
+    # Upstream's affine draws with their quirks (halved shift, scale on cosines only).
+    "upstream_detector": AFFINE_PRESETS["detector"],
+    "upstream_descriptor": AFFINE_PRESETS["descriptor"],
+    # The same reach as true similarities, with a mild perspective.
+    "detector": HomographyPreset(15.0, (0.9, 1.35), 0.1, 0.03),
+    "descriptor": HomographyPreset(3.0, (0.9, 1.1), 0.05, 0.02),
+    # Two visits of an eye: 0.5 rad, e^+-0.3, 40 px and 3e-4 per px in 256 px.
+    "wide": HomographyPreset(28.6, (0.741, 1.35), 0.156, 0.0384),
+}
+
+
+def sample_geometry(
+    key: Array, size, preset: str | AffinePreset | HomographyPreset
+) -> Array:
+    """Draw a homography of a named preset.
+
+    Args:
+        key: PRNG key.
+        size: (height, width) in px, of the raw and the warped image.
+        preset: name in `GEOMETRY_PRESETS`, or ranges of one's own.
+
+    Returns:
+        `h_raw_to_warped`, `[3, 3]` float32.
+
+    Raises:
+        ValueError: unknown preset.
+
+    Example:
+        >>> import jax
+        >>> sample_geometry(jax.random.key(0), (64, 64), "wide").shape
+        (3, 3)
+    """
+    if isinstance(preset, str):
+        if preset not in GEOMETRY_PRESETS:
+            raise ValueError(
+                f"unknown geometry {preset!r}; known: {', '.join(GEOMETRY_PRESETS)}"
+            )
+        preset = GEOMETRY_PRESETS[preset]
+    if isinstance(preset, AffinePreset):
+        return upstream_affine(key, size, preset=preset)
+    return random_homography(key, size, **preset._asdict())
