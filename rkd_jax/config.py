@@ -401,3 +401,47 @@ def _check_numbers(config: Config) -> None:
             "config.data.embedded_labeled and config.data.embedded_unlabeled are both "
             "0; at least one photograph is needed"
         )
+
+
+def parse_variants(text: str, known: Sequence[str]) -> set[str]:
+    """Split `"a,b"` after the colon of `--config FILE:a,b` into variant names.
+
+    Raises:
+        ValueError: an unknown variant; the known ones are listed.
+
+    >>> sorted(parse_variants("demo,pretrained", ["demo", "pretrained"]))
+    ['demo', 'pretrained']
+    """
+    names = {name.strip() for name in text.split(",") if name.strip()}
+    unknown = sorted(names - set(known))
+    if unknown:
+        raise ValueError(
+            f"unknown variant {', '.join(unknown)}; known: {', '.join(known)}"
+        )
+    return names
+
+
+def shrink_to_crops(config: Config) -> None:
+    """Make an experiment fit a CPU: 256-pixel crops, hard light, denser descriptors.
+
+    The networks are the paper's; the InfoNCE term and the texture points beside its
+    triplet make descriptors learn from few steps (see `TaskConfig`).
+    """
+    config.data.crop = 256
+    config.data.batch_size = 2
+    config.task.light = "visit"
+    config.task.descriptor_geometry = "wide"
+    config.task.descriptor_loss = "triplet+infonce"
+    config.task.texture_points = 192
+    config.task.max_keypoints = 64
+    config.task.pke_start_epoch = 4
+    config.optim.lr = config.teacher.lr = 1e-3
+    config.optim.schedule = "cosine"
+    config.optim.warmup_steps = 20
+    config.optim.clip_norm = 1.0
+    config.optim.ema_decay = 0.98
+    config.loop.log_every = 10
+    config.loop.checkpoint_every = 50
+    config.loop.eval_every = 200
+    config.loop.eval_pairs = 12
+    config.loop.steps = config.teacher.steps = 800

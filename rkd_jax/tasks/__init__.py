@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rkd_jax.config import Config, TaskConfig
+
 Array = jax.Array
 PyTree = Any
 
@@ -38,7 +40,13 @@ class Task(Protocol):
     def evaluate(
         self, variables: PyTree, data: list[dict[str, np.ndarray]]
     ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        """Return `(metrics, pictures)` on held-out data; pictures are uint8 RGB."""
+        """Return `(metrics, pictures)` on held-out data; pictures are uint8 RGB.
+
+        Of the metrics, `score` is the one to choose by; more is better.
+        """
+
+    def network(self, variables: PyTree) -> PyTree:
+        """Return the part of the variables that is `model`'s, for a weights file."""
 
 
 def global_mean(values: Array, weights: Array, axis_name: str | None) -> Array:
@@ -64,3 +72,31 @@ def global_mean(values: Array, weights: Array, axis_name: str | None) -> Array:
         total = jax.lax.psum(total, axis_name)
     kept = jnp.where(weights > 0, values, jnp.zeros_like(values))
     return share * jnp.sum(kept * weights) / jnp.maximum(total, 1e-12)
+
+
+def build(options: TaskConfig, **parts: Any) -> Task:
+    """Return the task that `options.name` names.
+
+    Args:
+        options: validated.
+        **parts: fields of the task's dataclass besides `options`: `model`, `crop`,
+            `labeled`, `steps_per_epoch`, `teacher_model`, `axis_name`.
+    """
+    from rkd_jax.tasks.pretraining import PretrainingTask
+    from rkd_jax.tasks.retina import RetinaTask
+
+    table = {"retina": RetinaTask, "pretraining": PretrainingTask}
+    return table[options.name](options=options, **parts)
+
+
+def held_out(config: Config) -> list[dict[str, np.ndarray]] | None:
+    """Return the data on which the task of an experiment is evaluated, if any."""
+    from rkd_jax.tasks import pretraining, retina_evaluation
+
+    if not config.loop.eval_pairs:
+        return None
+    table = {
+        "retina": retina_evaluation.held_out_pairs,
+        "pretraining": pretraining.held_out_images,
+    }
+    return table[config.task.name](config)

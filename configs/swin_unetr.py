@@ -1,0 +1,26 @@
+"""Swin UNETR without a teacher: the paper's row "Swin from scratch".
+
+    python -m rkd_jax.train --config configs/swin_unetr.py \
+        --config.data.kind=lab --config.data.data_dir=DIR
+
+Variants, joined by commas after a colon:
+    no_dropout   dropout 0 instead of 0.5
+    pretrained   masked-region and rotation pre-training of the encoder first
+    crops        256-pixel crops and faster learning, for a CPU
+"""
+
+from rkd_jax.config import Config, ModelConfig, parse_variants, shrink_to_crops
+
+
+def get_config(variant: str = "") -> Config:
+    """Return the experiment; see the module's text for the variants."""
+    asked = parse_variants(variant, ("no_dropout", "pretrained", "crops"))
+    config = Config()
+    config.model = ModelConfig(name="swin_unetr", drop_rate=0.5)
+    if "no_dropout" in asked:
+        config.model.drop_rate = 0.0
+    if "pretrained" in asked:
+        config.pretrain.steps = 10_000
+    if "crops" in asked:
+        shrink_to_crops(config)
+    return config

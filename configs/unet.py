@@ -1,0 +1,25 @@
+"""SuperRetina: the U-Net detector and descriptor, the paper's teacher and baseline.
+
+    python -m rkd_jax.train --config configs/unet.py \
+        --config.data.kind=lab --config.data.data_dir=DIR
+
+Variants, joined by commas after a colon:
+    crops   256-pixel crops and faster learning, for a CPU
+    demo    minutes on two cores, embedded eyes
+"""
+
+from rkd_jax.config import Config, parse_variants, shrink_to_crops
+
+
+def get_config(variant: str = "") -> Config:
+    """Return the experiment; see the module's text for the variants."""
+    asked = parse_variants(variant, ("crops", "demo"))
+    config = Config()
+    config.model.name = "superretina"
+    if asked:
+        shrink_to_crops(config)
+    if "demo" in asked:
+        config.model.widths, config.model.descriptor_dim = (16, 16, 32, 32), 64
+        config.data.size, config.data.crop, config.data.batch_size = 192, 128, 4
+        config.loop.steps = 300
+    return config

@@ -1,0 +1,461 @@
+"""Detector, descriptor and distillation: what the paper trains.
+
+Per image and step: the raw crop, a detector-warped and a descriptor-warped view
+(`views`). The student sees all three, the frozen teacher the raw one.
+
+    loss = detector + descriptor [+ heatmap distillation + descriptor distillation]
+
+Source: SuperRetina (Liu et al., ECCV 2022) for the first two, reverse knowledge
+distillation (Gupte et al., WACV 2024) for the others; specification, sections 3 to 5.
+"""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rkd_jax import expansion, losses
+from rkd_jax.config import TaskConfig
+from rkd_jax.geometry.homography import apply_homography
+from rkd_jax.geometry.warp import sample, warp_mask
+from rkd_jax.keypoints import Keypoints, detect, rasterize, sample_descriptors
+from rkd_jax.models import ModelOutput
+from rkd_jax.tasks import global_mean
+from rkd_jax.tasks.views import Views, make_views
+
+Array = jax.Array
+PyTree = Any
+# A labelled pixel counts more than any probability when keypoints are chosen.
+LABEL_SCORE = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class RetinaTask:
+    """Train a network on retinal images; see `rkd_jax.tasks.Task`.
+
+    Attributes:
+        model: the student.
+        options: losses, augmentation and expansion.
+        crop: side of the training crops, 0 for whole images.
+        labeled: how many labelled images the source has; sizes the value maps.
+        steps_per_epoch: turns `pke_start_epoch` into a step.
+        teacher_model: the network whose variables `loss` gets, if `options.distill`.
+        axis_name: mapped axis over which `loss` normalises; None for one device.
+    """
+
+    model: nn.Module
+    options: TaskConfig
+    crop: int
+    labeled: int
+    steps_per_epoch: int
+    teacher_model: nn.Module | None = None
+    axis_name: str | None = None
+
+    def init(self, key: Array, batch: dict[str, Array]) -> tuple[PyTree, PyTree]:
+        """Return fresh variables and empty value maps `[labeled, S, S]` int32."""
+        side = batch["image"].shape[-3]
+        crop = self.crop or side
+        image = jnp.zeros((1, crop, crop, 1), jnp.float32)
+        variables = jax.jit(self.model.init)(key, image)
+        maps = jnp.zeros((max(self.labeled, 1), side, side), jnp.int32)
+        return variables, {"value_maps": maps}
+
+    def loss(
+        self,
+        variables: PyTree,
+        task_state: PyTree,
+        teacher: PyTree,
+        batch: dict[str, Array],
+        key: Array,
+        step: Array,
+    ) -> tuple[Array, tuple[dict[str, Array], PyTree]]:
+        """Return the loss of this device's share of a batch; see `rkd_jax.tasks.Task`.
+
+        `batch` holds `image [B, S, S, 1]`, `size [B, 2]`, `keypoints [B, N, 2]`,
+        `keypoint_mask [B, N]`, `labelled [B]`, `index [B]` and `example [B]`.
+        """
+        options = self.options
+        example_keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["example"])
+        keys = jax.vmap(lambda k: jax.random.split(k, 4))(example_keys)
+        views = jax.vmap(self._views)(keys[:, 0], _image_part(batch))
+        expanding = self._expanding(step)
+
+        raw = self._student(variables, views.raw, key, 0, batch["example"])
+        labels, expanded, task_state = self._expand(
+            variables, raw, views, task_state, batch, key, expanding
+        )
+        detector, geometric = self._detector_terms(raw, views, labels, expanded)
+        points = jax.vmap(self._descriptor_points)(
+            keys[:, 1], raw.heatmap, views, labels, batch["labelled"] & expanding
+        )
+        warped = self._student(
+            variables, views.descriptor, key, 2, batch["example"], ("descriptor",)
+        )
+        per_point, where, right = jax.vmap(self._descriptor_terms)(
+            keys[:, 2], raw.descriptors, warped.descriptors, points, views
+        )
+        labeled = batch["labelled"]
+        terms = {
+            "detector": options.detector_weight * self._mean(detector, labeled),
+            "geometric": options.detector_weight * self._mean(geometric, labeled),
+            "descriptor": options.descriptor_weight * self._mean(per_point, where),
+        }
+        if options.distill:
+            terms |= self._distillation_terms(
+                teacher, raw, views, labels, keys[:, 3], batch
+            )
+        total = sum(terms.values())
+        ones = jnp.ones_like(labeled)
+        metrics = {
+            "loss": total,
+            **terms,
+            "keypoints": self._mean(jnp.sum(points.mask, -1).astype(jnp.float32), ones),
+            "expanded": self._mean(expanded["added"].astype(jnp.float32), labeled),
+            "match_accuracy": self._mean(right.astype(jnp.float32), where),
+        }
+        return total, (metrics, task_state)
+
+    def evaluate(
+        self, variables: PyTree, data: list[dict[str, np.ndarray]]
+    ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """Register held-out pairs; see `rkd_jax.tasks.retina_evaluation`."""
+        from rkd_jax.tasks import retina_evaluation
+
+        return retina_evaluation.evaluate(
+            self.model, variables, data, grid=self.options.descriptor_grid
+        )
+
+    def network(self, variables: PyTree) -> PyTree:
+        """Return all variables: they are the network's alone."""
+        return variables
+
+    def _mean(self, values: Array, weights: Array) -> Array:
+        return global_mean(values, weights, self.axis_name)
+
+    def _views(self, key: Array, example: dict[str, Array]) -> Views:
+        return make_views(
+            key,
+            example,
+            crop=self.crop,
+            detector_geometry=self.options.detector_geometry,
+            descriptor_geometry=self.options.descriptor_geometry,
+            light=self.options.light,
+        )
+
+    def _expanding(self, step: Array) -> Array:
+        start = self.options.pke_start_epoch
+        if start < 0:
+            return jnp.zeros((), bool)
+        return step >= start * self.steps_per_epoch
+
+    def _student(
+        self,
+        variables: PyTree,
+        images: Array,
+        key: Array,
+        number: int,
+        examples: Array,
+        heads: tuple[str, ...] = ("detector", "descriptor"),
+        train: bool = True,
+    ) -> ModelOutput:
+        """Run the student; `number` tells its passes' dropout apart."""
+        dropout = jax.random.fold_in(key, number)
+        return self.model.apply(
+            variables,
+            images,
+            train=train,
+            heads=heads,
+            example_ids=examples,
+            rngs={"dropout": dropout},
+        )
+
+    def _expand(
+        self,
+        variables: PyTree,
+        raw: ModelOutput,
+        views: Views,
+        task_state: PyTree,
+        batch: dict[str, Array],
+        key: Array,
+        expanding: Array,
+    ) -> tuple[Array, dict[str, Array], PyTree]:
+        """Expand the labels and move the value maps, if it is time to.
+
+        Returns:
+            label maps `[B, C, C]` of 0 and 1; the warped heatmaps `warped [B, C, C]`,
+            `active [B]` and numbers `added [B]`; the new task state.
+        """
+        side = views.raw.shape[1]
+        labels = jax.vmap(lambda xy, mask: rasterize(xy, mask, (side, side)))(
+            views.labels, views.labels_mask
+        )
+        maps = task_state["value_maps"]
+        corner = jnp.stack(
+            [jnp.maximum(batch["index"], 0), views.origin[:, 1], views.origin[:, 0]], -1
+        )
+        value = jax.vmap(
+            lambda at: jax.lax.dynamic_slice(maps, tuple(at), (1, side, side))[0]
+        )(corner)
+        active = batch["labelled"] & expanding
+        still = (
+            labels,
+            value,
+            jnp.zeros(labels.shape[:1], jnp.int32),
+            jnp.zeros_like(labels),
+        )
+
+        def run(_: None) -> tuple[Array, Array, Array, Array]:
+            train = not self.options.deterministic_expansion
+            warped = jax.lax.stop_gradient(
+                self._student(
+                    variables, views.detector, key, 1, batch["example"], train=train
+                )
+            )
+            result = jax.vmap(self._expand_one)(
+                jax.lax.stop_gradient(raw.heatmap),
+                warped.heatmap,
+                jax.lax.stop_gradient(raw.descriptors),
+                warped.descriptors,
+                views,
+                value,
+            )
+            keep = active[:, None, None]
+            return (
+                jnp.where(keep, result.label_map, labels),
+                jnp.where(keep, result.value_map, value),
+                jnp.where(active, result.added, 0),
+                warped.heatmap,
+            )
+
+        labels, value, added, warped = jax.lax.cond(
+            jnp.any(active), run, lambda _: still, None
+        )
+        maps = self._write_back(maps, corner, value, active)
+        expanded = {"warped": warped, "active": active, "added": added}
+        return labels, expanded, {**task_state, "value_maps": maps}
+
+    def _expand_one(
+        self,
+        heatmap: Array,
+        warped_heatmap: Array,
+        descriptors: Array,
+        warped_descriptors: Array,
+        views: Views,
+        value: Array,
+    ) -> expansion.Expansion:
+        options = self.options
+        return expansion.expand(
+            heatmap,
+            warped_heatmap,
+            descriptors,
+            warped_descriptors,
+            views.h_detector,
+            value,
+            views.labels,
+            views.labels_mask,
+            **expansion_arguments(options),
+        )
+
+    def _write_back(
+        self, maps: Array, corner: Array, value: Array, active: Array
+    ) -> Array:
+        """Write the crops of all devices into every device's copy of the maps."""
+        if self.axis_name is not None:
+            corner, value, active = (
+                jax.lax.all_gather(x, self.axis_name, tiled=True)
+                for x in (corner, value, active)
+            )
+
+        def write(i: Array, maps: Array) -> Array:
+            at = tuple(corner[i])
+            old = jax.lax.dynamic_slice(maps, at, (1, *value.shape[1:]))
+            new = jnp.where(active[i], value[i][None], old)
+            return jax.lax.dynamic_update_slice(maps, new, at)
+
+        return jax.lax.fori_loop(0, value.shape[0], write, maps)
+
+    def _detector_terms(
+        self, raw: ModelOutput, views: Views, labels: Array, expanded: dict[str, Array]
+    ) -> tuple[Array, Array]:
+        """Return Dice to the labels and to the warped heatmap brought back, `[B]`."""
+        dice = self._dice
+        detector = dice(raw.heatmap, losses.smooth_labels(labels), None)
+        side = raw.heatmap.shape[1]
+        grid = _pixel_grid(side)
+
+        def bring_back(warped: Array, h: Array) -> tuple[Array, Array]:
+            back = sample(warped, apply_homography(h, grid))
+            return back, warp_mask((side, side), h, (side, side))
+
+        back, seen = jax.vmap(bring_back)(expanded["warped"], views.h_detector)
+        where = seen if self.options.mask_geometric else None
+        geometric = dice(raw.heatmap, jax.lax.stop_gradient(back), where)
+        return detector, jnp.where(expanded["active"], geometric, 0.0)
+
+    def _dice(self, probs: Array, targets: Array, where: Array | None) -> Array:
+        if self.options.dice_per_example:
+            return losses.dice_loss(probs, targets, where=where, per_example=True)
+        one = losses.dice_loss(probs, targets, where=where)
+        return jnp.broadcast_to(one, probs.shape[:1])
+
+    def _keypoints(
+        self, heatmap: Array, views: Views, labels: Array, radius: int, threshold: float
+    ) -> Keypoints:
+        options = self.options
+        scores = jnp.where(labels > 0.5, LABEL_SCORE, heatmap)
+        return detect(
+            jax.lax.stop_gradient(scores),
+            max_keypoints=options.max_keypoints,
+            threshold=threshold,
+            radius=radius,
+            border=options.border,
+            size=views.size,
+            method=options.nms_method,
+        )
+
+    def _with_texture(self, key: Array, found: Keypoints, views: Views) -> Keypoints:
+        """Add points where the image has structure, drawn anew each step."""
+        if not self.options.texture_points:
+            return found
+        image = views.raw[..., 0]
+        smooth = _box(_box(image))
+        chance = jnp.abs(smooth - _box(_box(smooth)))
+        chance = chance * jax.random.uniform(key, chance.shape)
+        drawn = detect(
+            jax.lax.stop_gradient(chance),
+            max_keypoints=self.options.texture_points,
+            threshold=1e-4,
+            radius=4,
+            border=self.options.border,
+            size=views.size,
+        )
+        return Keypoints(
+            xy=jnp.concatenate([found.xy, drawn.xy]),
+            scores=jnp.concatenate([found.scores, drawn.scores]),
+            mask=jnp.concatenate([found.mask, drawn.mask]),
+        )
+
+    def _descriptor_points(
+        self, key: Array, heatmap: Array, views: Views, labels: Array, expanding: Array
+    ) -> Keypoints:
+        options = self.options
+        found = self._keypoints(
+            jnp.where(expanding, heatmap, 0.0),
+            views,
+            labels,
+            options.nms_radius,
+            options.threshold,
+        )
+        return self._with_texture(key, found, views)
+
+    def _descriptor_terms(
+        self, key: Array, raw: Array, warped: Array, points: Keypoints, views: Views
+    ) -> tuple[Array, Array, Array]:
+        """Return the loss of each point `[K]`, which count, and which match rightly."""
+        options = self.options
+        side = views.raw.shape[0]
+        xy_warped = apply_homography(views.h_descriptor, points.xy)
+        inside = jnp.all((xy_warped > 0) & (xy_warped < side - 1), axis=-1)
+        where = points.mask & inside
+        anchors = sample_descriptors(raw, points.xy, grid=options.descriptor_grid)
+        positives = sample_descriptors(warped, xy_warped, grid=options.descriptor_grid)
+        value = jnp.zeros(where.shape, jnp.float32)
+        if "triplet" in options.descriptor_loss:
+            value += losses.triplet_loss(
+                anchors,
+                positives,
+                key,
+                where=where,
+                margin=options.margin,
+                gor_weight=options.gor_weight,
+            )
+        if "infonce" in options.descriptor_loss:
+            value += losses.info_nce(
+                anchors,
+                positives,
+                where=where,
+                xy=points.xy,
+                exclude_radius=options.infonce_exclude_radius,
+                temperature=options.infonce_temperature,
+            )
+        likeness = jnp.where(where[None, :], anchors @ positives.T, -2.0)
+        right = jnp.argmax(likeness, axis=1) == jnp.arange(where.shape[0])
+        counts = where & (jnp.sum(where) >= 2)
+        return value, counts, right
+
+    def _distillation_terms(
+        self,
+        teacher: PyTree,
+        raw: ModelOutput,
+        views: Views,
+        labels: Array,
+        keys: Array,
+        batch: dict[str, Array],
+    ) -> dict[str, Array]:
+        """Return the two terms that make the student follow the frozen teacher."""
+        options = self.options
+        answer = jax.lax.stop_gradient(
+            self.teacher_model.apply(teacher, views.raw, train=False)
+        )
+
+        def at_points(
+            key: Array, views: Views, labels: Array, heatmap: Array, ours: Array,
+            theirs: Array,
+        ) -> tuple[Array, Array]:
+            k_texture, k_negative = jax.random.split(key)
+            found = self._keypoints(
+                heatmap,
+                views,
+                labels,
+                options.teacher_nms_radius,
+                options.teacher_threshold,
+            )
+            points = self._with_texture(k_texture, found, views)
+            grid = options.descriptor_grid
+            value = losses.descriptor_distillation(
+                sample_descriptors(theirs, points.xy, grid=grid),
+                sample_descriptors(ours, points.xy, grid=grid),
+                k_negative,
+                where=points.mask,
+                margin=options.margin,
+                gor_weight=options.gor_weight,
+            )
+            return value, points.mask & (jnp.sum(points.mask) >= 2)
+
+        per_point, where = jax.vmap(at_points)(
+            keys, views, labels, answer.heatmap, raw.descriptors, answer.descriptors
+        )
+        heatmap = self._dice(raw.heatmap, answer.heatmap, None)
+        everywhere = jnp.ones_like(batch["labelled"])
+        return {
+            "heatmap_distillation": options.heatmap_distillation_weight
+            * self._mean(heatmap, everywhere),
+            "descriptor_distillation": options.descriptor_distillation_weight
+            * self._mean(per_point, where),
+        }
+
+
+def expansion_arguments(options: TaskConfig) -> dict[str, Any]:
+    """Return the keyword arguments of `rkd_jax.expansion.expand` for a config."""
+    return {}
+
+
+def _image_part(batch: dict[str, Array]) -> dict[str, Array]:
+    return {k: batch[k] for k in ("image", "size", "keypoints", "keypoint_mask")}
+
+
+def _pixel_grid(side: int) -> Array:
+    """Return `[side, side, 2]` (x, y) of every pixel."""
+    axis = jnp.arange(side, dtype=jnp.float32)
+    return jnp.stack(jnp.meshgrid(axis, axis, indexing="xy"), axis=-1)
+
+
+def _box(image: Array) -> Array:
+    """Return the 5x5 box mean of `[H, W]`, zeros outside."""
+    window = jax.lax.reduce_window(
+        image, 0.0, jax.lax.add, (5, 5), (1, 1), "SAME"
+    )
+    return window / 25.0

@@ -1,0 +1,174 @@
+"""Register held-out pairs with a network in training: the score it is chosen by.
+
+The pairs are visits of embedded eyes, or, for a lab data set, validation images and
+random warps of them under other light. Never FIRE.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rkd_jax import augment
+from rkd_jax.config import Config
+from rkd_jax.geometry.homography import apply_homography, inverse
+from rkd_jax.geometry.warp import warp
+from rkd_jax.keypoints import Keypoints, detect, sample_descriptors
+from rkd_jax.matching.fit import fit
+from rkd_jax.matching.match import mutual_nearest
+from rkd_jax.metrics.registration import registration_score
+
+Array = jax.Array
+PyTree = Any
+# FIRE counts errors up to 25 of 2912 pixels; small images get 4 pixels at least.
+ERROR_SHARE, ERROR_LEAST_PX = 25 / 2912, 4.0
+# Score of a keypoint: the paper's threshold of inference.
+THRESHOLD, RADIUS, BORDER, KEYPOINTS = 0.01, 6, 4, 1024
+
+
+def held_out_pairs(config: Config) -> list[dict[str, np.ndarray]]:
+    """Return the evaluation pairs of an experiment, at its working size.
+
+    Each is `images [2, S, S, 1]` float32 (fixed, moving), `sizes [2, 2]` int32 (height,
+    width of what is not padding) and `control_points [M, 4]` float32 (x_fixed, y_fixed,
+    x_moving, y_moving) in pixels of the images.
+    """
+    from rkd_jax.data import pipeline
+
+    data, count = config.data, config.loop.eval_pairs
+    if data.kind == "lab" and config.loop.eval_kind == "auto":
+        source = pipeline.make_source(
+            kind="lab",
+            data_dir=data.data_dir,
+            split=data.val_split,
+            size=data.size,
+            max_labels=data.max_labels,
+            crop_field=data.crop_field,
+            cache_mb=data.cache_mb,
+        )
+        return [_warped_pair(source[i % len(source)], i) for i in range(count)]
+    pairs = pipeline.embedded_pairs(count, size=data.size, seed=0)
+    return [_embedded_pair(pair, data.size) for pair in pairs]
+
+
+def _embedded_pair(pair: dict[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
+    from rkd_jax.data.preprocess import prepare
+
+    fixed, moving = (prepare(pair[k], size=size) for k in ("fixed", "moving"))
+    points = np.asarray(pair["control_points"], np.float64)
+    return {
+        "images": np.stack([fixed.image, moving.image])[..., None],
+        "sizes": np.array([fixed.size, moving.size], np.int32),
+        "control_points": np.concatenate(
+            [fixed.from_file(points[:, :2]), moving.from_file(points[:, 2:])], axis=1
+        ).astype(np.float32),
+    }
+
+
+def _warped_pair(record: dict[str, np.ndarray], number: int) -> dict[str, np.ndarray]:
+    side = record["image"].shape[0]
+    k_warp, k_fixed, k_moving = jax.random.split(jax.random.PRNGKey(number), 3)
+    h = augment.sample_geometry(k_warp, (side, side), "wide")
+    image = jnp.asarray(record["image"], jnp.float32)
+    moving = augment.visit_light(k_moving, warp(image, inverse(h), (side, side)))
+    height, width = (int(v) for v in record["size"])
+    grid = np.stack(
+        np.meshgrid(np.linspace(0.2, 0.8, 5), np.linspace(0.2, 0.8, 5)), axis=-1
+    ).reshape(-1, 2)
+    fixed_xy = (grid * [width - 1, height - 1]).astype(np.float32)
+    moving_xy = np.asarray(apply_homography(h, jnp.asarray(fixed_xy)))
+    inside = np.all((moving_xy >= 0) & (moving_xy <= side - 1), axis=1)
+    return {
+        "images": np.stack([augment.visit_light(k_fixed, image), moving]),
+        "sizes": np.array([[height, width], [side, side]], np.int32),
+        "control_points": np.concatenate([fixed_xy, moving_xy], axis=1)[inside],
+    }
+
+
+def make_predictor(
+    model: nn.Module, *, grid: str
+) -> Callable[[PyTree, Array, Array], tuple[Array, Keypoints, Array]]:
+    """Return a compiled `(variables, images [2, S, S, 1], sizes [2, 2])` function.
+
+    It returns the heatmaps `[2, S, S]`, the keypoints of both images with descriptors
+    (leading axis 2) and the match of each moving keypoint in the fixed image, -1 none.
+    """
+
+    def predict(
+        variables: PyTree, images: Array, sizes: Array
+    ) -> tuple[Array, Keypoints, Array]:
+        answer = model.apply(variables, images)
+
+        def one(heatmap: Array, descriptors: Array, size: Array) -> Keypoints:
+            found = detect(
+                heatmap,
+                max_keypoints=KEYPOINTS,
+                threshold=THRESHOLD,
+                radius=RADIUS,
+                border=BORDER,
+                size=size,
+                subpixel=True,
+            )
+            read = sample_descriptors(descriptors, found.xy, grid=grid)
+            return found.replace(descriptors=read)
+
+        found = jax.vmap(one)(answer.heatmap, answer.descriptors, sizes)
+        fixed, moving = (jax.tree.map(lambda x, i=i: x[i], found) for i in (0, 1))
+        index, _ = mutual_nearest(
+            moving.descriptors, moving.mask, fixed.descriptors, fixed.mask
+        )
+        return answer.heatmap, found, index
+
+    return jax.jit(predict)
+
+
+def evaluate(
+    model: nn.Module,
+    variables: PyTree,
+    pairs: list[dict[str, np.ndarray]],
+    *,
+    grid: str,
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Register the pairs of `held_out_pairs` and score the landmark errors.
+
+    Returns:
+        `score` (area under the curve of pairs below 1, 2, ... 25 parts of the largest
+        error that counts), `success` (share of pairs below that error), mean error
+        and matches; a picture of the first pair's heatmaps and matches.
+    """
+    from rkd_jax.tasks.retina_pictures import matches_picture
+
+    predict = make_predictor(model, grid=grid)
+    errors, matched, pictures = [], [], {}
+    side = pairs[0]["images"].shape[1]
+    largest = max(ERROR_SHARE * side, ERROR_LEAST_PX)
+    for number, pair in enumerate(pairs):
+        heatmaps, found, index = jax.device_get(
+            predict(variables, pair["images"], pair["sizes"])
+        )
+        kept = index >= 0
+        moving_xy, fixed_xy = found.xy[1][kept], found.xy[0][index[kept]]
+        result = fit(moving_xy, fixed_xy, family="quadratic", threshold_px=2.0)
+        truth = pair["control_points"]
+        error = float("inf")
+        if result.transform is not None:
+            predicted = result.transform.apply(truth[:, 2:])
+            error = float(np.mean(np.linalg.norm(predicted - truth[:, :2], axis=1)))
+        errors.append(error)
+        matched.append(int(kept.sum()))
+        if number == 0:
+            pictures["matches"] = matches_picture(
+                pair["images"][..., 0], heatmaps, fixed_xy, moving_xy, result.inliers
+            )
+    scores = registration_score(
+        errors, success_px=largest, threshold_scale=largest / 25
+    )
+    return {
+        "score": scores["auc"],
+        "success": scores["success"],
+        "mean_error_px": scores["mean_error_px"],
+        "matches": float(np.mean(matched)),
+    }, pictures

@@ -1,0 +1,397 @@
+"""Train an experiment: `python -m rkd_jax.train --config configs/NAME.py[:variant]`.
+
+Rerunning the same line goes on where the last run ended. A run may have stages, each
+with a work directory of its own: pre-training of the encoder, the teacher, the student
+without teacher (for comparison), and the experiment itself, whose `weights.safetensors`
+is what `register` and `evaluate` read.
+"""
+
+import copy
+import dataclasses
+import json
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from absl import app, flags, logging
+
+from rkd_jax import config as schema
+from rkd_jax.files import write_text
+
+PyTree = Any
+WEIGHTS, BEST, CONFIG = "weights.safetensors", "best.safetensors", "config.json"
+# What may change between a run and its continuation.
+FREE_FIELDS = ("loop.log_every", "loop.keep", "data.num_threads", "data.cache_mb")
+
+
+class UsageError(ValueError):
+    """The command line, the config or the work directory is not usable."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One training run: its config, work directory, and name in the progress lines."""
+
+    title: str
+    config: schema.Config
+    workdir: pathlib.Path
+
+
+def stages(config: schema.Config, workdir: pathlib.Path) -> list[Stage]:
+    """Return the runs that an experiment is made of, in order; the last is its own.
+
+    Args:
+        config: validated.
+        workdir: of the experiment.
+    """
+    plan = []
+    if config.pretrain.steps and not config.init_weights:
+        plan.append(Stage("encoder", _pretraining(config), workdir / "pretraining"))
+    if config.task.distill and not config.teacher.weights:
+        plan.append(Stage("teacher", _teacher(config), workdir / "teacher"))
+    if config.compare_scratch:
+        plan.append(Stage("scratch", _scratch(config), workdir / "scratch"))
+    return [*plan, Stage("student" if config.task.distill else "network", config, workdir)]
+
+
+def _derived(config: schema.Config) -> schema.Config:
+    """Return a copy without stages of its own."""
+    derived = copy.deepcopy(config)
+    derived.compare_scratch = False
+    derived.task.distill = False
+    derived.pretrain.steps = 0
+    derived.teacher = schema.TeacherConfig()
+    return derived
+
+
+def _teacher(config: schema.Config) -> schema.Config:
+    derived = _derived(config)
+    derived.model = copy.deepcopy(config.teacher.model)
+    derived.loop.steps = config.teacher.steps
+    derived.optim.lr = config.teacher.lr
+    derived.init_weights = ""
+    return derived
+
+
+def _scratch(config: schema.Config) -> schema.Config:
+    derived = _derived(config)
+    derived.init_weights = ""
+    return derived
+
+
+def _pretraining(config: schema.Config) -> schema.Config:
+    derived = _derived(config)
+    derived.task.name = "pretraining"
+    derived.loop.steps = config.pretrain.steps
+    derived.optim.lr = config.pretrain.lr
+    return derived
+
+
+def run(config: schema.Config, workdir: str | os.PathLike[str]) -> dict[str, Any]:
+    """Train every stage of an experiment and return each stage's last metrics.
+
+    Args:
+        config: validated here.
+        workdir: made if absent; a run found in it goes on.
+
+    Raises:
+        UsageError: the work directory holds a run of another config.
+        ValueError: the config or the data are not usable.
+    """
+    config.validate()
+    workdir = pathlib.Path(workdir).absolute()
+    plan = stages(config, workdir)
+    results, started = {}, time.monotonic()
+    given = {"teacher": config.teacher.weights, "encoder": config.init_weights}
+    for stage in plan:
+        if stage.title == "teacher":
+            logging.info("no teacher given: training one in %s", stage.workdir)
+        last = stage is plan[-1]
+        results[stage.title] = _run_stage(stage, given if last else {})
+        given[stage.title] = str(stage.workdir / WEIGHTS)
+    minutes = (time.monotonic() - started) / 60
+    _summary(results, workdir, minutes)
+    return results
+
+
+def _run_stage(stage: Stage, given: dict[str, str]) -> dict[str, float]:
+    """Train one stage and write its weights."""
+    import jax
+
+    from rkd_jax import models, tasks, weights
+    from rkd_jax.data import pipeline
+    from rkd_jax.training import loop, state, step
+
+    config, workdir = stage.config, stage.workdir
+    _claim(workdir, config)
+    source = pipeline.make_source(**_source_arguments(config, "train"))
+    share = _share(config.data.batch_size, jax.process_count())
+    steps_per_epoch = max(len(source) // config.data.batch_size, 1)
+    logging.info(
+        "%s: %d images (%d labelled), %d processes, %d devices",
+        stage.title,
+        len(source),
+        source.n_labelled,
+        jax.process_count(),
+        jax.device_count(),
+    )
+    teacher_model = teacher = None
+    if config.task.distill:
+        loaded = weights.load(given["teacher"])
+        _same_network(given["teacher"], loaded, config.teacher.model)
+        teacher = loaded.variables
+        teacher_model = models.build(loaded.model, **loaded.options)
+    task = tasks.build(
+        config.task,
+        model=models.build(config.model.name, **config.model.options()),
+        crop=config.data.crop,
+        labeled=source.n_labelled,
+        steps_per_epoch=steps_per_epoch,
+        teacher_model=teacher_model,
+        axis_name=step.AXIS,
+    )
+    optimizer = state.make_optimizer(
+        lr=config.optim.lr,
+        steps=config.loop.steps,
+        schedule=config.optim.schedule,
+        warmup_steps=config.optim.warmup_steps,
+        weight_decay=config.optim.weight_decay,
+        clip_norm=config.optim.clip_norm,
+    )
+    batches = pipeline.batches(
+        source,
+        batch_size=share,
+        seed=config.seed,
+        shuffle=True,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        num_threads=config.data.num_threads,
+    )
+    start = None
+    if given.get("encoder"):
+        loaded = weights.load(given["encoder"])
+        _same_network(given["encoder"], loaded, config.model)
+        start = loaded.variables
+
+    def save(name: str, variables: PyTree, metrics: dict[str, float]) -> None:
+        if jax.process_index() == 0:
+            _save_weights(workdir / name, task, config, variables, metrics)
+
+    outcome = loop.train(
+        task,
+        optimizer,
+        batches,
+        loop.Plan(
+            steps=config.loop.steps,
+            log_every=config.loop.log_every,
+            eval_every=config.loop.eval_every,
+            checkpoint_every=config.loop.checkpoint_every,
+            keep=config.loop.keep,
+            seed=config.seed,
+            ema_decay=config.optim.ema_decay,
+        ),
+        workdir=workdir,
+        title=stage.title,
+        teacher=teacher,
+        variables=start,
+        eval_data=tasks.held_out(config) if jax.process_index() == 0 else None,
+        on_best=lambda variables, metrics: save(BEST, variables, metrics),
+        describe=lambda batch: _describe(source, batch),
+    )
+    save(WEIGHTS, outcome.variables, outcome.metrics)
+    return outcome.metrics
+
+
+def _source_arguments(config: schema.Config, split: str) -> dict[str, Any]:
+    data = config.data
+    arguments = {
+        "kind": data.kind,
+        "size": data.size,
+        "max_labels": data.max_labels,
+        "crop_field": data.crop_field,
+        "cache_mb": data.cache_mb,
+    }
+    if data.kind == "embedded":
+        counts = {
+            "count": data.embedded_labeled,
+            "unlabeled": data.embedded_unlabeled,
+            "seed": config.seed,
+        }
+        return {**arguments, **counts}
+    arguments["data_dir"] = data.data_dir
+    if data.kind == "tfds":
+        arguments["name"] = data.tfds_name
+    if data.kind != "folder":
+        arguments["split"] = data.train_split if split == "train" else data.val_split
+    if data.kind == "lab" and split == "train":
+        arguments["auxiliary_dir"] = data.auxiliary_dir or None
+    return arguments
+
+
+def _share(batch_size: int, processes: int) -> int:
+    if batch_size % processes:
+        raise UsageError(
+            f"config.data.batch_size is {batch_size}, which {processes} processes cannot "
+            "share; choose a multiple"
+        )
+    return batch_size // processes
+
+
+def _same_network(path: str, loaded: Any, wanted: schema.ModelConfig) -> None:
+    """Refuse weights of another network than the config asks for."""
+    if loaded.model != wanted.name:
+        raise UsageError(
+            f"{path} holds weights of {loaded.model}; the config asks for {wanted.name}"
+        )
+    ignored = {"compute_dtype", "drop_rate"}
+    asked = {k: v for k, v in wanted.options().items() if k not in ignored}
+    for key, value in asked.items():
+        found = loaded.options.get(key, value)
+        if list(_listed(found)) != list(_listed(value)):
+            raise UsageError(
+                f"{path} was made with {key} = {found}; the config asks for {value}"
+            )
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _describe(source: Any, batch: dict[str, Any]) -> str:
+    return ", ".join(source.names[int(i)] for i in batch["record"])
+
+
+def _save_weights(
+    path: pathlib.Path,
+    task: Any,
+    config: schema.Config,
+    variables: PyTree,
+    metrics: dict[str, float],
+) -> None:
+    from rkd_jax import weights
+
+    weights.save(
+        path,
+        task.network(variables),
+        model=config.model.name,
+        options=config.model.options(),
+        preprocess={
+            "channel": "green",
+            "size": config.data.size,
+            "descriptor_grid": config.task.descriptor_grid,
+        },
+        recipe={"config": schema.as_dict(config), "metrics": metrics},
+    )
+
+
+def _claim(workdir: pathlib.Path, config: schema.Config) -> None:
+    """Write the config into the work directory, or refuse one that differs."""
+    import jax
+
+    path = workdir / CONFIG
+    ours = json.loads(json.dumps(schema.as_dict(config)))
+    if path.exists():
+        try:
+            theirs = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UsageError(
+                f"{path} is not readable as JSON ({error}); use another --workdir"
+            ) from error
+        changed = [
+            line
+            for line in schema.difference(theirs, ours)
+            if line.split(":")[0] not in FREE_FIELDS
+        ]
+        if changed:
+            raise UsageError(
+                f"{workdir} holds a run of another config; use another --workdir, or "
+                "undo these changes (there -> now):\n  " + "\n  ".join(changed)
+            )
+    elif jax.process_index() == 0:
+        write_text(path, json.dumps(ours, indent=1))
+
+
+def _summary(
+    results: dict[str, dict[str, float]], workdir: pathlib.Path, minutes: float
+) -> None:
+    """Print the held-out scores of the stages, and keep them in `results.json`."""
+    import jax
+
+    if jax.process_index() != 0:
+        return
+    write_text(workdir / "results.json", json.dumps(results, indent=1))
+    scored = {name: m for name, m in results.items() if m}
+    if not scored:
+        return
+    columns = list(dict.fromkeys(k for m in scored.values() for k in m))
+    print(f"Held-out pairs ({minutes:.1f} minutes in all):")
+    print("  " + "network".ljust(12) + "".join(c.rjust(16) for c in columns))
+    for name, metrics in scored.items():
+        row = "".join(f"{metrics.get(c, float('nan')):16.3f}" for c in columns)
+        print("  " + name.ljust(12) + row)
+    print(f"Weights: {workdir / WEIGHTS}")
+
+
+def _start_jax(cache_dir: str) -> None:
+    """Join the other hosts, if there are any, and keep compiled programs."""
+    import jax
+
+    if cache_dir:
+        jax.config.update("jax_compilation_cache_dir", cache_dir)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 2.0)
+    if os.environ.get("JAX_COORDINATOR_ADDRESS"):
+        jax.distributed.initialize()
+
+
+def _define_flags() -> Any:
+    from ml_collections import config_flags
+
+    holder = config_flags.DEFINE_config_file(
+        "config", None, "Experiment, e.g. configs/rkd.py:demo.", lock_config=True
+    )
+    flags.DEFINE_string("workdir", None, "Where the run is kept; default runs/NAME.")
+    flags.DEFINE_string(
+        "compilation_cache_dir",
+        str(pathlib.Path.home() / ".cache" / "rkd_jax"),
+        "Compiled programs are kept here; empty: nowhere.",
+    )
+    flags.mark_flag_as_required("config")
+    return holder
+
+
+def main(argv: Sequence[str], holder: Any = None) -> int:
+    """Run the experiment named by the flags; return the exit status.
+
+    0: finished; 2: bad usage or bad input; 1: the loss went non-finite; 143: stopped by
+    a signal, saved.
+    """
+    from rkd_jax.training.checkpoint import CheckpointError
+    from rkd_jax.training.loop import Interrupted, NonFiniteLossError
+
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.INFO)
+    try:
+        if len(argv) > 1:
+            raise UsageError(f"unknown arguments: {' '.join(argv[1:])}")
+        config = holder.value
+        name = pathlib.Path(flags.FLAGS["config"].config_filename.split(":")[0]).stem
+        _start_jax(flags.FLAGS.compilation_cache_dir)
+        run(config, flags.FLAGS.workdir or pathlib.Path("runs") / name)
+    except NonFiniteLossError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except Interrupted as stop:
+        print(f"{stop}; the same command goes on from there", file=sys.stderr)
+        return 143
+    except (ValueError, OSError, CheckpointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    HOLDER = _define_flags()
+    app.run(lambda argv: sys.exit(main(argv, HOLDER)))

@@ -1,0 +1,274 @@
+"""The training loop: resume, step, watch, evaluate, save, end on a signal."""
+
+import contextlib
+import dataclasses
+import math
+import pathlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from rkd_jax.training import step as stepping
+from rkd_jax.training.checkpoint import Checkpoints
+from rkd_jax.training.report import Report
+from rkd_jax.training.state import TrainState, init_state
+
+PyTree = Any
+
+
+class NonFiniteLossError(FloatingPointError):
+    """A term of the loss, or the gradient, is not a finite number."""
+
+
+class Interrupted(Exception):  # noqa: N818 (not an error: the state is saved)
+    """SIGTERM or SIGINT came; the state was saved."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How long a run is and what happens along it, in steps.
+
+    Attributes:
+        steps: of the whole run.
+        log_every: metrics are written.
+        eval_every: held-out data are evaluated; 0 only at the end.
+        checkpoint_every: the state is saved.
+        keep: checkpoints kept.
+        seed: of the run.
+        ema_decay: of the averaged parameters that are evaluated; 0 is off.
+    """
+
+    steps: int
+    log_every: int = 20
+    eval_every: int = 0
+    checkpoint_every: int = 500
+    keep: int = 2
+    seed: int = 0
+    ema_decay: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a finished run leaves: NumPy variables and its last evaluation."""
+
+    variables: PyTree
+    metrics: dict[str, float]
+
+
+def train(
+    task: Any,
+    optimizer: optax.GradientTransformation,
+    batches: Any,
+    plan: Plan,
+    *,
+    workdir: pathlib.Path,
+    title: str,
+    teacher: PyTree = None,
+    variables: PyTree | None = None,
+    eval_data: list[dict[str, np.ndarray]] | None = None,
+    on_best: Callable[[PyTree, dict[str, float]], None] | None = None,
+    describe: Callable[[dict[str, np.ndarray]], str] = lambda batch: "",
+) -> Outcome:
+    """Train a task; go on from the newest checkpoint in `workdir`, if there is one.
+
+    Args:
+        task: see `rkd_jax.tasks.Task`, with its `axis_name` set to `step.AXIS`.
+        optimizer: of the parameters.
+        batches: iterator of NumPy batches (this process's share), with
+            `get_state()` and `set_state()`.
+        plan: lengths and intervals.
+        workdir: of this run.
+        title: what progress lines begin with.
+        teacher: variables handed to the loss, frozen.
+        variables: start from these instead of fresh ones.
+        eval_data: held-out data for `task.evaluate`; none are evaluated without.
+        on_best: called with the variables and metrics of each new best `score`.
+        describe: names a batch in the message of a non-finite loss.
+
+    Raises:
+        NonFiniteLossError: names step, term and batch.
+        Interrupted: after SIGTERM or SIGINT, once the state is saved.
+        CheckpointError: the checkpoint is damaged.
+    """
+    primary = jax.process_index() == 0
+    position = batches.get_state()
+    example = next(batches)
+    batches.set_state(position)
+    state = init_state(
+        task,
+        optimizer,
+        example,
+        seed=plan.seed,
+        average=plan.ema_decay > 0,
+        variables=variables,
+    )
+    checkpoints = Checkpoints(workdir, keep=plan.keep)
+    latest, best = checkpoints.latest(), -math.inf
+    if latest is not None:
+        state, saved = checkpoints.restore(latest, jax.device_get(state))
+        batches.set_state(saved["position"])
+        best = saved["best"] if saved["best"] is not None else -math.inf
+    report = Report(workdir, title, plan.steps, latest or 0, primary)
+    if latest:
+        report.say(f"going on from step {latest}")
+    run = _Run(task, plan, checkpoints, report, eval_data, on_best, best, primary)
+    try:
+        with _stop_signals() as stop:
+            step_fn = stepping.make_train_step(
+                task, optimizer, ema_decay=plan.ema_decay
+            )
+            return run.go(state, latest or 0, step_fn, teacher, batches, describe, stop)
+    finally:
+        report.close()
+        checkpoints.close()
+
+
+@dataclasses.dataclass
+class _Run:
+    """The parts of a run that its phases share."""
+
+    task: Any
+    plan: Plan
+    checkpoints: Checkpoints
+    report: Report
+    eval_data: list[dict[str, np.ndarray]] | None
+    on_best: Callable[[PyTree, dict[str, float]], None] | None
+    best: float
+    primary: bool
+
+    def go(
+        self,
+        state: TrainState,
+        done: int,
+        step_fn: Callable[..., tuple[TrainState, dict[str, jax.Array]]],
+        teacher: PyTree,
+        batches: Any,
+        describe: Callable[[dict[str, np.ndarray]], str],
+        stop: threading.Event,
+    ) -> Outcome:
+        plan = self.plan
+        state, teacher = stepping.replicate(state), stepping.replicate(teacher)
+        before: tuple[int, dict[str, jax.Array], dict[str, np.ndarray]] | None = None
+        waited, size, metrics = 0.0, 0, {}
+        if done < plan.steps:
+            self.report.first_step()
+        for step in range(done + 1, plan.steps + 1):
+            asked = time.monotonic()
+            batch = next(batches)
+            waited += time.monotonic() - asked
+            size = len(batch["example"]) * jax.process_count()
+            state, latest = step_fn(state, teacher, stepping.shard(batch))
+            # The step before is looked at while this one runs, so that the device
+            # never waits for the host.
+            if before is not None:
+                self._watch(*before, describe)
+            before = (step, latest, batch)
+            saves = step % plan.checkpoint_every == 0 or step == plan.steps
+            evaluates = step == plan.steps or (
+                plan.eval_every and step % plan.eval_every == 0
+            )
+            stops = _any_process(stop, step % plan.log_every == 0)
+            if step == done + 1 or step % plan.log_every == 0 or saves or evaluates:
+                values = self._watch(*before, describe)
+                before = None
+                if step == done + 1:
+                    waited = 0.0
+                    self.report.compiled(step)
+                if step % plan.log_every == 0 or step == plan.steps:
+                    self.report.scalars(step, values, group="train")
+                    self.report.progress(step, values, batch=size, waited_s=waited)
+            self.report.advance()
+            if evaluates:
+                metrics = self._evaluate(step, state)
+            if saves or stops:
+                if before is not None:
+                    self._watch(*before, describe)
+                    before = None
+                self._save(step, state, batches)
+            if stops:
+                raise Interrupted(f"stopped by a signal at step {step}; it is saved")
+        if done >= plan.steps:
+            metrics = self._evaluate(plan.steps, state)
+        return Outcome(self._evaluated_variables(state), metrics)
+
+    def _watch(
+        self,
+        step: int,
+        metrics: dict[str, jax.Array],
+        batch: dict[str, np.ndarray],
+        describe: Callable[[dict[str, np.ndarray]], str],
+    ) -> dict[str, float]:
+        """Return a step's metrics; refuse any that is not finite."""
+        values = {k: float(v) for k, v in stepping.first_replica(metrics).items()}
+        bad = [k for k, v in values.items() if not math.isfinite(v) and k != "loss"]
+        if bad or not math.isfinite(values["loss"]):
+            found = ", ".join(f"{k} = {values[k]}" for k in bad or ["loss"])
+            raise NonFiniteLossError(
+                f"step {step}: {found}; the batch was {describe(batch)}. Nothing of this "
+                "step was saved; look at these images, or lower config.optim.lr"
+            )
+        return values
+
+    def _evaluated_variables(self, state: TrainState) -> PyTree:
+        source = state.variables if state.average is None else state.average
+        return stepping.first_replica(source)
+
+    def _evaluate(self, step: int, state: TrainState) -> dict[str, float]:
+        if self.eval_data is None or not self.primary:
+            return {}
+        variables = self._evaluated_variables(state)
+        metrics, pictures = self.task.evaluate(variables, self.eval_data)
+        self.report.scalars(step, metrics, group="eval")
+        self.report.pictures(step, pictures)
+        shown = "  ".join(f"{k} {v:.4g}" for k, v in metrics.items())
+        self.report.say(f"evaluation at step {step}: {shown}")
+        if metrics["score"] > self.best:
+            self.best = metrics["score"]
+            if self.on_best is not None:
+                self.on_best(variables, {"step": step, **metrics})
+        return metrics
+
+    def _save(self, step: int, state: TrainState, batches: Any) -> None:
+        best = self.best if math.isfinite(self.best) else None
+        data = {"position": batches.get_state(), "best": best}
+        self.checkpoints.save(step, stepping.first_replica(state), data)
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """Turn SIGTERM and SIGINT into an event while the block runs."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask(number: int, frame: Any) -> None:
+        stop.set()
+
+    old = {s: signal.signal(s, ask) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def _any_process(stop: threading.Event, ask: bool) -> bool:
+    """Whether a signal reached any process, so that all stop at the same step.
+
+    Several processes only `ask` each other now and then: it costs a host round trip.
+    """
+    if jax.process_count() == 1:
+        return stop.is_set()
+    if not ask:
+        return False
+    from jax.experimental import multihost_utils
+
+    flags = multihost_utils.process_allgather(np.array([stop.is_set()]))
+    return bool(flags.any())
