@@ -1,0 +1,85 @@
+"""Grain input pipeline: shuffled, batched, shared by processes, and resumable.
+
+The order of examples is one endless list that depends on the seed and on the number
+of examples only: each epoch is a new permutation. Global batch g is its part
+[g * G, (g + 1) * G); process p of n reads the p-th of n equal parts of that. So one
+process or several see the same global batches.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rkd_jax.data.sources import embedded_pairs, make_source
+
+__all__ = ["batches", "embedded_pairs", "make_source"]
+
+_ENDLESS = 2**40  # examples; Grain wants a length
+
+
+def batches(
+    source: Any,
+    *,
+    batch_size: int,
+    seed: int,
+    shuffle: bool = True,
+    process_index: int = 0,
+    process_count: int = 1,
+    num_threads: int = 4,
+) -> Any:
+    """Iterate over batches without end.
+
+    Args:
+        source: random access to dicts of arrays, as `make_source` gives.
+        batch_size: examples of a batch of this process, B.
+        seed: of the shuffling.
+        shuffle: a new order each epoch; False keeps the order of the source.
+        process_index, process_count: which share of each global batch is read.
+        num_threads: reading threads; 0 reads in the calling thread.
+
+    Returns:
+        A Grain iterator of dicts: the source's arrays stacked along a new first axis,
+        and "example" int32 [B], each example's place in the global batch. Its
+        `get_state()` is a dict of plain numbers, to be saved as JSON; after
+        `set_state` it goes on exactly there.
+
+    Raises:
+        ValueError: an empty source, or a share that does not exist.
+
+    >>> source = [{"x": np.array(i)} for i in range(6)]
+    >>> reader = batches(source, batch_size=2, seed=0, shuffle=False, num_threads=0)
+    >>> [next(reader)["x"].tolist() for _ in range(4)]
+    [[0, 1], [2, 3], [4, 5], [0, 1]]
+    """
+    import grain
+
+    if len(source) == 0:
+        raise ValueError("the source is empty; expected at least one example")
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size}; expected at least 1")
+    if not 0 <= process_index < process_count:
+        raise ValueError(
+            f"process_index={process_index} of process_count={process_count}; expected "
+            "0 <= process_index < process_count"
+        )
+    order = grain.MapDataset.range(len(source))
+    if shuffle:
+        # Grain shuffles epoch e by seed + e; spread seeds, so that no two share orders.
+        spread = np.random.SeedSequence(seed).generate_state(1)[0]
+        order = order.shuffle(seed=int(spread))
+    order = order.repeat()
+    first = process_index * batch_size
+
+    def read(i: int) -> dict[str, np.ndarray]:
+        batch, place = divmod(i, batch_size)
+        place += first
+        record = source[order[batch * batch_size * process_count + place]]
+        return {**record, "example": np.array(place, np.int32)}
+
+    options = grain.ReadOptions(
+        num_threads=num_threads, prefetch_buffer_size=max(2 * num_threads, 2)
+    )
+    dataset = grain.MapDataset.range(_ENDLESS).map(read).batch(batch_size)
+    return iter(dataset.to_iter_dataset(options))

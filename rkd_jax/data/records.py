@@ -1,0 +1,147 @@
+"""Random access to preprocessed photographs: what every source has in common."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from rkd_jax.data import preprocess
+
+ImageSource = Any  # what preprocess.read_image accepts
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One photograph of a source, not read yet.
+
+    Attributes:
+        name: what to call it in an error.
+        read: returns the image (for `preprocess.read_image`) and its keypoints, [N, 2]
+            float (x, y) as fractions x / width, y / height, or None.
+        labelled: whether `read` gives keypoints.
+    """
+
+    name: str
+    read: Callable[[], tuple[ImageSource, np.ndarray | None]]
+    labelled: bool
+
+
+class Records:
+    """Preprocessed examples by index, in the form that training reads.
+
+    `records[i]` is a dict of NumPy arrays: "image" float32 [S, S, 1] in 0..1, zeros
+    outside the picture; "size" int32 [2], (h, w) of the picture in it; "keypoints"
+    float32 [N, 2], (x, y) in pixels of "image"; "keypoint_mask" bool [N]; "labelled"
+    bool; "index" int32, the rank among the labelled images, -1 if unlabelled.
+
+    Preprocessed images are kept in memory, least recently used first out, with 8 bits
+    a pixel; all images handed out are multiples of 1/255 for that reason, whether
+    they come from memory or not. Safe to use from several threads.
+
+    Args:
+        items: the photographs.
+        size: working size S in px.
+        max_labels: rows N of "keypoints"; an image with more is refused.
+        crop_field: cut to the field of view before resizing.
+        cache_mb: memory for preprocessed images in MiB; 0 keeps none.
+
+    >>> eye = np.random.default_rng(0).integers(0, 255, (60, 90), np.uint8)
+    >>> item = Item("eye", lambda: (eye, np.array([[0.5, 0.5]])), True)
+    >>> record = Records([item], size=48, max_labels=8)[0]
+    >>> record["size"].tolist(), record["keypoints"][0].round().tolist()
+    ([32, 48], [24.0, 16.0])
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        *,
+        size: int,
+        max_labels: int,
+        crop_field: bool = False,
+        cache_mb: float = 2048,
+    ):
+        if size < preprocess.MIN_SIDE_PX:
+            raise ValueError(
+                f"size={size}; expected at least {preprocess.MIN_SIDE_PX} px"
+            )
+        self.size = size
+        self.max_labels = max_labels
+        self.crop_field = crop_field
+        self._items = tuple(items)
+        self._ranks = np.cumsum([item.labelled for item in self._items]) - 1
+        self._capacity = int(cache_mb * 2**20 / (size * size))
+        self._kept: collections.OrderedDict[int, dict] = collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def n_labelled(self) -> int:
+        """Number of images with keypoints."""
+        return sum(item.labelled for item in self._items)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the images, by index."""
+        return tuple(item.name for item in self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        index = range(len(self._items))[index]
+        with self._lock:
+            record = self._kept.get(index)
+            if record is not None:
+                self._kept.move_to_end(index)
+        if record is None:
+            record = self._make(index)
+            with self._lock:
+                self._kept[index] = record
+                while len(self._kept) > self._capacity:
+                    self._kept.popitem(last=False)
+        image = record["image"].astype(np.float32) / np.float32(255.0)
+        return {**record, "image": image[..., None]}
+
+    def _make(self, index: int) -> dict[str, np.ndarray]:
+        item = self._items[index]
+        source, fractions = item.read()
+        image = preprocess.read_image(source)
+        box = preprocess.field_box(image) if self.crop_field else None
+        normalized = preprocess.normalize(image, name=item.name)
+        resized = preprocess.fit_to(normalized, self.size, box=box)
+        xy = np.zeros((0, 2)) if fractions is None else _keypoints(fractions, resized)
+        if len(xy) > self.max_labels:
+            raise ValueError(
+                f"{item.name}: {len(xy)} keypoints, room for {self.max_labels}; raise "
+                "max_labels"
+            )
+        keypoints = np.zeros((self.max_labels, 2), np.float32)
+        keypoints[: len(xy)] = xy
+        return {
+            "image": np.rint(resized.image * 255.0).astype(np.uint8),
+            "size": np.array(resized.size, np.int32),
+            "keypoints": keypoints,
+            "keypoint_mask": np.arange(self.max_labels) < len(xy),
+            "labelled": np.array(item.labelled),
+            "index": np.array(self._ranks[index] if item.labelled else -1, np.int32),
+        }
+
+
+def _keypoints(fractions: np.ndarray, resized: preprocess.Resized) -> np.ndarray:
+    """Bring fractions of the file to pixels of the resized image; drop those cut off.
+
+    A fraction of 1 is legal and means the last pixel.
+    """
+    height, width = resized.file_size
+    x0, y0, x1, y1 = resized.box
+    whole = np.array([width, height])
+    xy = np.minimum(fractions * whole, whole - 1)
+    inside = (xy > np.array([x0, y0]) - 0.5) & (xy < np.array([x1, y1]) - 0.5)
+    h, w = resized.size
+    moved = resized.from_file(xy[inside.all(axis=-1)])
+    return np.clip(moved, 0, [w - 1, h - 1])

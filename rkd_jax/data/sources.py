@@ -1,0 +1,211 @@
+"""Where training photographs come from: one function for each kind of source."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rkd_jax.data import lab
+from rkd_jax.data.records import Item, Records
+
+KINDS = ("embedded", "lab", "folder", "tfds")
+# The embedded data set draws photograph i of part p of seed s from the integer
+# 4 * (s * 2**20 + i) + p, so that no part ever shows an eye of another part.
+PARTS = {"train": 0, "val": 1, "pairs": 2}
+
+
+def embedded_seed(part: str, seed: int, i: int) -> int:
+    """Return the integer from which embedded photograph or pair `i` is drawn.
+
+    >>> embedded_seed("train", 0, 1), embedded_seed("pairs", 0, 1)
+    (4, 6)
+    """
+    if part not in PARTS:
+        raise ValueError(
+            f"split {part!r} of the embedded data; known: {', '.join(PARTS)}"
+        )
+    if not (0 <= i < 2**20 and seed >= 0):
+        raise ValueError(f"seed {seed}, image {i}; expected seed >= 0, image < 2**20")
+    return 4 * (seed * 2**20 + i) + PARTS[part]
+
+
+def make_source(
+    kind: str,
+    *,
+    data_dir: str | os.PathLike | None = None,
+    auxiliary_dir: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
+    name: str | None = None,
+    split: str = "train",
+    size: int = 768,
+    max_labels: int = 512,
+    crop_field: bool = True,
+    cache_mb: float = 2048,
+    seed: int = 0,
+    count: int = 64,
+    unlabeled: int = 0,
+    skip_missing: bool = False,
+) -> Records:
+    """Make a random-access source of training examples.
+
+    Args:
+        kind: "embedded": procedural photographs (`fundus_synthesis`), drawn when they
+            are read; "lab": the layout of SuperRetina and MeDAL-Retina; "folder": all
+            images of a folder, unlabelled; "tfds": a prepared TFDS data set
+            (`rkd_jax.data.builders`), labelled where it has keypoints.
+        data_dir: root of the data (lab, folder), TFDS data folder (tfds).
+        auxiliary_dir: folder, or several, of further images without labels; added if
+            the split's name holds "train".
+        name: TFDS data set, for example "medal_retina".
+        split: split file without ".txt" (lab), TFDS split, or "train" or "val"
+            (embedded).
+        size, max_labels, crop_field, cache_mb: see `Records`.
+        seed, count, unlabeled: the embedded data: which, how many labelled and how
+            many further ones without labels.
+        skip_missing: lab: leave out samples whose files are missing.
+
+    Returns:
+        A `Records`: labelled images first.
+
+    Raises:
+        FileNotFoundError, ValueError: unknown kind, missing or empty folder, bad
+            split or annotation file; the message names the file.
+
+    >>> make_source("embedded", count=3, unlabeled=2, size=64).n_labelled
+    3
+    """
+    if kind == "embedded":
+        items = [
+            _embedded_item(embedded_seed(split, seed, i), size, i < count)
+            for i in range(count + unlabeled)
+        ]
+    elif kind == "lab":
+        items = _lab_items(_required(data_dir, kind), split, skip_missing)
+    elif kind == "folder":
+        items = _folder_items(_required(data_dir, kind))
+    elif kind == "tfds":
+        items = _tfds_items(_required(data_dir, kind), name, split)
+    else:
+        raise ValueError(f"unknown source {kind!r}; known: {', '.join(KINDS)}")
+    if auxiliary_dir and "train" in split:
+        several = not isinstance(auxiliary_dir, (str, os.PathLike))
+        for folder in auxiliary_dir if several else (auxiliary_dir,):
+            items += _folder_items(folder)
+    if not items:
+        raise ValueError(f"the {kind} source holds no image; raise count")
+    return Records(
+        items,
+        size=size,
+        max_labels=max_labels,
+        crop_field=crop_field,
+        cache_mb=cache_mb,
+    )
+
+
+def embedded_pairs(
+    count: int, *, size: int = 512, seed: int = 0
+) -> list[dict[str, np.ndarray]]:
+    """Draw held-out pairs of embedded photographs, two visits of one eye each.
+
+    Their eyes are never those of `make_source("embedded")`, whatever the seeds.
+
+    Args:
+        count: number of pairs.
+        size: side of the photographs, px.
+        seed: which pairs.
+
+    Returns:
+        Dicts with "fixed" and "moving", uint8 [size, size, 3] RGB, and
+        "control_points", float32 [M, 4]: x_fixed, y_fixed, x_moving, y_moving, px.
+    """
+    from rkd_jax.data import fundus_synthesis
+
+    pairs = []
+    for i in range(count):
+        pair = fundus_synthesis.visits(embedded_seed("pairs", seed, i), size=size)
+        pairs.append(
+            {
+                "fixed": pair.fixed.image,
+                "moving": pair.moving.image,
+                "control_points": np.asarray(pair.control_points, np.float32),
+            }
+        )
+    return pairs
+
+
+def _required(data_dir: Any, kind: str) -> pathlib.Path:
+    if not data_dir:
+        raise ValueError(f"a source of kind {kind!r} needs data_dir; give its folder")
+    if not pathlib.Path(data_dir).is_dir():
+        raise FileNotFoundError(f"{data_dir}: no such folder; check data_dir")
+    return pathlib.Path(data_dir)
+
+
+def _embedded_item(number: int, size: int, labelled: bool) -> Item:
+    def read():
+        from rkd_jax.data import fundus_synthesis
+
+        shot = fundus_synthesis.photograph(number, size=size)
+        height, width = shot.image.shape[:2]
+        xy = np.asarray(shot.keypoints, np.float64) / (width, height)
+        return shot.image, xy.clip(0, 1) if labelled else None
+
+    return Item(f"embedded photograph {number}", read, labelled)
+
+
+def _lab_items(root: pathlib.Path, split: str, skip_missing: bool) -> list[Item]:
+    items = []
+    for image, label in lab.read_split(root, split, skip_missing=skip_missing):
+        points = lab.read_annotation(label)
+        if not len(points):
+            lab.logger.warning("%s: no keypoint in this file", label)
+        items.append(Item(str(image), functools.partial(_pair, image, points), True))
+    return items
+
+
+def _folder_items(folder: str | os.PathLike) -> list[Item]:
+    return [
+        Item(str(path), functools.partial(_pair, path, None), False)
+        for path in lab.list_images(folder)
+    ]
+
+
+def _pair(image: Any, points: np.ndarray | None) -> tuple[Any, np.ndarray | None]:
+    return image, points
+
+
+def _tfds_items(data_dir: pathlib.Path, name: str | None, split: str) -> list[Item]:
+    import tensorflow_datasets as tfds
+
+    if not name:
+        raise ValueError("a source of kind 'tfds' needs name, for example medal_retina")
+    prepared = sorted(
+        (info.parent for info in (data_dir / name).glob("**/dataset_info.json")),
+        key=lambda folder: [int(n) for n in folder.name.split(".") if n.isdigit()],
+    )
+    if not prepared:
+        raise FileNotFoundError(
+            f"{data_dir / name}: no prepared data set here; prepare it with "
+            f"python -m rkd_jax.data.builders {name} RAW_DIR {data_dir}"
+        )
+    builder = tfds.builder_from_directory(prepared[-1])
+    if split not in builder.info.splits:
+        raise ValueError(
+            f"{name}: no split {split!r}; known: {', '.join(builder.info.splits)}"
+        )
+    raw = {"image": tfds.decode.SkipDecoding()}
+    data = builder.as_data_source(split=split, decoders=raw)
+    labelled = "keypoints" in builder.info.features and split != "auxiliary"
+
+    def read(i: int):
+        example = data[i]
+        return example["image"], example["keypoints"] if labelled else None
+
+    return [
+        Item(f"{name} {split} {i}", functools.partial(read, i), labelled)
+        for i in range(len(data))
+    ]
