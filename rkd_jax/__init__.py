@@ -1,1 +1,46 @@
-"""rkd_jax: retinal keypoints, matching and registration in JAX."""
+"""rkd_jax: retinal keypoints, matching and registration in JAX.
+
+`load_matcher(weights).register(fixed, moving)` registers photographs,
+`register(fixed, moving)` is its short form, `losses` may be used alone. Names are
+loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rkd_jax import losses as losses
+    from rkd_jax.keypoints import Keypoints as Keypoints
+    from rkd_jax.matching.matcher import load_matcher as load_matcher
+    from rkd_jax.matching.matcher import register as register
+    from rkd_jax.matching.options import MatcherOptions as MatcherOptions
+    from rkd_jax.matching.registration import Registration as Registration
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Keypoints": ("rkd_jax.keypoints", "Keypoints"),
+    "MatcherOptions": ("rkd_jax.matching.options", "MatcherOptions"),
+    "Registration": ("rkd_jax.matching.registration", "Registration"),
+    "load_matcher": ("rkd_jax.matching.matcher", "load_matcher"),
+    "losses": ("rkd_jax.losses", None),
+    "register": ("rkd_jax.matching.matcher", "register"),
+}
+
+__all__ = [*_PUBLIC, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'rkd_jax' has no attribute {name!r}")
+    module_name, attribute = _PUBLIC[name]
+    module = importlib.import_module(module_name)
+    value = module if attribute is None else getattr(module, attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,267 @@
+"""What all matchers share: views of photographs, and the way to a registration."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from rkd_jax.data.preprocess import (
+    Resized,
+    describe,
+    field_box,
+    fit_to,
+    normalize,
+    read_image,
+)
+from rkd_jax.keypoints import Keypoints
+from rkd_jax.matching.fit import fit
+from rkd_jax.matching.match import match_keypoints
+from rkd_jax.matching.options import MatcherOptions
+from rkd_jax.matching.registration import Matches, Registration, judge
+from rkd_jax.matching.transforms import Transform
+
+Source = str | os.PathLike | bytes | np.ndarray
+
+_RIM_PX = 8  # how far inside the camera's field keypoints begin, at 768 px
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class View:
+    """One photograph with its keypoints, ready to be matched with others.
+
+    Attributes:
+        prepared: the image at the working size and the way back to file pixels.
+        field: `[S, S]` bool, where keypoints may lie.
+        keypoints: in pixels of the working size, NumPy arrays.
+    """
+
+    prepared: Resized
+    field: np.ndarray
+    keypoints: Keypoints
+
+
+def field_mask(image: np.ndarray, prepared: Resized, rim_px: float) -> np.ndarray:
+    """Return where a prepared image shows the fundus, `[S_h, S_w]` bool.
+
+    The convex hull of the largest part brighter than an eighth of the image's bright
+    end, drawn in by `rim_px` working pixels. Edges of the image count as inside the
+    field, the padding as outside.
+
+    Args:
+        image: `[H, W]` or `[H, W, 3]`, uint8 or float in 0..1, as read.
+        prepared: what `rkd_jax.data.preprocess.prepare` made of it.
+        rim_px: width of the rim that is left out.
+    """
+    height, width = prepared.size
+    x0, y0, x1, y1 = prepared.box
+    part = image[y0:y1, x0:x1]
+    part = part.max(axis=2) if part.ndim == 3 else part
+    part = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
+    bright = (part > np.percentile(part, 95) / 8).astype(np.uint8)
+    bright = cv2.medianBlur(bright, 5)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(bright)
+    field = np.zeros(prepared.image.shape, bool)
+    if len(stats) > 1:
+        largest = 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])
+        hull = cv2.convexHull(cv2.findNonZero((labels == largest).astype(np.uint8)))
+        mask = cv2.fillConvexPoly(np.zeros((height, width), np.uint8), hull, 1)
+        side = 2 * round(rim_px) + 1
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+        # Beyond its edge OpenCV takes the image as set: only the rim is drawn in.
+        field[:height, :width] = cv2.erode(mask, disc) > 0
+    return field
+
+
+class BaseMatcher:
+    """Everything but the features: subclasses find keypoints with descriptors."""
+
+    options: MatcherOptions
+    working_size: int
+
+    def _features(self, views: Sequence[tuple[Resized, np.ndarray]]) -> list[Keypoints]:
+        """Find keypoints of (prepared image, field) pairs, in working pixels."""
+        raise NotImplementedError
+
+    def settings(self) -> dict[str, Any]:
+        """Return what a result depends on, ready for JSON."""
+        raise NotImplementedError
+
+    def _prepare(self, source: Source) -> tuple[Resized, np.ndarray]:
+        """Read and prepare one photograph, and find its field."""
+        options = self.options
+        image = read_image(source)
+        box = field_box(image) if options.crop_field else None
+        prepared = fit_to(
+            normalize(image, name=describe(source)),
+            self.working_size,
+            mode=options.resize_mode,
+            pad_to="square",
+            box=box,
+            quantize=options.quantize,
+        )
+        if options.mask_field:
+            return prepared, field_mask(
+                image, prepared, _RIM_PX * self.working_size / 768
+            )
+        field = np.zeros(prepared.image.shape, bool)
+        field[: prepared.size[0], : prepared.size[1]] = True
+        return prepared, field
+
+    def view(self, *sources: Source | View) -> list[View]:
+        """Find the keypoints of photographs, all in one batch.
+
+        Args:
+            *sources: paths or arrays; a `View` is passed through.
+        """
+        views = list(sources)
+        new = [i for i, source in enumerate(sources) if not isinstance(source, View)]
+        ready = [self._prepare(sources[i]) for i in new]
+        found = self._features(ready) if ready else []
+        for i, (prepared, field), keypoints in zip(new, ready, found, strict=True):
+            views[i] = View(prepared, field, keypoints)
+        return views
+
+    def _to_file(self, prepared: Resized, xy: np.ndarray) -> np.ndarray:
+        """Map working pixels to file pixels, truncated if the options say so."""
+        if not self.options.truncate_points:
+            return prepared.to_file(xy)
+        scale = np.asarray(prepared.scale)
+        return np.trunc(np.asarray(xy, np.float64) / scale) + prepared.box[:2]
+
+    def detect(self, image: Source | View) -> Keypoints:
+        """Find keypoints, in pixels of the user's file.
+
+        Args:
+            image: path or array (grey or RGB, uint8, uint16 or float).
+
+        Returns:
+            Keypoints with NumPy arrays; `xy [K, 2]` float32, zero where masked out.
+        """
+        (view,) = self.view(image)
+        xy = self._to_file(view.prepared, view.keypoints.xy).astype(np.float32)
+        mask = view.keypoints.mask
+        return view.keypoints.replace(xy=np.where(mask[:, None], xy, np.float32(0)))
+
+    def _match(self, fixed: View, moving: View) -> Matches:
+        """Match two views, in file pixels."""
+        # Upstream looks from the moving (query) image into the fixed one.
+        pairs, similarity = match_keypoints(
+            moving.keypoints,
+            fixed.keypoints,
+            ratio=self.options.ratio,
+            mutual=self.options.mutual,
+        )
+        return Matches(
+            points_fixed=self._to_file(
+                fixed.prepared, fixed.keypoints.xy[pairs[:, 1]]
+            ).reshape(-1, 2),
+            points_moving=self._to_file(
+                moving.prepared, moving.keypoints.xy[pairs[:, 0]]
+            ).reshape(-1, 2),
+            similarity=similarity,
+        )
+
+    def _warped_view(self, fixed: View, moving: View, transform: Transform) -> View:
+        """See the moving image in the frame of the fixed one, and find keypoints."""
+        rows, columns = np.indices(fixed.prepared.image.shape)
+        in_fixed = fixed.prepared.to_file(np.stack([columns, rows], axis=-1))
+        source = moving.prepared.from_file(transform.apply_inverse(in_fixed))
+        far = -2.0 * self.working_size
+        source = np.nan_to_num(source, nan=far, posinf=far, neginf=far)
+        maps = np.clip(source, far, -2 * far).astype(np.float32)
+
+        def draw(image: np.ndarray, interpolation: int) -> np.ndarray:
+            return cv2.remap(image, maps[..., 0], maps[..., 1], interpolation)
+
+        height, width = fixed.prepared.size
+        image = np.clip(draw(moving.prepared.image, cv2.INTER_CUBIC), 0, 1)
+        image[height:], image[:, width:] = 0, 0
+        field = draw(moving.field.astype(np.uint8), cv2.INTER_NEAREST) > 0
+        field &= fixed.field
+        prepared = dataclasses.replace(fixed.prepared, image=image)
+        (keypoints,) = self._features([(prepared, field)])
+        return View(prepared, field, keypoints)
+
+    def register(
+        self,
+        fixed: Source | View,
+        moving: Source | View,
+        *,
+        transform: str = "homography",
+        estimator: str = "magsac",
+        two_pass: bool = False,
+    ) -> Registration:
+        """Find the transform that maps the moving image onto the fixed one.
+
+        Args:
+            fixed: path, array or `View`.
+            moving: path, array or `View`.
+            transform: family, a key of `rkd_jax.matching.fit.FAMILIES`.
+            estimator: a key of `rkd_jax.matching.fit.ESTIMATORS`.
+            two_pass: warp the moving image by the first result, find and match
+                keypoints again, and fit anew from these points, taken back into the
+                original moving image. Where the second pass fits nothing, or is not
+                believed though the first is, the first one stands.
+
+        Returns:
+            A `Registration`; `ok` is False, with a reason, where the pair cannot
+            be registered. With `two_pass`, its evidence has "inlier_ratio" of the
+            pass that stands and "inlier_ratio_pass_1", "inlier_ratio_pass_2".
+
+        Raises:
+            FileNotFoundError, TypeError, ValueError: an image cannot be used.
+
+        Source: the two passes of SuperRetina's FIRE evaluation, where a failed
+        second pass fails the pair and its homography is multiplied to the first.
+        """
+        fixed, moving = self.view(fixed, moving)
+
+        def attempt(matches: Matches) -> Registration:
+            return self._judge(fixed, moving, matches, transform, estimator)
+
+        first = attempt(self._match(fixed, moving))
+        if not two_pass or first.transform is None:
+            return first
+        warped = self._warped_view(fixed, moving, first.transform)
+        matches = self._match(fixed, warped)
+        back = first.transform.apply_inverse(matches.points_moving)
+        second = attempt(dataclasses.replace(matches, points_moving=back))
+        kept = second
+        if second.transform is None or (first.ok and not second.ok):
+            kept = first
+        ratios = {
+            f"inlier_ratio_pass_{i}": result.evidence["inlier_ratio"]
+            for i, result in enumerate((first, second), start=1)
+        }
+        return dataclasses.replace(kept, evidence={**kept.evidence, **ratios})
+
+    def _judge(
+        self,
+        fixed: View,
+        moving: View,
+        matches: Matches,
+        family: str,
+        estimator: str,
+    ) -> Registration:
+        """Fit and judge matches in file pixels."""
+        fixed_scale = float(np.mean(fixed.prepared.scale))
+        result = fit(
+            matches.points_moving,
+            matches.points_fixed,
+            family=family,
+            estimator=estimator,
+            threshold_px=self.options.threshold_px / fixed_scale,
+        )
+        return judge(
+            result,
+            matches,
+            fixed_size=fixed.prepared.file_size,
+            moving_size=moving.prepared.file_size,
+            fixed_scale=fixed_scale,
+            moving_scale=float(np.mean(moving.prepared.scale)),
+        )

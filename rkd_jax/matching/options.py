@@ -1,0 +1,102 @@
+"""Settings of detection and matching, with the FIRE papers' protocol by name."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from rkd_jax.keypoints import SUPPRESSIONS
+
+
+@dataclasses.dataclass(frozen=True)
+class MatcherOptions:
+    """How a matcher finds and matches keypoints. Distances are in working pixels.
+
+    Attributes:
+        working_size: the longer side is brought to this; None takes what the
+            weights were trained for.
+        resize_mode: "fit" keeps the aspect, "stretch" makes a square of any image.
+        crop_field: cut the black margin around the camera's field first.
+        quantize: go through 8 bits before resizing, as the published inference.
+        mask_field: drop keypoints on the black margin and on its rim.
+        max_keypoints: the best so many by score.
+        threshold: scores strictly above this count.
+        nms_radius: no two keypoints are nearer than this.
+        nms_method: "one_round" (deterministic ties) or "two_round" (SuperPoint's).
+        border: margin without keypoints.
+        subpixel: refine keypoints by a parabola.
+        ratio: keep a match if it is this much nearer than the second best; None
+            turns the test off.
+        mutual: keep a match only if each is the other's nearest.
+        threshold_px: inlier distance of the estimator.
+        truncate_points: drop the fraction of keypoints in file pixels, and place
+            them without the half-pixel rule, as the published evaluation does. It
+            costs up to a pixel; for parity only.
+
+    Example:
+        >>> MatcherOptions.paper().ratio
+        0.9
+        >>> MatcherOptions(nms_radius=4, subpixel=False).nms_radius
+        4
+    """
+
+    working_size: int | None = None
+    resize_mode: str = "fit"
+    crop_field: bool = True
+    quantize: bool = False
+    mask_field: bool = True
+    max_keypoints: int = 2048
+    threshold: float = 0.01
+    nms_radius: int = 6
+    nms_method: str = "one_round"
+    border: int = 8
+    subpixel: bool = True
+    ratio: float | None = 0.95
+    mutual: bool = True
+    threshold_px: float = 3.0
+    truncate_points: bool = False
+
+    def __post_init__(self) -> None:
+        checks = {
+            "working_size": self.working_size is None or self.working_size >= 32,
+            "resize_mode": self.resize_mode in ("fit", "stretch"),
+            "max_keypoints": self.max_keypoints >= 1,
+            "threshold": self.threshold >= 0,
+            "nms_radius": self.nms_radius >= 0,
+            "nms_method": self.nms_method in SUPPRESSIONS,
+            "border": self.border >= 0,
+            "ratio": self.ratio is None or 0 < self.ratio <= 1,
+            "threshold_px": self.threshold_px > 0,
+        }
+        for name, good in checks.items():
+            if not good:
+                raise ValueError(
+                    f"MatcherOptions.{name}: {getattr(self, name)!r} is out of range; "
+                    "see the class's documentation"
+                )
+
+    @classmethod
+    def paper(cls, **changes: object) -> MatcherOptions:
+        """Return the protocol of the FIRE papers, to compare numbers with them.
+
+        Radius 10, score above 0.01, border 4, no limit that bites, 768 x 768 by
+        stretching, 8-bit images, ratio 0.9 without a mutual check. Fit it with a
+        homography by least median of squares. Upstream also truncates the points:
+        `MatcherOptions.paper(truncate_points=True)`.
+
+        Source: rkd.md section 7.
+        """
+        protocol = {
+            "resize_mode": "stretch",
+            "crop_field": False,
+            "quantize": True,
+            "mask_field": False,
+            "max_keypoints": 4096,
+            "threshold": 0.01,
+            "nms_radius": 10,
+            "nms_method": "two_round",
+            "border": 4,
+            "subpixel": False,
+            "ratio": 0.9,
+            "mutual": False,
+        }
+        return cls(**{**protocol, **changes})

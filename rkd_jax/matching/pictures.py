@@ -1,0 +1,140 @@
+"""Pictures of a registration, drawn with OpenCV: matches and checkerboard."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from rkd_jax.matching.registration import Registration
+
+_INLIER = (80, 220, 100)  # RGB
+_OUTLIER = (235, 90, 70)
+_BAR_PX = 40
+_GAP_PX = 8
+_MAX_LINES = 400
+
+
+def to_rgb8(image: np.ndarray) -> np.ndarray:
+    """Return an image as uint8 RGB for display.
+
+    Args:
+        image: `[H, W]` or `[H, W, 3]`, uint8, or float in 0..1.
+
+    Example:
+        >>> to_rgb8(np.full((2, 2), 0.5, np.float32))[0, 0].tolist()
+        [128, 128, 128]
+    """
+    image = np.asarray(image)
+    if image.dtype != np.uint8:
+        image = np.round(np.clip(image, 0.0, 1.0) * 255).astype(np.uint8)
+    if image.ndim == 2:
+        image = np.repeat(image[..., None], 3, axis=-1)
+    return np.ascontiguousarray(image)
+
+
+def overlay_picture(
+    fixed: np.ndarray,
+    registered: np.ndarray,
+    overlap: np.ndarray,
+    *,
+    tiles: int = 8,
+) -> np.ndarray:
+    """Draw a checkerboard of the fixed and the registered moving image.
+
+    Vessels run on across the tiles where the registration is right. Outside the
+    overlap the fixed image alone shows, dimmed.
+
+    Args:
+        fixed: `[H, W(, 3)]`.
+        registered: the moving image in the fixed frame, the same size.
+        overlap: `[H, W]` bool, where the moving image reaches.
+        tiles: along the longer side.
+
+    Returns:
+        uint8 `[H, W, 3]` RGB.
+    """
+    fixed, registered = to_rgb8(fixed), to_rgb8(registered)
+    side = max(1, -(-max(fixed.shape[:2]) // tiles))
+    rows, columns = np.indices(fixed.shape[:2])
+    from_moving = ((rows // side + columns // side) % 2 == 1) & overlap
+    picture = np.where(from_moving[..., None], registered, fixed)
+    dimmed = (fixed * 0.45).astype(np.uint8)
+    return np.where(overlap[..., None], picture, dimmed)
+
+
+def matches_picture(
+    fixed: np.ndarray,
+    moving: np.ndarray,
+    registration: Registration,
+    *,
+    height: int = 900,
+) -> np.ndarray:
+    """Draw both images side by side with lines between matched points.
+
+    Green lines are inliers, drawn above the red outliers; at most 400 of each kind,
+    evenly picked. A bar below says what came out.
+
+    Args:
+        fixed: `[H, W(, 3)]`, drawn on the left.
+        moving: `[H', W'(, 3)]`, drawn on the right.
+        registration: with points in pixels of these images.
+        height: of the picture in px, without the bar.
+
+    Returns:
+        uint8 `[height + 40, W'', 3]` RGB.
+    """
+    left, left_scale = _scaled(to_rgb8(fixed), height)
+    right, right_scale = _scaled(to_rgb8(moving), height)
+    gap = np.full((height, _GAP_PX, 3), 255, np.uint8)
+    canvas = np.concatenate([left, gap, right], axis=1)
+    offset = left.shape[1] + _GAP_PX
+    starts = (registration.matches.points_fixed + 0.5) * left_scale - 0.5
+    ends = (registration.matches.points_moving + 0.5) * right_scale - 0.5 + [offset, 0]
+    for kind, color in ((False, _OUTLIER), (True, _INLIER)):
+        rows = np.flatnonzero(registration.inliers == kind)
+        if len(rows) > _MAX_LINES:
+            rows = rows[np.linspace(0, len(rows) - 1, _MAX_LINES).astype(int)]
+        _draw_lines(canvas, starts[rows], ends[rows], color)
+    return np.concatenate([canvas, _bar(canvas.shape[1], registration)], axis=0)
+
+
+def _scaled(image: np.ndarray, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bring an image to a height; return it and its (x, y) scale."""
+    width = max(1, round(image.shape[1] * height / image.shape[0]))
+    shrinks = height < image.shape[0]
+    way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = cv2.resize(image, (width, height), interpolation=way)
+    return resized, np.array([width / image.shape[1], height / image.shape[0]])
+
+
+def _draw_lines(
+    canvas: np.ndarray, starts: np.ndarray, ends: np.ndarray, color: tuple
+) -> None:
+    """Draw smooth, half-transparent lines with dots at their ends."""
+    fraction = 3  # OpenCV's sub-pixel bits
+    layer = canvas.copy()
+    points = np.round(np.stack([starts, ends], axis=1) * 2**fraction).astype(int)
+    for start, end in points:
+        cv2.line(layer, tuple(start), tuple(end), color, 1, cv2.LINE_AA, fraction)
+    cv2.addWeighted(layer, 0.6, canvas, 0.4, 0.0, dst=canvas)
+    for point in points.reshape(-1, 2):
+        radius = int(2.5 * 2**fraction)
+        cv2.circle(canvas, tuple(point), radius, color, -1, cv2.LINE_AA, fraction)
+
+
+def _bar(width: int, registration: Registration) -> np.ndarray:
+    """Return the bar of text below the matches."""
+    bar = np.full((_BAR_PX, width, 3), 24, np.uint8)
+    if registration.ok:
+        verdict, color = "registered", _INLIER
+    else:
+        verdict, color = f"not registered: {registration.reason}", _OUTLIER
+    counts = f"{int(registration.inliers.sum())} of {len(registration.matches)}"
+    text = f"{verdict} | {counts} matches are inliers"
+    text += f" | confidence {registration.confidence:.2f}"
+    font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.6
+    (needed, _), _ = cv2.getTextSize(text, font, size, 1)
+    size *= min(1.0, (width - 24) / max(needed, 1))
+    place = (12, _BAR_PX // 2 + 6)
+    cv2.putText(bar, text, place, font, size, color, 1, cv2.LINE_AA)
+    return bar
