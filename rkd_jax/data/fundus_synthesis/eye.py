@@ -128,8 +128,8 @@ def make_eye(
     mirrored = bool(rng.random() < 0.5)
     tree = vessel_tree.grow(rng, disc=disc[:2], density=density)
     warm = rng.random()
-    color = (1 - warm) * np.array([0.60, 0.31, 0.16]) + warm * np.array(
-        [0.92, 0.46, 0.22]
+    color = (1 - warm) * np.array([0.58, 0.27, 0.15]) + warm * np.array(
+        [0.98, 0.48, 0.26]
     )
     color = color * np.exp(rng.normal(0, [0.05, 0.1, 0.18]))
     return Eye(

@@ -14,8 +14,8 @@ from rkd_jax.data.fundus_synthesis.camera import View
 from rkd_jax.data.fundus_synthesis.eye import TEXTURE, TEXTURE_EXTENT, Eye
 from rkd_jax.data.fundus_synthesis.vessel_tree import CENTER_X
 
-_VEIN_RGB = np.array([0.42, 1.0, 0.72], np.float32)
-_ARTERY_RGB = np.array([0.22, 0.84, 0.72], np.float32)
+_VEIN_RGB = np.array([0.26, 1.0, 0.45], np.float32)
+_ARTERY_RGB = np.array([0.12, 0.9, 0.45], np.float32)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def draw_light(rng: np.random.Generator) -> Light:
         rim=rng.uniform(0, 0.5) * (rng.random() < 0.6),
         rim_x=math.cos(angle),
         rim_y=math.sin(angle),
-        shade=rng.uniform(0.2, 0.7) * (rng.random() < 0.3),
+        shade=rng.uniform(0.2, 0.7) * (rng.random() < 0.2),
         shade_x=far * math.cos(way),
         shade_y=far * math.sin(way),
         haze=rng.uniform(0, 0.25) * (rng.random() < 0.5),
@@ -132,8 +132,8 @@ def vessel_maps(eye: Eye, view: View) -> dict[str, np.ndarray]:
     xy = view.from_chart(chart[:, :2])
     near = np.all((xy > -30) & (xy < size + 30), axis=1)
     radius = chart[:, 2] * view.pixels_per_field(chart[:, :2])
-    depth = 0.72 * (1 - np.exp(-chart[:, 2] / 0.0065))
-    depth = np.where(eye.tree.veins[branch], depth, 0.78 * depth)
+    depth = 0.6 * (1 - np.exp(-chart[:, 2] / 0.0065))
+    depth = np.where(eye.tree.veins[branch], depth, 0.75 * depth)
     # A gap in the numbers keeps parts that leave and re-enter the picture apart.
     run = branch * 100 + np.cumsum(~near) % 100
     table = np.column_stack([xy, radius, depth, run])[near]
@@ -160,7 +160,7 @@ def vessel_maps(eye: Eye, view: View) -> dict[str, np.ndarray]:
         if r > 1:
             streak = np.exp(-np.square(d / (0.32 * rad))) * np.clip(rad - 1, 0, 1)
             weight = np.where(kind, 0.35, 1.0).astype(np.float32)[:, None]
-            np.maximum.at(out[2], at, streak * weight * amp * inside)
+            np.maximum.at(out[2], at, streak * weight * inside)
     names = ("vein", "artery", "reflex", "cover")
     return dict(zip(names, out.reshape(4, size, size)))
 
@@ -191,11 +191,12 @@ def _disc(eye: Eye, grid: np.ndarray, image: np.ndarray) -> np.ndarray:
     halo = np.exp(-np.square(np.maximum(far - 1, 0) / 0.45))
     hollow = np.sqrt(np.square(dx + 0.12) + np.square(dy))
     hollow = 1 / (1 + np.exp(np.clip((hollow - cup) / 0.1, -30, 30)))
-    level = float(eye.color[0])
-    rim = np.array([1.08, 0.74, 0.46], np.float32) * min(1, level + 0.12)
-    pale = np.array([1.15, 1.02, 0.74], np.float32) * min(1, level + 0.12)
+    level = 0.6 + 0.45 * float(eye.color[0])
+    rim = np.array([1.08, 0.68, 0.4], np.float32) * level
+    pale = np.array([1.12, 0.94, 0.68], np.float32) * level
     paint = rim + (pale - rim) * hollow[..., None]
-    image = image * (1 + 0.12 * halo[..., None])
+    # Nerve fibres make the upper and lower rim brighter and hide part of its edge.
+    image = image * (1 + 0.1 * halo[..., None] * np.square(dy / (far + 0.1))[..., None])
     return image + (paint - image) * (0.9 * soft[..., None])
 
 
@@ -226,8 +227,9 @@ def _spots(
         dx = np.arange(x0, x1)[None] - cx
         dy = np.arange(y0, y1)[:, None] - cy
         angle = np.arctan2(dy, dx) - shape[1]
-        outline = 1 + 0.25 * np.sin(3 * angle + shape[2]) + 0.15 * np.sin(5 * angle)
-        outline += 0.35 * shape[0] * np.cos(2 * angle)
+        outline = 1 + 0.12 * np.sin(3 * angle + shape[2]) + 0.1 * np.sin(5 * angle)
+        outline += 0.07 * np.sin(9 * angle + 2 * shape[2])
+        outline += 0.25 * shape[0] * np.cos(2 * angle)
         far = np.hypot(dx, dy) / (max(radius, 0.6) * outline)
         *color, strength = colors[kind]
         soft = softness[kind]
@@ -274,7 +276,7 @@ def expose(
     vein, artery = maps["vein"], maps["artery"]
     vein = vein * (1 - 0.5 * np.clip(artery * 6, 0, 1))
     density = vein[..., None] * _VEIN_RGB + artery[..., None] * _ARTERY_RGB
-    density -= 0.45 * maps["reflex"][..., None] * np.array([0.6, 1, 0.9], np.float32)
+    density *= 1 - np.array([0.7, 0.5, 0.5], np.float32) * maps["reflex"][..., None]
     image = image * np.exp(-density)
     field = field_mask(size, camera)
     image = _develop(image, field, camera, light, rng)
@@ -308,8 +310,7 @@ def _develop(
     sigma = light.blur * size / 512
     if sigma > 0.25:
         image = cv2.GaussianBlur(image, (0, 0), sigma)
-    image = 1 - np.exp(-np.maximum(image, 0) * (1 + 0.35 * image))  # film shoulder
-    image = image * 1.45
+    image = np.where(image > 0.7, 1 - 0.3 * np.exp((0.7 - image) / 0.3), image)
     edge = cv2.GaussianBlur(field.astype(np.float32), (0, 0), max(0.6, size / 700))
     image = image * edge[..., None] + 0.012
     noise = rng.standard_normal(image.shape, np.float32)

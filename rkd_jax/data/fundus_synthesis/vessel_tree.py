@@ -126,10 +126,11 @@ class _Grower:
         """The heading that the place asks for."""
         x, y = tip.x, tip.y
         if tip.guide is not None:
-            index = min(int(travelled / STEP) + 5, len(tip.guide) - 1)
-            return math.atan2(tip.guide[index][1] - y, tip.guide[index][0] - x)
-        if tip.inward:
-            return math.atan2(-y, -x)
+            index = int(travelled / STEP) + 5
+            if index < len(tip.guide):
+                return math.atan2(tip.guide[index][1] - y, tip.guide[index][0] - x)
+        if tip.inward:  # towards the fovea; temporal of it, towards the raphe
+            return math.atan2(-y, min(0.0, x + 0.15) * 0.8 - x - max(0.0, -x) * 0.5)
         # Outside the arcades: away from a point that slides towards the disc.
         source_x = min(max(0.6 * x, -0.3), self.disc[0])
         return math.atan2(y * 1.15, x - source_x)
@@ -138,15 +139,15 @@ class _Grower:
         """The turn that keeps clear of vessels to the left or right."""
         turn = 0.0
         for side in (-1, 1):
-            angle = heading + side * 0.7
-            for reach in (0.06, 0.12):
-                at = _cell(
-                    tip.x + reach * math.cos(angle), tip.y + reach * math.sin(angle)
-                )
-                for kind, weight in ((tip.vein, 0.10), (not tip.vein, 0.05)):
-                    other = self.cells[kind][at]
-                    if other >= 0 and other != own and other != tip.parent:
-                        turn -= side * weight
+            for wide in (0.35, 0.9):
+                angle = heading + side * wide
+                dx, dy = math.cos(angle), math.sin(angle)
+                for reach, near in ((0.05, 1.5), (0.1, 1.0), (0.16, 0.6)):
+                    at = _cell(tip.x + reach * dx, tip.y + reach * dy)
+                    for kind, weight in ((tip.vein, 0.08), (not tip.vein, 0.03)):
+                        other = self.cells[kind][at]
+                        if other >= 0 and other != own and other != tip.parent:
+                            turn -= side * weight * near
         return turn
 
     def grow(self, tip: _Tip) -> None:
@@ -154,18 +155,18 @@ class _Grower:
         own = len(self.branches)
         cells = self.cells[tip.vein]
         trunk = tip.guide is not None
-        start = (tip.x, tip.y, tip.radius)
-        tip.points.append(start)
-        path, children = [start], []
+        path, children = [(tip.x, tip.y, tip.radius)], []
         curl = travelled = 0.0
-        wiggle = self.tortuosity * (0.5 if trunk else 1.0 if tip.inward else 0.85)
-        fork_at = self.uniform(0.12, 0.24) if trunk else self.uniform(0.06, 0.26)
+        wiggle = self.tortuosity * (0.8 if trunk else self.uniform(0.8, 1.9))
+        fork_at = self.uniform(0.14, 0.26) if trunk else self.uniform(0.07, 0.3)
         side = 1 if self.normal() > 0 else -1
-        pull = 0.35 if trunk else 0.05
-        stop = self.uniform(0.1, 0.3)
-        while travelled < tip.reach and tip.radius > MIN_RADIUS:
+        pull = 0.25 if trunk else 0.07
+        stop = self.uniform(0.08, 0.3)
+        # Thins out to the least radius at the end of its reach, even without forks.
+        taper = 0.995 if trunk else (MIN_RADIUS / tip.radius) ** (STEP / tip.reach)
+        while tip.radius >= MIN_RADIUS:
             turn = _wrap(self.desired(tip, travelled) - tip.heading)
-            curl = 0.75 * curl + wiggle * self.normal()
+            curl = 0.7 * curl + wiggle * self.normal()
             tip.heading += pull * turn + curl
             if not trunk:
                 tip.heading += self.steer(tip, tip.heading, own)
@@ -177,17 +178,18 @@ class _Grower:
             if math.hypot(tip.x - CENTER_X, tip.y) > EXTENT:
                 break
             at = _cell(tip.x, tip.y)
-            other = cells[at]
-            if not trunk and travelled > 0.07 and other >= 0 and other != own:
-                break
-            tip.radius *= 0.996 if trunk else 0.988
+            if not trunk and travelled > 0.07 and cells[at] not in (-1, own):
+                if tip.radius < 0.0035:
+                    break
+                taper = min(taper, 0.93)
+            tip.radius *= taper
             path.append((tip.x, tip.y, tip.radius))
             if travelled > 0.05:
                 cells[at] = own
             if travelled >= fork_at:
                 child = self.fork(tip, own, side, trunk)
-                gap = 0.13 if tip.radius > 0.008 else 0.19
-                fork_at = travelled + gap * self.uniform(0.4, 1.8) / self.density
+                gap = 0.19 if tip.radius > 0.008 else 0.2
+                fork_at = travelled + gap * self.uniform(0.4, 1.9) / self.density
                 if child is not None:
                     side = -side if self.normal() > -0.7 else side
                     children.append((len(path) - 1, child))
@@ -203,13 +205,13 @@ class _Grower:
         if tip.parent >= 0:
             self.forks.append((own, tip.parent))
         for index, child in children:
-            if index < len(path):
+            if index < len(path) - 1:
                 self.push(child)
 
     def fork(self, tip: _Tip, own: int, side: int, trunk: bool) -> _Tip | None:
         """Split a tip by Murray's law; it goes on as the thicker daughter."""
-        big = self.normal() > (0.7 if trunk else 0.2)
-        ratio = self.uniform(0.6, 0.95) if big else self.uniform(0.22, 0.55)
+        big = self.normal() > (0.3 if trunk else 0.0)
+        ratio = self.uniform(0.55, 0.95) if big else self.uniform(0.22, 0.5)
         r0 = tip.radius
         ratio = max(ratio, 1.25 * MIN_RADIUS / r0)
         if ratio > 1:
@@ -220,18 +222,17 @@ class _Grower:
         cos2 = (r0**4 + r2**4 - r1**4) / (2 * r0**2 * r2**2)
         bend1 = math.acos(min(max(cos1, -1), 1))
         bend2 = math.acos(min(max(cos2, -1), 1)) + 0.12 * self.normal()
-        heading = tip.heading + side * min(max(bend2, 0.35), 1.35)
+        heading = tip.heading + side * min(max(bend2, 0.35), 1.2)
         x, y = tip.x, tip.y
-        ahead = (x + 0.2 * math.cos(heading), y + 0.2 * math.sin(heading))
-        macular = x < 0.75 * self.disc[0] and math.hypot(x, y * 1.1) < 0.85
-        inward = macular and math.hypot(*ahead) < math.hypot(x, y) - 0.04
-        if tip.inward and not big:
-            inward = True
-        if math.hypot(x - self.disc[0], y - self.disc[1]) < 0.13:
+        if math.hypot(x - self.disc[0], y - self.disc[1]) < 0.14:
             return None
+        between = x < 0.8 * self.disc[0] and math.hypot(0.8 * x, y) < 0.9
+        inward = between and y * math.sin(heading) < 0
+        if tip.inward and not (big and abs(y) > 0.5):
+            inward = True
         tip.radius = r1
         tip.heading -= side * bend1
-        reach = self.uniform(30, 110) * r2 + 0.08
+        reach = self.uniform(80, 190) * r2 + 0.15
         return _Tip(x, y, heading, r2, tip.vein, inward, None, own, reach)
 
 
@@ -244,37 +245,41 @@ def _trunks(grower: _Grower) -> None:
     for vertical, tall, open_ in zip((-1, 1), height, flare):
         temporal = np.array(
             [
-                (dx, dy),
-                (dx + 0.03, dy + vertical * 0.12),
-                (dx - 0.12, vertical * 0.38 * tall),
-                (dx - 0.42, vertical * 0.58 * tall),
+                (dx + 0.025, dy + vertical * 0.02),
+                (dx + 0.02, dy + vertical * 0.12),
+                (dx - 0.1, vertical * 0.38 * tall),
+                (dx - 0.4, vertical * 0.58 * tall),
                 (dx - 0.85, vertical * (0.66 + 0.2 * open_) * tall),
-                (dx - 1.4, vertical * (0.7 + 0.6 * open_) * tall),
-                (dx - 2.3, vertical * (0.8 + 1.3 * open_) * tall),
+                (dx - 1.4, vertical * (0.72 + 0.6 * open_) * tall),
+                (dx - 2.1, vertical * (0.82 + 1.3 * open_) * tall),
             ]
         )
         nasal = np.array(
             [
-                (dx, dy),
-                (dx + 0.05, dy + vertical * 0.11),
-                (dx + 0.28, dy + vertical * 0.38 * tall),
-                (dx + 0.6, dy + vertical * (0.62 + 0.3 * open_)),
+                (dx + 0.035, dy + vertical * 0.02),
+                (dx + 0.08, dy + vertical * 0.1),
+                (dx + 0.28, dy + vertical * 0.34 * tall),
+                (dx + 0.6, dy + vertical * (0.6 + 0.3 * open_)),
                 (dx + 1.1, dy + vertical * (0.9 + 0.6 * open_)),
             ]
         )
-        for course, wide in ((temporal, 1.0), (nasal, 0.74)):
-            offset = rng.choice((-1, 1)) * rng.uniform(0.02, 0.055)
+        for course, wide in ((temporal, 1.0), (nasal, 0.72)):
+            # The artery swings about the vein: now on one side, now on the other.
+            swing = rng.uniform(0.035, 0.075)
+            along = np.arange(len(course)) * rng.uniform(0.3, 0.9)
+            swing = swing * np.cos(along + rng.uniform(0, 2 * math.pi))
+            swing[:2] = rng.choice((-1, 1)) * np.array([0.015, 0.035])
             for vein in (True, False):
-                jitter = rng.normal(0, 0.035, course.shape)
+                jitter = rng.normal(0, 0.045, course.shape)
                 jitter[:2] *= 0.25
                 points = course + jitter
-                points[1:, 1] += offset * (1 if vein else -1)
-                points[1, 0] += 0.5 * offset * (1 if vein else -1)
+                across = np.array([0.5 if vein else -0.5, 1.0 if vein else -1.0])
+                points += swing[:, None] * across
                 guide = _even(spline(points, 12))
-                radius = calibre * wide * (0.0185 if vein else 0.0145)
-                radius *= rng.uniform(0.9, 1.1)
+                radius = calibre * wide * (0.018 if vein else 0.0142)
+                radius *= rng.uniform(0.85, 1.1)
                 heading = math.atan2(*(guide[3] - guide[0])[::-1])
-                x, y = guide[0] + rng.normal(0, 0.012, 2)
+                x, y = guide[0]
                 grower.push(_Tip(x, y, heading, radius, vein, guide=guide))
     small = rng.permutation(np.linspace(-0.75, 0.75, 5))[: rng.integers(2, 5)] + math.pi
     nasal = rng.permutation(np.linspace(-0.6, 0.6, 4))[: rng.integers(1, 4)]
