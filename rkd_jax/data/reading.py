@@ -70,7 +70,8 @@ def read_image(
             raise ValueError(f"{name}: expected an image file, found a folder")
         source = path.read_bytes()
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _decode(bytes(source), name, max_megapixels)
+        loaded = open_image(bytes(source), name=name, max_megapixels=max_megapixels)
+        return _from_array(_pixels(loaded), name)
     image = np.asarray(source)
     if image.ndim in (2, 3):
         _check_megapixels(image.shape[1], image.shape[0], name, max_megapixels)
@@ -99,11 +100,27 @@ def _own_size_limit() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = kept
 
 
-def _decode(data: bytes, name: str, max_megapixels: float) -> np.ndarray:
+def open_image(
+    data: bytes, *, name: str = "image", max_megapixels: float = MAX_MEGAPIXELS
+) -> Any:
+    """Decode bytes with Pillow, upright by their EXIF orientation.
+
+    Args:
+        data: an encoded image.
+        name: what to call it in an error.
+        max_megapixels: larger images are refused before decoding.
+
+    Returns:
+        A loaded `PIL.Image.Image` in the file's own mode.
+
+    Raises:
+        ValueError: empty, not an image, damaged, truncated or too large.
+    """
     from PIL import Image, ImageOps
 
     if not data:
         raise ValueError(f"{name}: the file is empty (0 bytes); fetch it again")
+    damages = (OSError, SyntaxError, ValueError, EOFError, struct.error)
     try:
         with _own_size_limit():
             image = Image.open(io.BytesIO(data))
@@ -112,17 +129,16 @@ def _decode(data: bytes, name: str, max_megapixels: float) -> np.ndarray:
             f"{name}: not an image that Pillow can read (first bytes "
             f"{data[:8]!r}); expected PNG, JPEG, TIFF, BMP, GIF or PPM"
         ) from None
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+    except damages as error:
         raise ValueError(f"{name}: damaged image ({error}); fetch it again") from error
     _check_megapixels(*image.size, name, max_megapixels)
     try:
         image.load()
-        image = ImageOps.exif_transpose(image)
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        return ImageOps.exif_transpose(image)
+    except damages as error:
         raise ValueError(
             f"{name}: damaged or truncated image ({error}); fetch it again"
         ) from error
-    return _from_array(_pixels(image), name)
 
 
 def _pixels(image: Any) -> np.ndarray:

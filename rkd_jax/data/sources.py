@@ -197,6 +197,11 @@ def _tfds_items(data_dir: pathlib.Path, name: str | None, split: str) -> list[It
         raise ValueError(
             f"{name}: no split {split!r}; known: {', '.join(builder.info.splits)}"
         )
+    if "image" not in builder.info.features:
+        raise ValueError(
+            f"{name}: its examples have no single image to train on; features: "
+            f"{', '.join(builder.info.features)}"
+        )
     raw = {"image": tfds.decode.SkipDecoding()}
     data = builder.as_data_source(split=split, decoders=raw)
     labelled = "keypoints" in builder.info.features and split != "auxiliary"

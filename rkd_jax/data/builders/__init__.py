@@ -1,1 +1,59 @@
-"""builders."""
+"""TFDS builders, one file a data set: official layouts in, ArrayRecord files out.
+
+    python -m rkd_jax.data.builders drive RAW_DIR DATA_DIR
+
+or in Python
+
+    builder = builders.build("drive", raw_dir="DRIVE", data_dir="prepared")
+    builder.download_and_prepare()
+    builder.as_data_source(split="train")[0]["image"]
+
+Nothing is downloaded and TensorFlow is never needed. PNG and JPEG files are stored
+byte for byte, other formats as lossless PNG. Data sets without official parts have one
+split, "train".
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any
+
+BUILDERS = {
+    "chase_db1": "ChaseDb1",
+    "drive": "Drive",
+    "fire": "Fire",
+    "hrf": "Hrf",
+    "idrid": "Idrid",
+    "image_folder": "ImageFolder",
+    "medal_retina": "MedalRetina",
+    "stare": "Stare",
+}
+
+
+def build(
+    name: str,
+    *,
+    data_dir: str | os.PathLike,
+    raw_dir: str | os.PathLike | None = None,
+    **options: Any,
+) -> Any:
+    """Make the TFDS builder of a data set.
+
+    Args:
+        name: a key of `BUILDERS`.
+        data_dir: folder of prepared data sets (TFDS adds NAME/VERSION).
+        raw_dir: the data set as published, unpacked; needed to prepare it only.
+        **options: of the builder, for example `auxiliary_dir` of medal_retina.
+
+    Returns:
+        A `tfds.core.GeneratorBasedBuilder`.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    if name not in BUILDERS:
+        raise ValueError(f"unknown data set {name!r}; known: {', '.join(BUILDERS)}")
+    module = importlib.import_module(f"{__name__}.{name}")
+    cls = getattr(module, BUILDERS[name])
+    return cls(raw_dir=raw_dir, data_dir=os.fspath(data_dir), **options)

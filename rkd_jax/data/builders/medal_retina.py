@@ -1,0 +1,72 @@
+"""MeDAL-Retina and SuperRetina's "Lab" layout: photographs with keypoints."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from rkd_jax.data import lab
+from rkd_jax.data.builders import _common
+
+
+class MedalRetina(_common.RawBuilder):
+    """Photographs with keypoints, in the layout of SuperRetina and MeDAL-Retina.
+
+    A split for each file of ImageSets, and "auxiliary": images without keypoints.
+    "keypoints" are x / width, y / height in 0..1.
+
+    Args:
+        raw_dir: root with ImageData, Annotations, ImageSets.
+        auxiliary_dir: folder of further images without labels, if any.
+        **options: of `tfds.core.GeneratorBasedBuilder`.
+    """
+
+    layout = lab.LAYOUT
+    required = ("ImageData", "Annotations", "ImageSets")
+
+    def __init__(
+        self, *, auxiliary_dir: str | os.PathLike | None = None, **options: Any
+    ):
+        self.auxiliary_dir = auxiliary_dir and pathlib.Path(auxiliary_dir)
+        super().__init__(**options)
+
+    def _info(self):
+        features = {
+            "name": tfds.features.Text(),
+            "image": _common.image_feature(),
+            "keypoints": tfds.features.Tensor(shape=(None, 2), dtype=np.float32),
+        }
+        return self.describe(
+            features, "https://github.com/SaharAlmahfouzNasser/MeDAL-Retina"
+        )
+
+    def _split_generators(self, dl_manager):
+        root = self.raw()
+        names = self.checked(sorted(p.stem for p in (root / "ImageSets").glob("*.txt")))
+        generators = {}
+        for name in names:
+            samples = [
+                (image, lab.read_annotation(label))
+                for image, label in lab.read_split(root, name)
+            ]
+            generators[name] = self._generate_examples(samples)
+        if self.auxiliary_dir:
+            unlabelled = [
+                (path, np.zeros((0, 2))) for path in lab.list_images(self.auxiliary_dir)
+            ]
+            generators["auxiliary"] = self._generate_examples(unlabelled)
+        return generators
+
+    def _generate_examples(self, samples):
+        return _common.numbered(
+            {
+                "name": path.name,
+                "image": _common.encoded(path),
+                "keypoints": points.astype(np.float32),
+            }
+            for path, points in samples
+        )
