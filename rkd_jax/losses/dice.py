@@ -97,6 +97,7 @@ def label_kernel(size: int = 13, nsig: float = 2.0) -> np.ndarray:
     edges = np.linspace(-nsig - half_cell, nsig + half_cell, size + 1)
     cdf = np.array([0.5 * (1.0 + math.erf(x / math.sqrt(2.0))) for x in edges])
     mass = np.diff(cdf)
+    mass = 0.5 * (mass + mass[::-1])  # exactly symmetric, so that all corners are 0
     kernel = np.sqrt(np.outer(mass, mass))
     kernel = (kernel - kernel.min()) / (kernel.max() - kernel.min())
     return kernel.astype(np.float32)
