@@ -283,7 +283,10 @@ def _one_of(field: str, value: str, known: Sequence[str]) -> None:
 
 
 def _check_models(config: Config) -> None:
-    for field, model in (("model", config.model), ("teacher.model", config.teacher.model)):
+    for field, model in (
+        ("model", config.model),
+        ("teacher.model", config.teacher.model),
+    ):
         names = ("superretina", "large_kernel", "swin_unetr")
         _one_of(f"{field}.name", model.name, names)
         _one_of(f"{field}.compute_dtype", model.compute_dtype, ("float32", "bfloat16"))
@@ -338,7 +341,9 @@ def _check_task(config: Config) -> None:
     _one_of("optim.schedule", config.optim.schedule, ("constant", "cosine"))
     _one_of("loop.eval_kind", config.loop.eval_kind, ("auto", "embedded"))
     if not 0 < task.mask_ratio < 1:
-        raise ValueError(f"config.task.mask_ratio must be in (0, 1); it is {task.mask_ratio}")
+        raise ValueError(
+            f"config.task.mask_ratio must be in (0, 1); it is {task.mask_ratio}"
+        )
     uses_swin = task.name == "pretraining" or config.pretrain.steps
     if uses_swin and config.model.name != "swin_unetr":
         raise ValueError(

@@ -9,6 +9,7 @@ is what `register` and `evaluate` read.
 import copy
 import dataclasses
 import json
+import logging
 import os
 import pathlib
 import sys
@@ -16,12 +17,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from absl import app, flags, logging
+from absl import app, flags
+from absl import logging as absl_logging
 
 from rkd_jax import config as schema
 from rkd_jax.files import write_text
 
 PyTree = Any
+logger = logging.getLogger(__name__)
 WEIGHTS, BEST, CONFIG = "weights.safetensors", "best.safetensors", "config.json"
 # What may change between a run and its continuation.
 FREE_FIELDS = ("loop.log_every", "loop.keep", "data.num_threads", "data.cache_mb")
@@ -54,7 +57,10 @@ def stages(config: schema.Config, workdir: pathlib.Path) -> list[Stage]:
         plan.append(Stage("teacher", _teacher(config), workdir / "teacher"))
     if config.compare_scratch:
         plan.append(Stage("scratch", _scratch(config), workdir / "scratch"))
-    return [*plan, Stage("student" if config.task.distill else "network", config, workdir)]
+    return [
+        *plan,
+        Stage("student" if config.task.distill else "network", config, workdir),
+    ]
 
 
 def _derived(config: schema.Config) -> schema.Config:
@@ -108,7 +114,7 @@ def run(config: schema.Config, workdir: str | os.PathLike[str]) -> dict[str, Any
     given = {"teacher": config.teacher.weights, "encoder": config.init_weights}
     for stage in plan:
         if stage.title == "teacher":
-            logging.info("no teacher given: training one in %s", stage.workdir)
+            logger.info("no teacher given: training one in %s", stage.workdir)
         last = stage is plan[-1]
         results[stage.title] = _run_stage(stage, given if last else {})
         given[stage.title] = str(stage.workdir / WEIGHTS)
@@ -130,7 +136,7 @@ def _run_stage(stage: Stage, given: dict[str, str]) -> dict[str, float]:
     source = pipeline.make_source(**_source_arguments(config, "train"))
     share = _share(config.data.batch_size, jax.process_count())
     steps_per_epoch = max(len(source) // config.data.batch_size, 1)
-    logging.info(
+    logger.info(
         "%s: %d images (%d labelled), %d processes, %d devices",
         stage.title,
         len(source),
@@ -346,6 +352,17 @@ def _start_jax(cache_dir: str) -> None:
         jax.distributed.initialize()
 
 
+def _start_logging() -> None:
+    """Show our own lines from INFO on; of the libraries below, warnings only."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    ours = logging.getLogger("rkd_jax")
+    ours.handlers[:] = [handler]
+    ours.setLevel(logging.INFO)
+    ours.propagate = False
+    absl_logging.set_verbosity(absl_logging.WARNING)
+
+
 def _define_flags() -> Any:
     from ml_collections import config_flags
 
@@ -371,8 +388,7 @@ def main(argv: Sequence[str], holder: Any = None) -> int:
     from rkd_jax.training.checkpoint import CheckpointError
     from rkd_jax.training.loop import Interrupted, NonFiniteLossError
 
-    logging.use_absl_handler()
-    logging.set_verbosity(logging.INFO)
+    _start_logging()
     try:
         if len(argv) > 1:
             raise UsageError(f"unknown arguments: {' '.join(argv[1:])}")

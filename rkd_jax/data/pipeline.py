@@ -41,7 +41,8 @@ def batches(
 
     Returns:
         A Grain iterator of dicts: the source's arrays stacked along a new first axis,
-        and "example" int32 [B], each example's place in the global batch. Its
+        "record" int32 [B], each example's index in the source, and "example" int32
+        [B], its place in the global batch. Its
         `get_state()` is a dict of plain numbers, to be saved as JSON; after
         `set_state` it goes on exactly there.
 
@@ -75,8 +76,12 @@ def batches(
     def read(i: int) -> dict[str, np.ndarray]:
         batch, place = divmod(i, batch_size)
         place += first
-        record = source[order[batch * batch_size * process_count + place]]
-        return {**record, "example": np.array(place, np.int32)}
+        index = order[batch * batch_size * process_count + place]
+        numbers = {"record": index, "example": place}
+        return {
+            **source[index],
+            **{name: np.array(value, np.int32) for name, value in numbers.items()},
+        }
 
     options = grain.ReadOptions(
         num_threads=num_threads, prefetch_buffer_size=max(2 * num_threads, 2)

@@ -82,21 +82,19 @@ def build(options: TaskConfig, **parts: Any) -> Task:
         **parts: fields of the task's dataclass besides `options`: `model`, `crop`,
             `labeled`, `steps_per_epoch`, `teacher_model`, `axis_name`.
     """
-    from rkd_jax.tasks.pretraining import PretrainingTask
-    from rkd_jax.tasks.retina import RetinaTask
-
-    table = {"retina": RetinaTask, "pretraining": PretrainingTask}
-    return table[options.name](options=options, **parts)
+    if options.name == "retina":
+        from rkd_jax.tasks.retina import RetinaTask as Kind
+    else:
+        from rkd_jax.tasks.pretraining import PretrainingTask as Kind
+    return Kind(options=options, **parts)
 
 
 def held_out(config: Config) -> list[dict[str, np.ndarray]] | None:
     """Return the data on which the task of an experiment is evaluated, if any."""
-    from rkd_jax.tasks import pretraining, retina_evaluation
-
     if not config.loop.eval_pairs:
         return None
-    table = {
-        "retina": retina_evaluation.held_out_pairs,
-        "pretraining": pretraining.held_out_images,
-    }
-    return table[config.task.name](config)
+    if config.task.name == "retina":
+        from rkd_jax.tasks.retina_evaluation import held_out_pairs as collect
+    else:
+        from rkd_jax.tasks.pretraining import held_out_images as collect
+    return collect(config)

@@ -70,9 +70,7 @@ class PretrainingTask:
         network = jax.jit(self.model.init)(k_model, image)
         deepest = self._deepest(network, image, None, None, train=False)
         heads = _Heads().init(k_heads, deepest)
-        return {
-            "params": {"network": network["params"], "heads": heads["params"]}
-        }, {}
+        return {"params": {"network": network["params"], "heads": heads["params"]}}, {}
 
     def network(self, variables: PyTree) -> PyTree:
         """Return the network's variables, without the heads."""

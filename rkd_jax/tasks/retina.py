@@ -246,7 +246,6 @@ class RetinaTask:
         views: Views,
         value: Array,
     ) -> expansion.Expansion:
-        options = self.options
         return expansion.expand(
             heatmap,
             warped_heatmap,
@@ -256,7 +255,8 @@ class RetinaTask:
             value,
             views.labels,
             views.labels_mask,
-            **expansion_arguments(options),
+            options=expansion_options(self.options),
+            size=views.size,
         )
 
     def _write_back(
@@ -402,7 +402,11 @@ class RetinaTask:
         )
 
         def at_points(
-            key: Array, views: Views, labels: Array, heatmap: Array, ours: Array,
+            key: Array,
+            views: Views,
+            labels: Array,
+            heatmap: Array,
+            ours: Array,
             theirs: Array,
         ) -> tuple[Array, Array]:
             k_texture, k_negative = jax.random.split(key)
@@ -438,9 +442,19 @@ class RetinaTask:
         }
 
 
-def expansion_arguments(options: TaskConfig) -> dict[str, Any]:
-    """Return the keyword arguments of `rkd_jax.expansion.expand` for a config."""
-    return {}
+def expansion_options(options: TaskConfig) -> expansion.ExpansionOptions:
+    """Return the constants of keypoint expansion for a config."""
+    if options.upstream_expansion:
+        return expansion.ExpansionOptions.upstream()
+    return expansion.ExpansionOptions(
+        max_candidates=options.max_keypoints,
+        radius=options.nms_radius,
+        threshold=options.threshold,
+        border=options.border,
+        merge_radius=options.nms_radius,
+        grid=options.descriptor_grid,
+        method=options.nms_method,
+    )
 
 
 def _image_part(batch: dict[str, Array]) -> dict[str, Array]:
@@ -455,7 +469,5 @@ def _pixel_grid(side: int) -> Array:
 
 def _box(image: Array) -> Array:
     """Return the 5x5 box mean of `[H, W]`, zeros outside."""
-    window = jax.lax.reduce_window(
-        image, 0.0, jax.lax.add, (5, 5), (1, 1), "SAME"
-    )
+    window = jax.lax.reduce_window(image, 0.0, jax.lax.add, (5, 5), (1, 1), "SAME")
     return window / 25.0

@@ -73,7 +73,9 @@ def make_views(
         zip(("crop", "detector", "descriptor", "light"), jax.random.split(key, 4))
     )
     room = jnp.maximum(example["size"][::-1] - side, 0)
-    origin = jax.random.randint(keys["crop"], (2,), jnp.zeros((2,), jnp.int32), room + 1)
+    origin = jax.random.randint(
+        keys["crop"], (2,), jnp.zeros((2,), jnp.int32), room + 1
+    )
     shift = origin.astype(jnp.float32)
     h_detector = augment.sample_geometry(
         keys["detector"], (side, side), detector_geometry

@@ -6,17 +6,18 @@ stands beside it; what a killed process left half-written has none, and is remov
 
 import hashlib
 import json
+import logging
 import pathlib
 import shutil
 from typing import Any
 
 import jax
 import numpy as np
-from absl import logging
 
 from rkd_jax.files import write_text
 
 PyTree = Any
+logger = logging.getLogger(__name__)
 
 
 class CheckpointError(ValueError):
@@ -123,7 +124,7 @@ class Checkpoints:
     def _drop_unfinished(self) -> None:
         for path in self._root.iterdir():
             if not (self._manifests / f"{path.name}.json").exists():
-                logging.warning("removing the unfinished checkpoint %s", path.name)
+                logger.warning("removing the unfinished checkpoint %s", path.name)
                 shutil.rmtree(path)
 
     def _verify(self, step: int) -> None:

@@ -1,14 +1,16 @@
 """What a run tells: progress with time left, JSONL, TensorBoard, pictures."""
 
 import json
+import logging
 import pathlib
 import sys
 import time
 
 import numpy as np
-from absl import logging
 
 from rkd_jax.files import atomic_path, write_text
+
+logger = logging.getLogger(__name__)
 
 
 class Report:
@@ -65,7 +67,7 @@ class Report:
         if self._bar is not None:
             self._bar.write(f"{self._title}: {text}", file=sys.stderr)
         else:
-            logging.info("%s: %s", self._title, text)
+            logger.info("%s: %s", self._title, text)
 
     def scalars(self, step: int, metrics: dict[str, float], *, group: str) -> None:
         """Write the metrics of a step to JSONL and TensorBoard."""

@@ -58,8 +58,10 @@ def make_optimizer(
     if warmup_steps:
         rise = optax.linear_schedule(0.0, lr, warmup_steps)
         main = optax.join_schedules([rise, main], [warmup_steps])
-    adam = optax.adamw(main, weight_decay=weight_decay) if weight_decay else (
-        optax.adam(main)
+    adam = (
+        optax.adamw(main, weight_decay=weight_decay)
+        if weight_decay
+        else (optax.adam(main))
     )
     if clip_norm:
         return optax.chain(optax.clip_by_global_norm(clip_norm), adam)
