@@ -89,12 +89,16 @@ def unit(vectors: Array, where: Array | None = None, eps: float = 1e-12) -> Arra
     return jnp.where(nonzero, vectors * scale, 0.0)
 
 
-def reduce_points(values: Array, where: Array, reduction: str) -> Array:
-    """Zero masked points, then keep `[N]`, sum, or average over the valid ones."""
+def check_reduction(reduction: str) -> None:
+    """Raise ValueError unless the name is one of `REDUCTIONS`."""
     if reduction not in REDUCTIONS:
         raise ValueError(
             f"reduction is {reduction!r}; expected one of {', '.join(REDUCTIONS)}"
         )
+
+
+def reduce_points(values: Array, where: Array, reduction: str) -> Array:
+    """Zero masked points, then keep `[N]`, sum, or average over the valid ones."""
     values = jnp.where(where, values, 0.0)
     if reduction == "none":
         return values

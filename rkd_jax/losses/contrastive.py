@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from rkd_jax.losses._masked import (
     check_descriptors,
+    check_reduction,
     point_mask,
     reduce_points,
     unit,
@@ -62,6 +63,7 @@ def info_nce(
     2021). The excluded neighbors and the mask are ours.
     """
     check_descriptors("desc0", desc0, "desc1", desc1)
+    check_reduction(reduction)
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}; expected a positive number")
     mask = point_mask(where, "desc0", desc0)

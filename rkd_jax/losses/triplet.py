@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from rkd_jax.losses._masked import (
     check_descriptors,
+    check_reduction,
     point_mask,
     reduce_points,
     unit,
@@ -125,6 +126,7 @@ def triplet_loss(
     per-point output, and 0 for a lone point.
     """
     check_descriptors("anchors", anchors, "positives", positives)
+    check_reduction(reduction)
     mask = point_mask(where, "anchors", anchors)
     hard, random = choose_negatives(anchors, positives, key, where=mask)
     anchors = unit(anchors, mask)
