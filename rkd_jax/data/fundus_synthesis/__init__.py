@@ -19,7 +19,8 @@ from rkd_jax.data.fundus_synthesis.render import Camera, draw_light, expose
 
 __all__ = ["FundusPair", "FundusPhotograph", "Mapping", "photograph", "visits"]
 
-_VISIBLE_RADIUS_PX = 0.45  # thinner vessels cannot be seen
+_VISIBLE_RADIUS_PX = 0.38  # thinner vessels cannot be seen,
+_VISIBLE_RADIUS = 0.0028  # nor those of less contrast; in fields
 _CONTROL_POINTS = 12
 
 
@@ -193,7 +194,8 @@ class _Session:
         known = self.eye.tree.keypoints
         xy = view.from_chart(known[:, :2])
         wide = known[:, 2] * view.pixels_per_field(known[:, :2])
-        kept = (wide > _VISIBLE_RADIUS_PX) & _inside(field, xy, 0.012 * self.size)
+        kept = (wide > _VISIBLE_RADIUS_PX) & (known[:, 2] > _VISIBLE_RADIUS)
+        kept &= _inside(field, xy, 0.012 * self.size)
         return FundusPhotograph(image, xy[kept].astype(np.float32), field, vessels)
 
 
@@ -221,12 +223,11 @@ def _draw_views(
     turn = rng.normal(0, 0.06, 2)
     zoom = np.exp(rng.normal(0, 0.03, 2))
     views = []
-    for index, part in enumerate((-share, 1 - share)):
+    for index in range(2):
         moved = motion if index else 0.0
         at = middle - share * step + moved * step
         angle = turn[0] + moved * turn[1]
         scale = zoom[0] * zoom[1] ** moved
-        del part
         matrix = mirror @ look(tuple(at), turn_rad=angle, scale=scale)
         views.append(View(size, curvature, matrix))
     return views[0], views[1]
@@ -253,7 +254,7 @@ def _control_points(
     margin = 0.02 * size
     known = moving.keypoints.astype(np.float64)
     known = known[_inside(fixed.field, mapping(known), margin)]
-    if len(known) < _CONTROL_POINTS:  # few junctions: take any place of the overlap
+    if len(known) < 2 * _CONTROL_POINTS:  # few junctions: add places of the overlap
         axis = np.linspace(0, size - 1, 41)
         extra = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
         seen = _inside(moving.field, extra, margin)

@@ -58,27 +58,36 @@ class Eye:
     lesions: Lesions
 
 
-def _noise(rng: np.random.Generator, cells: int) -> np.ndarray:
-    """Smooth noise of about unit variance with `cells` cells a side."""
-    grid = rng.standard_normal((cells, cells), np.float32)
+def _noise(rng: np.random.Generator, rows: int, columns: int = 0) -> np.ndarray:
+    """Smooth noise of about unit variance with so many cells a side."""
+    grid = rng.standard_normal((rows, columns or rows), np.float32)
     return 1.35 * cv2.resize(grid, (TEXTURE, TEXTURE), interpolation=cv2.INTER_CUBIC)
 
 
 def _texture(rng: np.random.Generator) -> np.ndarray:
     """Draw pigment, choroid and grain."""
     pigment = 0.7 * _noise(rng, 9) + 0.45 * _noise(rng, 24) + 0.3 * _noise(rng, 70)
-    # Choroidal vessels: zero lines of smooth noise, bent and drawn out.
+    # Choroidal vessels: zero lines of long-drawn smooth noise, gently bent.
     axis = np.arange(TEXTURE, dtype=np.float32)
     x, y = np.meshgrid(axis, axis)
-    bend_x, bend_y = 26 * _noise(rng, 12), 26 * _noise(rng, 12)
+    bend_x, bend_y = 30 * _noise(rng, 4), 45 * _noise(rng, 5)
     ridges = np.zeros((TEXTURE, TEXTURE), np.float32)
-    for cells, width, weight in ((26, 0.32, 1.0), (44, 0.38, 0.6)):
-        lines = _noise(rng, cells)
+    for rows, columns, width, weight in (
+        (52, 17, 0.4, 1.0),
+        (80, 30, 0.45, 0.8),
+        (40, 40, 0.25, 0.5),
+    ):
+        lines = _noise(rng, rows, columns)
+        fan = 0.25 * (x - TEXTURE / 2) * (y / TEXTURE - 0.5)
         lines = cv2.remap(
-            lines, 0.55 * x + bend_x + 120, y + bend_y, cv2.INTER_LINEAR, None, 4
+            lines,
+            x + bend_x,
+            y + bend_y + fan,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REFLECT_101,
         )
         ridges += weight * np.exp(-np.square(lines / width))
-    choroid = 0.35 - ridges * np.clip(1 + 0.5 * _noise(rng, 7), 0.2, 2)
+    choroid = 0.75 - ridges * np.clip(1 + 0.5 * _noise(rng, 7), 0.2, 2)
     grain = cv2.GaussianBlur(
         rng.standard_normal((TEXTURE, TEXTURE), np.float32), (0, 0), 0.8
     )

@@ -70,20 +70,20 @@ def draw_light(rng: np.random.Generator) -> Light:
     far = rng.uniform(0.2, 0.9)
     return Light(
         red=gain * math.exp(rng.normal(0, 0.08)),
-        green=gain * math.exp(rng.normal(0, 0.12)),
-        blue=gain * math.exp(rng.normal(0, 0.2)),
+        green=gain * math.exp(rng.normal(0, 0.09)),
+        blue=gain * math.exp(rng.normal(0, 0.14)),
         tilt_x=rng.normal(0, 0.1),
         tilt_y=rng.normal(0, 0.1),
         vignette=rng.uniform(0.05, 0.45),
         rim=rng.uniform(0, 0.5) * (rng.random() < 0.6),
         rim_x=math.cos(angle),
         rim_y=math.sin(angle),
-        shade=rng.uniform(0.2, 0.7) * (rng.random() < 0.2),
+        shade=rng.uniform(0.2, 0.55) * (rng.random() < 0.2),
         shade_x=far * math.cos(way),
         shade_y=far * math.sin(way),
         haze=rng.uniform(0, 0.25) * (rng.random() < 0.5),
         blur=rng.uniform(0.3, 1.1),
-        noise=rng.uniform(0.004, 0.016),
+        noise=rng.uniform(0.003, 0.011),
     )
 
 
@@ -174,7 +174,7 @@ def _background(eye: Eye, grid: np.ndarray) -> np.ndarray:
     far2 = np.square(grid[..., 0]) + np.square(grid[..., 1] * 1.1)
     calm = 1 - 0.75 * np.exp(-far2 / 0.2)  # the choroid is hidden under the macula
     tone = 0.05 * texture[..., 0] + 0.018 * texture[..., 2]
-    tone -= (0.02 + 0.15 * eye.choroid) * texture[..., 1] * calm
+    tone -= (0.02 + 0.13 * eye.choroid) * texture[..., 1] * calm
     shade = eye.macula * (np.exp(-far2 / 0.06) + 0.5 * np.exp(-far2 / 0.004))
     return (
         tone[..., None] * np.array([0.6, 1.0, 1.2], np.float32)
@@ -299,7 +299,7 @@ def _develop(
         1 + light.tilt_x * x + light.tilt_y * y - light.vignette * np.square(far) ** 1.5
     )
     hole = np.square(x - light.shade_x) + np.square(y - light.shade_y)
-    lit = lit * (1 - light.shade * np.exp(-hole / 0.12))
+    lit = lit * (1 - light.shade * np.exp(-hole / 0.2))
     gain = np.array([light.red, light.green, light.blue], np.float32)
     image = image * np.maximum(lit, 0.08)[..., None] * gain
     side = np.clip(0.5 + 0.5 * (x * light.rim_x + y * light.rim_y), 0, 1)

@@ -21,7 +21,7 @@ CENTER_X = 0.35  # the middle between fovea and disc
 EXTENT = 2.3  # vessels grow within this distance of (CENTER_X, 0)
 STEP = 0.03
 MIN_RADIUS = 0.0022
-MERGE = 0.016  # keypoints nearer than this to each other are one
+MERGE = 0.022  # keypoints nearer than this to each other are one
 _CELL = 0.03
 _CELLS = int(2 * (EXTENT + 0.3) / _CELL)
 _MURRAY = 2.8  # exponent: r0^e = r1^e + r2^e
@@ -130,7 +130,7 @@ class _Grower:
             if index < len(tip.guide):
                 return math.atan2(tip.guide[index][1] - y, tip.guide[index][0] - x)
         if tip.inward:  # towards the fovea; temporal of it, towards the raphe
-            return math.atan2(-y, min(0.0, x + 0.15) * 0.8 - x - max(0.0, -x) * 0.5)
+            return math.atan2(-0.8 * y, 0.4 * min(0.0, x) - max(0.0, x) - 0.05)
         # Outside the arcades: away from a point that slides towards the disc.
         source_x = min(max(0.6 * x, -0.3), self.disc[0])
         return math.atan2(y * 1.15, x - source_x)
@@ -213,7 +213,7 @@ class _Grower:
         big = self.normal() > (0.3 if trunk else 0.0)
         ratio = self.uniform(0.55, 0.95) if big else self.uniform(0.22, 0.5)
         r0 = tip.radius
-        ratio = max(ratio, 1.25 * MIN_RADIUS / r0)
+        ratio = max(ratio, self.uniform(1.25, 1.9) * MIN_RADIUS / r0)
         if ratio > 1:
             return None
         r1 = r0 / (1 + ratio**_MURRAY) ** (1 / _MURRAY)
@@ -232,7 +232,7 @@ class _Grower:
             inward = True
         tip.radius = r1
         tip.heading -= side * bend1
-        reach = self.uniform(80, 190) * r2 + 0.15
+        reach = self.uniform(100, 210) * r2 + 0.15
         return _Tip(x, y, heading, r2, tip.vein, inward, None, own, reach)
 
 
@@ -286,7 +286,8 @@ def _trunks(grower: _Grower) -> None:
     for angle in np.concatenate([small, nasal]):
         vein = bool(rng.random() < 0.5)
         radius = rng.uniform(0.0038, 0.0062)
-        x, y = dx + 0.05 * math.cos(angle), dy + 0.05 * math.sin(angle)
+        x, y = dx + 0.05 * math.cos(angle), dy + 0.08 * math.sin(angle)
+        angle += rng.normal(0, 0.3)
         inward = math.cos(angle) < 0
         reach = rng.uniform(0.35, 0.8)
         grower.push(_Tip(x, y, angle, radius, vein, inward, reach=reach))
@@ -299,7 +300,7 @@ def _even(curve: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(at, length, curve[:, i]) for i in (0, 1)], axis=1)
 
 
-def _crossings(branches: list[np.ndarray], forks: list) -> np.ndarray:
+def _crossings(branches: list[np.ndarray]) -> np.ndarray:
     """Intersections of segments of different vessels: float64 `[K, 3]`."""
     start = np.concatenate([b[:-1] for b in branches])
     delta = np.concatenate([np.diff(b[:, :2], axis=0) for b in branches])
@@ -325,29 +326,33 @@ def _crossings(branches: list[np.ndarray], forks: list) -> np.ndarray:
 
 
 def merge(points: np.ndarray, distance: float) -> np.ndarray:
-    """Replace groups of near points by their mean place and largest last column.
+    """Replace each group of near points by the member next to its middle.
 
     Args:
         points: float `[K, 3]`: x, y, radius.
         distance: Points nearer than this are linked; groups are what links connect.
 
     Returns:
-        float64 `[M, 3]`, `M <= K`.
+        float64 `[M, 3]`, `M <= K`; the radius is the largest of the group.
 
     Example:
-        >>> merge(np.array([[0.0, 0, 1], [0.1, 0, 2], [5, 5, 1]]), 0.2)[:, 2]
-        array([2., 1.])
+        >>> merge(np.array([[0.0, 0, 1], [0.1, 0, 2], [5, 5, 1]]), 0.2)
+        array([[0., 0., 2.],
+               [5., 5., 1.]])
     """
     pairs = cKDTree(points[:, :2]).query_pairs(distance, output_type="ndarray")
     graph = coo_matrix(
         (np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (len(points),) * 2
     )
-    count, group = connected_components(graph, directed=False)
-    size = np.bincount(group, minlength=count)
-    x, y = (np.bincount(group, points[:, i], count) / size for i in (0, 1))
-    radius = np.zeros(count)
+    _, group = connected_components(graph, directed=False)
+    size = np.bincount(group)
+    middle = np.stack([np.bincount(group, points[:, i]) / size for i in (0, 1)], axis=1)
+    off = np.sum(np.square(points[:, :2] - middle[group]), axis=1).round(12)
+    order = np.lexsort((np.arange(len(points)), off, group))
+    first = order[np.cumsum(size) - size]
+    radius = np.zeros(len(size))
     np.maximum.at(radius, group, points[:, 2])
-    return np.column_stack([x, y, radius])
+    return np.column_stack([points[first, :2], radius])
 
 
 def grow(
@@ -376,7 +381,7 @@ def grow(
     grower.run()
     branches = grower.branches
     forks = np.array([branches[child][0] for child, _ in grower.forks])
-    found = np.concatenate([forks, _crossings(branches, grower.forks)])
+    found = np.concatenate([forks, _crossings(branches)])
     far = np.hypot(found[:, 0] - disc[0], found[:, 1] - disc[1]) > 0.11
     keypoints = merge(found[far], MERGE)
     smooth = tuple(spline(branch, 4) for branch in branches)
