@@ -220,6 +220,9 @@ def _draw_views(
     way = rng.uniform(0, 2 * math.pi)
     share = rng.uniform(0.3, 0.7)
     step = shift * np.array([math.cos(way), math.sin(way)])
+    # Neither field may leave the part of the eye that has vessels to look at.
+    ends = middle[0] + step[0] * np.array([-share, 1 - share])
+    middle[0] += max(0.0, -0.1 - ends.min()) - max(0.0, ends.max() - 1.1)
     turn = rng.normal(0, 0.06, 2)
     zoom = np.exp(rng.normal(0, 0.03, 2))
     views = []

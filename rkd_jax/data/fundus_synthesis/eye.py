@@ -66,7 +66,7 @@ def _noise(rng: np.random.Generator, rows: int, columns: int = 0) -> np.ndarray:
 
 def _texture(rng: np.random.Generator) -> np.ndarray:
     """Draw pigment, choroid and grain."""
-    pigment = 0.7 * _noise(rng, 9) + 0.45 * _noise(rng, 24) + 0.3 * _noise(rng, 70)
+    pigment = 0.7 * _noise(rng, 9) + 0.3 * _noise(rng, 24) + 0.3 * _noise(rng, 70)
     # Choroidal vessels: zero lines of long-drawn smooth noise, gently bent.
     axis = np.arange(TEXTURE, dtype=np.float32)
     x, y = np.meshgrid(axis, axis)

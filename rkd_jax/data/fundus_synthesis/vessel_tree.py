@@ -103,7 +103,7 @@ class _Grower:
         self.veins: list[bool] = []
         self.forks: list[tuple[int, int]] = []  # (child, parent)
         self.cells = ([-1] * _CELLS**2, [-1] * _CELLS**2)
-        self.tortuosity = float(rng.uniform(0.025, 0.065))
+        self.tortuosity = float(rng.uniform(0.03, 0.085))
         self.stock: list[float] = []
 
     def normal(self) -> float:
@@ -173,8 +173,11 @@ class _Grower:
             tip.x += STEP * math.cos(tip.heading)
             tip.y += STEP * math.sin(tip.heading)
             travelled += STEP
-            if tip.inward and math.hypot(tip.x, tip.y) < stop:
+            off_fovea = math.hypot(tip.x, tip.y)
+            if tip.inward and off_fovea < stop:
                 break
+            if tip.inward and off_fovea < stop + 0.3:
+                tip.radius *= 0.93
             if math.hypot(tip.x - CENTER_X, tip.y) > EXTENT:
                 break
             at = _cell(tip.x, tip.y)
