@@ -100,6 +100,7 @@ def _write_results(
 ) -> None:
     """Write all files of one pair; drop those of an earlier run that do not hold."""
     from rkd_jax.matching import pictures
+    from rkd_jax.matching.field import field_of_view
 
     for name in _ONLY_IF_OK:
         (out / name).unlink(missing_ok=True)
@@ -110,9 +111,13 @@ def _write_results(
         if shown.dtype != np.uint8:
             shown = pictures.to_rgb8(shown)[..., 0]
         registered = registration.warp_image(shown)
-        overlap = registration.transform.overlap(moving.shape[:2], fixed.shape[:2])
         _write_png(out / "registered.png", registered)
-        overlay = pictures.overlay_picture(fixed, registered, overlap)
+        reach = registration.warp_image(
+            field_of_view(moving).astype(np.uint8), interpolation="nearest"
+        )
+        overlay = pictures.overlay_picture(
+            fixed, registered, field_of_view(fixed), reach > 0
+        )
         _write_png(out / "overlay.png", overlay)
         if points is not None:
             mapped = registration.warp_points(points)

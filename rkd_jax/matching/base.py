@@ -19,6 +19,7 @@ from rkd_jax.data.preprocess import (
     read_image,
 )
 from rkd_jax.keypoints import Keypoints
+from rkd_jax.matching.field import prepared_field
 from rkd_jax.matching.fit import fit
 from rkd_jax.matching.match import match_keypoints
 from rkd_jax.matching.options import MatcherOptions
@@ -43,38 +44,6 @@ class View:
     prepared: Resized
     field: np.ndarray
     keypoints: Keypoints
-
-
-def field_mask(image: np.ndarray, prepared: Resized, rim_px: float) -> np.ndarray:
-    """Return where a prepared image shows the fundus, `[S_h, S_w]` bool.
-
-    The convex hull of the largest part brighter than an eighth of the image's bright
-    end, drawn in by `rim_px` working pixels. Edges of the image count as inside the
-    field, the padding as outside.
-
-    Args:
-        image: `[H, W]` or `[H, W, 3]`, uint8 or float in 0..1, as read.
-        prepared: what `rkd_jax.data.preprocess.prepare` made of it.
-        rim_px: width of the rim that is left out.
-    """
-    height, width = prepared.size
-    x0, y0, x1, y1 = prepared.box
-    part = image[y0:y1, x0:x1]
-    part = part.max(axis=2) if part.ndim == 3 else part
-    part = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
-    bright = (part > np.percentile(part, 95) / 8).astype(np.uint8)
-    bright = cv2.medianBlur(bright, 5)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(bright)
-    field = np.zeros(prepared.image.shape, bool)
-    if len(stats) > 1:
-        largest = 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])
-        hull = cv2.convexHull(cv2.findNonZero((labels == largest).astype(np.uint8)))
-        mask = cv2.fillConvexPoly(np.zeros((height, width), np.uint8), hull, 1)
-        side = 2 * round(rim_px) + 1
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-        # Beyond its edge OpenCV takes the image as set: only the rim is drawn in.
-        field[:height, :width] = cv2.erode(mask, disc) > 0
-    return field
 
 
 class BaseMatcher:
@@ -105,9 +74,8 @@ class BaseMatcher:
             quantize=options.quantize,
         )
         if options.mask_field:
-            return prepared, field_mask(
-                image, prepared, _RIM_PX * self.working_size / 768
-            )
+            rim_px = _RIM_PX * self.working_size / 768
+            return prepared, prepared_field(image, prepared, rim_px=rim_px)
         field = np.zeros(prepared.image.shape, bool)
         field[: prepared.size[0], : prepared.size[1]] = True
         return prepared, field

@@ -11,7 +11,7 @@ _INLIER = (80, 220, 100)  # RGB
 _OUTLIER = (235, 90, 70)
 _BAR_PX = 40
 _GAP_PX = 8
-_MAX_LINES = 400
+_MAX_LINES = 250
 
 
 def to_rgb8(image: np.ndarray) -> np.ndarray:
@@ -35,19 +35,21 @@ def to_rgb8(image: np.ndarray) -> np.ndarray:
 def overlay_picture(
     fixed: np.ndarray,
     registered: np.ndarray,
-    overlap: np.ndarray,
+    field_fixed: np.ndarray,
+    field_registered: np.ndarray,
     *,
     tiles: int = 8,
 ) -> np.ndarray:
     """Draw a checkerboard of the fixed and the registered moving image.
 
-    Vessels run on across the tiles where the registration is right. Outside the
-    overlap the fixed image alone shows, dimmed.
+    Vessels run on across the tiles where the registration is right. Where only one
+    of the two shows the fundus, it is drawn dimmed.
 
     Args:
         fixed: `[H, W(, 3)]`.
         registered: the moving image in the fixed frame, the same size.
-        overlap: `[H, W]` bool, where the moving image reaches.
+        field_fixed: `[H, W]` bool, where the fixed image shows the fundus.
+        field_registered: `[H, W]` bool, where the moving image does.
         tiles: along the longer side.
 
     Returns:
@@ -56,10 +58,12 @@ def overlay_picture(
     fixed, registered = to_rgb8(fixed), to_rgb8(registered)
     side = max(1, -(-max(fixed.shape[:2]) // tiles))
     rows, columns = np.indices(fixed.shape[:2])
-    from_moving = ((rows // side + columns // side) % 2 == 1) & overlap
+    odd = (rows // side + columns // side) % 2 == 1
+    both = field_fixed & field_registered
+    from_moving = np.where(both, odd, field_registered)
     picture = np.where(from_moving[..., None], registered, fixed)
-    dimmed = (fixed * 0.45).astype(np.uint8)
-    return np.where(overlap[..., None], picture, dimmed)
+    dimmed = (picture * 0.45).astype(np.uint8)
+    return np.where(both[..., None], picture, dimmed)
 
 
 def matches_picture(
@@ -71,7 +75,7 @@ def matches_picture(
 ) -> np.ndarray:
     """Draw both images side by side with lines between matched points.
 
-    Green lines are inliers, drawn above the red outliers; at most 400 of each kind,
+    Green lines are inliers, drawn above the red outliers; at most 250 of each kind,
     evenly picked. A bar below says what came out.
 
     Args:

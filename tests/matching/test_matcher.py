@@ -1,0 +1,205 @@
+"""Matchers on made pairs with a known map, and on pairs that must not register."""
+
+import cv2
+import jax
+import numpy as np
+import pytest
+
+from rkd_jax import weights as weight_files
+from rkd_jax.data.preprocess import fit_to, normalize
+from rkd_jax.keypoints import detect
+from rkd_jax.matching.base import View
+from rkd_jax.matching.fit import residuals
+from rkd_jax.matching.matcher import Matcher, load_matcher, register
+from rkd_jax.matching.options import MatcherOptions
+from rkd_jax.matching.sift import SiftMatcher
+
+
+@pytest.fixture(scope="module")
+def sift():
+    return SiftMatcher(working_size=320)
+
+
+@pytest.fixture(scope="module")
+def network(tiny_weights):
+    return Matcher(tiny_weights, max_keypoints=256, threshold=0.0, nms_radius=3)
+
+
+@pytest.mark.parametrize("estimator", ["magsac", "lmeds"])
+@pytest.mark.parametrize("two_pass", [False, True])
+def test_sift_finds_the_known_map(
+    sift, fixed, moving, truth, inner_points, estimator, two_pass
+):
+    result = sift.register(fixed, moving, estimator=estimator, two_pass=two_pass)
+    assert result.ok, result.reason
+    error = residuals(truth, inner_points, result.warp_points(inner_points))
+    assert error.max() < 0.5
+    assert result.confidence > 0.8
+    assert ("inlier_ratio_pass_2" in result.evidence) == two_pass
+
+
+def test_quadratic_family_and_image_arrays_of_all_kinds(
+    sift, fixed, moving, truth, inner_points
+):
+    color = np.repeat(moving[..., None], 3, axis=-1)
+    for image in (color, moving / np.float32(255), moving.astype(np.uint16) * 257):
+        result = sift.register(fixed, image, transform="quadratic")
+        assert result.transform.family == "quadratic"
+        error = residuals(truth, inner_points, result.warp_points(inner_points))
+        assert error.max() < 1.0
+        warped = result.warp_image(image)
+        assert warped.dtype == image.dtype
+        assert warped.shape == (*fixed.shape, *image.shape[2:])
+
+
+def test_warped_image_is_the_fixed_one(sift, fixed, moving):
+    result = sift.register(fixed, moving)
+    warped = result.warp_image(moving).astype(float)
+    inside = result.transform.overlap(moving.shape, fixed.shape, margin_px=4)
+    difference = np.abs(warped - fixed)[inside]
+    assert inside.mean() > 0.4
+    assert difference.mean() < 2.0
+    with pytest.raises(ValueError, match=r"expected height and width \(320, 320\)"):
+        result.warp_image(fixed)
+
+
+def test_image_of_another_shape_and_scale(sift, moving):
+    """A crop twice as large, so that scale, padding and box all matter."""
+    large = cv2.resize(moving[40:300, 20:220], None, fx=2, fy=2)
+    points = np.array([[60.0, 80.0], [180.0, 90.0], [100.0, 250.0]])
+    expected = (points - [20, 40] + 0.5) * 2 - 0.5
+    result = sift.register(large, moving)
+    assert result.ok, result.reason
+    np.testing.assert_allclose(result.warp_points(points), expected, atol=1.0)
+
+
+@pytest.mark.parametrize("kind", ["sift", "network"])
+@pytest.mark.parametrize("two_pass", [False, True])
+def test_identical_images_give_the_identity(request, kind, moving, two_pass):
+    matcher = request.getfixturevalue(kind)
+    result = matcher.register(moving, moving.copy(), two_pass=two_pass)
+    assert result.ok, result.reason
+    points = np.array([[5.0, 9.0], [160.0, 160.0], [310.0, 40.0], [20.0, 300.0]])
+    np.testing.assert_allclose(result.warp_points(points), points, atol=0.1)
+
+
+@pytest.mark.parametrize("kind", ["sift", "network"])
+@pytest.mark.parametrize("estimator", ["magsac", "lmeds"])
+def test_unrelated_images_are_not_registered(
+    request, kind, estimator, moving, unrelated
+):
+    matcher = request.getfixturevalue(kind)
+    result = matcher.register(moving, unrelated, estimator=estimator)
+    assert not result.ok
+    assert result.reason
+    assert result.confidence < 0.2
+    assert result.to_dict()["ok"] is False
+    for use in (result.warp_points, result.warp_image):
+        with pytest.raises(ValueError, match="not registered"):
+            use(np.zeros((4, 2)))
+
+
+def test_image_without_keypoints_is_a_result(network, tiny_weights, moving):
+    deaf = Matcher(tiny_weights, threshold=0.999)
+    result = deaf.register(moving, moving, two_pass=True)
+    assert not result.ok
+    assert result.transform is None
+    assert "0 matches" in result.reason
+
+
+def test_network_keypoints_are_those_of_its_maps(network, moving):
+    prepared = fit_to(normalize(moving), 128)
+    heatmap, _ = network.maps(prepared.image[None, ..., None])
+    found = detect(
+        heatmap[0], max_keypoints=256, threshold=0.0, radius=3, border=8, subpixel=True
+    )
+    mask = np.asarray(found.mask)
+    expected = (np.asarray(found.xy)[mask] + 0.5) * 2.5 - 0.5
+    result = network.detect(moving)
+    np.testing.assert_allclose(result.xy[result.mask], expected, atol=1e-3)
+    assert result.xy.dtype == np.float32
+    assert not result.xy[~result.mask].any()
+    norms = np.linalg.norm(result.descriptors[result.mask], axis=1)
+    np.testing.assert_allclose(norms, 1.0, atol=1e-5)
+
+
+def test_both_images_run_as_one_batch_like_each_alone(network, moving, fixed):
+    together = network.view(fixed, moving)
+    for view, image in zip(together, (fixed, moving), strict=True):
+        (alone,) = network.view(image)
+        np.testing.assert_array_equal(view.keypoints.mask, alone.keypoints.mask)
+        np.testing.assert_allclose(view.keypoints.xy, alone.keypoints.xy, atol=1e-3)
+    by_views = network.register(*together)
+    by_images = network.register(fixed, moving)
+    assert isinstance(together[0], View)
+    np.testing.assert_array_equal(
+        by_views.matches.points_fixed, by_images.matches.points_fixed
+    )
+
+
+def test_one_program_serves_all_image_sizes(tiny_weights, moving):
+    matcher = Matcher(tiny_weights, max_keypoints=64)
+    with jax.checking_leaks(), jax.log_compiles(False):
+        matcher.view(moving)
+        count = matcher._detect._cache_size()
+        matcher.view(moving[:200])
+        matcher.view(moving[:, :90])
+    assert count == matcher._detect._cache_size() == 1
+
+
+def test_padding_and_dark_margin_hold_no_keypoints(network, moving):
+    framed = np.zeros((320, 500), np.uint8)
+    y, x = np.mgrid[:320, :500]
+    disc = (x - 250) ** 2 + (y - 160) ** 2 < 140**2
+    framed[:, 90:410][disc[:, 90:410]] = moving[disc[:, 90:410]]
+    found = network.detect(framed)
+    distance = np.hypot(*(found.xy[found.mask] - [250, 160]).T)
+    assert found.mask.sum() > 20
+    assert distance.max() < 140
+
+
+def test_truncated_points_are_upstreams(tiny_weights, moving):
+    options = MatcherOptions.paper(truncate_points=True, max_keypoints=64)
+    matcher = Matcher(tiny_weights, options)
+    (view,) = matcher.view(moving[:200])
+    keypoints = matcher.detect(moving[:200])
+    kept = np.asarray(keypoints.mask)
+    working = view.keypoints.xy[kept]
+    expected = [[int(x / 128 * 320), int(y / 128 * 200)] for x, y in working]
+    np.testing.assert_array_equal(keypoints.xy[kept], expected)
+
+
+def test_loading_by_path_and_errors(tmp_path, tiny_weights, moving):
+    path = tmp_path / "tiny.safetensors"
+    weight_files.save(
+        path,
+        tiny_weights.variables,
+        model=tiny_weights.model,
+        options=tiny_weights.options,
+        preprocess=tiny_weights.preprocess,
+    )
+    matcher = load_matcher(path, threshold=0.0, nms_radius=3)
+    assert matcher.working_size == 128
+    direct = Matcher(tiny_weights, threshold=0.0, nms_radius=3)
+    np.testing.assert_array_equal(matcher.detect(moving).xy, direct.detect(moving).xy)
+    assert register(moving, moving, weights=path).transform is not None
+    with pytest.raises(FileNotFoundError, match="no such weight file"):
+        load_matcher(tmp_path / "none.safetensors")
+    with pytest.raises(ValueError, match=r"unknown options \['nms'\].*nms_radius"):
+        load_matcher(path, nms=3)
+    with pytest.raises(ValueError, match="takes no weights"):
+        load_matcher(path, method="sift")
+    with pytest.raises(ValueError, match="'network' or 'sift'"):
+        load_matcher(path, method="surf")
+    with pytest.raises(ValueError, match="nms_radius"):
+        load_matcher(path, nms_radius=-1)
+    with pytest.raises(ValueError, match=r"\[B, H, W, 1\]"):
+        matcher.maps(np.zeros((64, 64)))
+
+
+def test_no_weights_at_all_says_what_to_do(monkeypatch):
+    from rkd_jax.matching import matcher
+
+    monkeypatch.setattr(matcher, "packaged_weights", lambda: None)
+    with pytest.raises(FileNotFoundError, match=r"rkd_jax\.train.*convert_weights"):
+        load_matcher()
