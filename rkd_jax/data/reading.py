@@ -141,16 +141,28 @@ def open_image(
         ) from error
 
 
+def without_palette(image: Any) -> Any:
+    """Return a Pillow palette image as grey, RGB or RGBA; others as they are."""
+    if image.mode != "P":
+        return image
+    if "transparency" in image.info:
+        return image.convert("RGBA")
+    image = image.convert("RGB")
+    bands = np.asarray(image)
+    return image.convert("L") if (bands == bands[..., :1]).all() else image
+
+
 def _pixels(image: Any) -> np.ndarray:
     """Return the pixels of a loaded Pillow image in a form `_from_array` accepts."""
+    image = without_palette(image)
     mode = image.mode
+    keyed = mode in ("1", "L", "RGB") and "transparency" in image.info
+    if keyed or mode in ("LA", "La", "PA", "RGBa"):
+        return np.asarray(image.convert("RGBA"))
     if mode in ("L", "RGB", "RGBA", "F"):
-        keep = mode != "L" or "transparency" not in image.info
-        return np.asarray(image if keep else image.convert("LA").convert("RGBA"))
+        return np.asarray(image)
     if mode.startswith("I"):  # 16-bit grey; "I" is how some decoders hand it out
         return np.asarray(image).astype(np.int64).clip(0, 65535).astype(np.uint16)
-    if mode in ("LA", "La", "PA", "RGBa") or "transparency" in image.info:
-        return np.asarray(image.convert("RGBA"))
     return np.asarray(image.convert("L" if mode == "1" else "RGB"))
 
 

@@ -9,7 +9,6 @@ import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import tensorflow_datasets as tfds
 
 from rkd_jax.data import lab, reading
@@ -29,13 +28,8 @@ def stored_bytes(path: pathlib.Path) -> bytes:
         data = gzip.decompress(data)
     if data.startswith(_KEPT):
         return data
-    image = reading.open_image(data, name=str(path))
-    if image.mode == "P":
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-        bands = np.asarray(image)
-        if (bands == bands[..., :1]).all():
-            image = image.convert("L")
-    elif image.mode not in (*_GREY, "LA", "RGB", "RGBA"):
+    image = reading.without_palette(reading.open_image(data, name=str(path)))
+    if image.mode not in (*_GREY, "LA", "RGB", "RGBA"):
         image = image.convert("RGB")
     buffer = io.BytesIO()
     image.save(buffer, "PNG")

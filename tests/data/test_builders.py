@@ -1,0 +1,300 @@
+"""TFDS builders: made-up trees in the official layouts, there and back."""
+
+import gzip
+import io
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import rkd_jax
+from rkd_jax.data import builders, preprocess, sources
+
+tfds = pytest.importorskip("tensorflow_datasets")
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    tfds.disable_progress_bar()
+    yield
+    tfds.enable_progress_bar()
+
+
+def photo(seed, height=40, width=56):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 255, (height, width, 3), np.uint8)
+
+
+def mask(seed, height=40, width=56):
+    return (photo(seed, height, width)[..., 0] > 127).astype(np.uint8) * 255
+
+
+def write(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = array if isinstance(array, Image.Image) else Image.fromarray(array)
+    image.save(path)
+    return path
+
+
+def prepared(name, raw, tmp_path, **options):
+    builder = builders.build(
+        name, raw_dir=raw, data_dir=tmp_path / "prepared", **options
+    )
+    builder.download_and_prepare()
+    return builder
+
+
+def read(builder, split, *images):
+    decoders = {name: tfds.decode.SkipDecoding() for name in images}
+    return list(builder.as_data_source(split=split, decoders=decoders))
+
+
+def names(builder, split):
+    return [e["name"].decode() for e in builder.as_data_source(split=split)]
+
+
+def test_image_folder_keeps_png_and_jpeg_bytes(tmp_path):
+    raw = tmp_path / "raw"
+    kept = [write(raw / "a.jpg", photo(0)), write(raw / "b.png", mask(1))]
+    lossless = [
+        write(raw / "c.tif", photo(2)),
+        write(raw / "d.bmp", photo(3)),
+        write(raw / "e.gif", mask(4)),
+        write(raw / "f.tiff", photo(5)[..., 0].astype(np.uint16) * 257),
+    ]
+    (raw / "readme.txt").write_text("not an image")
+    builder = prepared("image_folder", raw, tmp_path)
+    examples = read(builder, "train", "image")
+    assert [e["name"].decode() for e in examples] == [p.name for p in kept + lossless]
+    for path, example in zip(kept, examples[:2], strict=True):
+        assert example["image"] == path.read_bytes()
+    for path, example in zip(lossless, examples[2:], strict=True):
+        assert example["image"].startswith(b"\x89PNG")
+        np.testing.assert_array_equal(
+            preprocess.read_image(example["image"]), preprocess.read_image(path)
+        )
+
+
+def test_medal_retina_and_its_source(tmp_path):
+    raw = tmp_path / "lab"
+    for i in range(3):
+        write(raw / f"ImageData/eye{i}.png", photo(i))
+        points = np.random.default_rng(i).uniform(0, 1, (2 + i, 2))
+        (raw / "Annotations").mkdir(exist_ok=True)
+        np.savetxt(raw / f"Annotations/eye{i}.txt", points)
+    write(tmp_path / "more/z.jpg", photo(9))
+    (raw / "ImageSets").mkdir()
+    (raw / "ImageSets/train.txt").write_text("eye2.png, eye2.txt\neye0.png, eye0.txt\n")
+    (raw / "ImageSets/val.txt").write_text("eye1.png, eye1.txt\n")
+    builder = prepared("medal_retina", raw, tmp_path, auxiliary_dir=tmp_path / "more")
+    assert names(builder, "train") == ["eye2.png", "eye0.png"]
+    (val,) = read(builder, "val", "image")
+    assert val["image"] == (raw / "ImageData/eye1.png").read_bytes()
+    points = np.loadtxt(raw / "Annotations/eye1.txt", dtype=np.float32)
+    np.testing.assert_array_equal(val["keypoints"], points)
+    (auxiliary,) = read(builder, "auxiliary", "image")
+    assert auxiliary["keypoints"].shape == (0, 2)
+
+    options = {"size": 48, "max_labels": 8, "crop_field": False}
+    direct = sources.make_source("lab", data_dir=raw, **options)
+    through = sources.make_source(
+        "tfds", data_dir=tmp_path / "prepared", name="medal_retina", **options
+    )
+    assert through.n_labelled == len(through) == len(direct) == 2
+    for i in range(2):
+        for name, value in direct[i].items():
+            np.testing.assert_allclose(through[i][name], value, atol=1e-4)
+    more = sources.make_source(
+        "tfds",
+        data_dir=tmp_path / "prepared",
+        name="medal_retina",
+        split="auxiliary",
+        **options,
+    )
+    assert (len(more), more.n_labelled) == (1, 0)
+    with pytest.raises(ValueError, match=r"no split 'test'; known: train, val"):
+        sources.make_source(
+            "tfds", data_dir=tmp_path / "prepared", name="medal_retina", split="test"
+        )
+    with pytest.raises(FileNotFoundError, match="prepare it with"):
+        sources.make_source("tfds", data_dir=tmp_path / "prepared", name="drive")
+
+
+def test_fire(tmp_path):
+    raw = tmp_path / "FIRE"
+    rows = np.arange(8.0).reshape(2, 4) + 0.25
+    for pair in ("S01", "P02", "A03"):
+        for i in (1, 2):
+            write(raw / f"Images/{pair}_{i}.jpg", photo(i))
+        path = raw / f"Ground Truth/control_points_{pair}_1_2.txt"
+        path.parent.mkdir(exist_ok=True)
+        np.savetxt(path, rows, fmt="%.3f")
+    builder = prepared("fire", raw, tmp_path)
+    examples = read(builder, "test", "image_1", "image_2")
+    assert [e["name"].decode() for e in examples] == ["A03", "P02", "S01"]
+    assert [int(e["category"]) for e in examples] == [2, 1, 0]
+    for example in examples:
+        stem = raw / "Images" / example["name"].decode()
+        assert example["image_2"] == stem.with_name(f"{stem.name}_2.jpg").read_bytes()
+        np.testing.assert_array_equal(example["control_points"], rows)
+    (raw / "Images/P02_2.jpg").unlink()
+    with pytest.raises(FileNotFoundError, match="images of pairs P02 are missing"):
+        prepared("fire", raw, tmp_path / "again")
+    write(raw / "Images/P02_2.jpg", photo(2))
+    (raw / "Ground Truth/control_points_P02_1_2.txt").write_text("1 2 3\n")
+    with pytest.raises(ValueError, match=r"control_points_P02.*four finite numbers"):
+        prepared("fire", raw, tmp_path / "again")
+
+
+def assert_vessels(example, image, vessels, field=()):
+    np.testing.assert_array_equal(example["image"], image)
+    for name, masks in (("vessels", vessels), ("field", field)):
+        assert len(example[name]) == len(masks)
+        for found, expected in zip(example[name], masks, strict=True):
+            np.testing.assert_array_equal(found[..., 0], expected)
+
+
+@pytest.mark.parametrize("test_folder", ["test", "testing"])
+def test_drive(tmp_path, test_folder):
+    raw = tmp_path / "DRIVE"
+    write(raw / "training/images/21_training.tif", photo(0))
+    write(raw / "training/1st_manual/21_manual1.gif", mask(1))
+    write(raw / "training/mask/21_training_mask.gif", mask(2))
+    write(raw / f"{test_folder}/images/01_test.tif", photo(3))
+    write(raw / f"{test_folder}/1st_manual/01_manual1.gif", mask(4))
+    write(raw / f"{test_folder}/2nd_manual/01_manual2.gif", mask(5))
+    write(raw / f"{test_folder}/mask/01_test_mask.gif", mask(6))
+    builder = prepared("drive", raw, tmp_path)
+    (train,) = builder.as_data_source(split="train")
+    assert_vessels(train, photo(0), [mask(1)], [mask(2)])
+    (test,) = builder.as_data_source(split="test")
+    assert_vessels(test, photo(3), [mask(4), mask(5)], [mask(6)])
+    assert names(builder, "test") == ["01_test"]
+
+
+def test_chase_db1(tmp_path):
+    raw = tmp_path / "CHASE"
+    jpeg = write(raw / "Image_01L.jpg", photo(0))
+    write(raw / "Image_01L_1stHO.png", Image.fromarray(mask(1)).convert("1"))
+    write(raw / "Image_01L_2ndHO.png", mask(2))
+    builder = prepared("chase_db1", raw, tmp_path)
+    (example,) = builder.as_data_source(split="train")
+    assert_vessels(example, preprocess.read_image(jpeg), [mask(1), mask(2)])
+    assert names(builder, "train") == ["Image_01L"]
+
+
+def test_stare_also_gzipped(tmp_path):
+    raw = tmp_path / "STARE"
+    buffer = io.BytesIO()
+    Image.fromarray(photo(0)).save(buffer, "PPM")
+    (raw / "images").mkdir(parents=True)
+    (raw / "images/im0001.ppm.gz").write_bytes(gzip.compress(buffer.getvalue()))
+    write(raw / "images/im0002.png", photo(1))
+    write(raw / "labels-ah/im0001.ah.ppm", mask(2))
+    write(raw / "labels-vk/im0001.vk.ppm", mask(3))
+    write(raw / "labels-vk/im0002.vk.png", mask(4))
+    builder = prepared("stare", raw, tmp_path)
+    first, second = builder.as_data_source(split="train")
+    assert_vessels(first, photo(0), [mask(2), mask(3)])
+    assert_vessels(second, photo(1), [mask(4)])
+    assert names(builder, "train") == ["im0001", "im0002"]
+
+
+def test_hrf(tmp_path):
+    raw = tmp_path / "HRF"
+    jpeg = write(raw / "images/01_dr.JPG", photo(0))
+    write(raw / "images/02_h.jpg", photo(1))
+    write(raw / "manual1/01_dr.tif", mask(2))
+    write(raw / "mask/01_dr_mask.tif", mask(3))
+    builder = prepared("hrf", raw, tmp_path)
+    first, second = builder.as_data_source(split="train")
+    assert_vessels(first, preprocess.read_image(jpeg), [mask(2)], [mask(3)])
+    assert len(second["vessels"]) == 0
+    label = builder.info.features["diagnosis"]
+    assert label.int2str(int(first["diagnosis"])) == "diabetic_retinopathy"
+    assert label.int2str(int(second["diagnosis"])) == "healthy"
+    write(raw / "images/strange.jpg", photo(1))
+    with pytest.raises(ValueError, match=r"strange\.jpg.*expected names"):
+        prepared("hrf", raw, tmp_path / "again")
+
+
+def test_idrid(tmp_path):
+    raw = tmp_path / "IDRiD"
+    part = raw / "B. Disease Grading"
+    tables = part / "2. Groundtruths"
+    tables.mkdir(parents=True)
+    head = "Image name,Retinopathy grade,Risk of macular edema ,,\n"
+    for folder, table, stem, row in (
+        ("a. Training Set", "a. IDRiD_Disease Grading_Training Labels.csv", "1", "4,1"),
+        ("b. Testing Set", "b. IDRiD_Disease Grading_Testing Labels.csv", "2", "0,2"),
+    ):
+        write(part / "1. Original Images" / folder / f"IDRiD_{stem}.jpg", photo(1))
+        (tables / table).write_text(f"{head}IDRiD_{stem},{row},,\n\n")
+    builder = prepared("idrid", raw, tmp_path)
+    (train,) = read(builder, "train", "image")
+    (test,) = read(builder, "test", "image")
+    image = part / "1. Original Images/a. Training Set/IDRiD_1.jpg"
+    assert train["image"] == image.read_bytes()
+    assert (train["retinopathy_grade"], train["macular_edema_risk"]) == (4, 1)
+    assert (test["retinopathy_grade"], test["macular_edema_risk"]) == (0, 2)
+    table = tables / "a. IDRiD_Disease Grading_Training Labels.csv"
+    table.write_text(f"{head}IDRiD_1,four,1\n")
+    with pytest.raises(ValueError, match="line 2: expected 'name,grade,risk'"):
+        prepared("idrid", raw, tmp_path / "again")
+    table.write_text(head)
+    with pytest.raises(ValueError, match="no grades of IDRiD_1"):
+        prepared("idrid", raw, tmp_path / "again")
+
+
+@pytest.mark.parametrize("name", sorted(builders.BUILDERS))
+def test_missing_and_empty_folders(tmp_path, name):
+    with pytest.raises(FileNotFoundError, match=f"no such folder.*{name} expects"):
+        prepared(name, tmp_path / "absent", tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises((FileNotFoundError, ValueError), match="expect"):
+        prepared(name, tmp_path / "empty", tmp_path)
+    with pytest.raises(ValueError, match=f"{name}: give raw_dir"):
+        prepared(name, None, tmp_path)
+
+
+def test_damaged_image_is_named(tmp_path):
+    raw = tmp_path / "raw"
+    tiff = write(raw / "a.tif", photo(0))
+    tiff.write_bytes(tiff.read_bytes()[:200])
+    with pytest.raises(ValueError, match=r"a\.tif"):
+        prepared("image_folder", raw, tmp_path)
+
+
+def test_unknown_name(tmp_path):
+    with pytest.raises(ValueError, match="unknown data set 'varia'; known: chase_db1"):
+        builders.build("varia", data_dir=tmp_path)
+
+
+def test_command_line_needs_no_tensorflow(tmp_path):
+    write(tmp_path / "raw/a.png", photo(0))
+    program = (
+        "import sys; from rkd_jax.data.builders.__main__ import main; "
+        f"code = main(['image_folder', {os.fspath(tmp_path / 'raw')!r}, "
+        f"{os.fspath(tmp_path / 'out')!r}]); "
+        "print(code, 'tensorflow' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=os.path.dirname(os.path.dirname(rkd_jax.__file__)),
+    )
+    assert "image_folder train: 1 examples" in done.stdout
+    assert done.stdout.split()[-2:] == ["0", "False"]
+
+
+def test_command_line_names_bad_input(tmp_path, capsys):
+    from rkd_jax.data.builders.__main__ import main
+
+    code = main(["drive", str(tmp_path / "absent"), str(tmp_path / "out")])
+    assert code == 2
+    assert "no such folder" in capsys.readouterr().err

@@ -1,0 +1,247 @@
+"""Sources: the annotated layout, folders, the embedded data, and their records."""
+
+import logging
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rkd_jax.data import lab, preprocess, sources
+from rkd_jax.data.records import Item, Records
+
+
+def photo(seed, height=60, width=90):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 255, (height, width, 3), np.uint8)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Three annotated photographs and two without annotation."""
+    for name in ("ImageData", "Annotations", "ImageSets", "more"):
+        (tmp_path / name).mkdir()
+    for i in range(3):
+        Image.fromarray(photo(i)).save(tmp_path / f"ImageData/eye{i}.png")
+        points = np.random.default_rng(i).uniform(0, 1, (4 + i, 2))
+        np.savetxt(tmp_path / f"Annotations/eye{i}.txt", points)
+    for i in range(2):
+        Image.fromarray(photo(9 + i)).save(tmp_path / f"more/x{i}.jpg")
+    (tmp_path / "ImageSets/train.txt").write_text(
+        "Image_ID, Label_ID\neye0.png, eye0.txt\neye2.png,eye2\n\n"
+    )
+    (tmp_path / "ImageSets/val.txt").write_text("eye1.png, eye1.txt\n")
+    return tmp_path
+
+
+def lab_source(root, **options):
+    options = {"size": 48, "max_labels": 8, "crop_field": False, **options}
+    return sources.make_source("lab", data_dir=root, **options)
+
+
+class TestLab:
+    def test_records(self, root):
+        source = lab_source(root, auxiliary_dir=root / "more")
+        assert (len(source), source.n_labelled, source.size) == (4, 2, 48)
+        assert [int(source[i]["index"]) for i in range(4)] == [0, 1, -1, -1]
+        record = source[1]
+        assert record["image"].shape == (48, 48, 1)
+        assert record["image"].dtype == np.float32
+        prepared = preprocess.prepare(root / "ImageData/eye2.png", size=48)
+        np.testing.assert_allclose(
+            record["image"][..., 0], prepared.image, atol=0.501 / 255
+        )
+        np.testing.assert_array_equal(record["size"], [32, 48])
+        fractions = np.loadtxt(root / "Annotations/eye2.txt")
+        expected = (fractions * [90, 60] + 0.5) * (48 / 90) - 0.5
+        found = record["keypoints"][record["keypoint_mask"]]
+        np.testing.assert_allclose(found, expected.clip(0, [47, 31]), atol=1e-4)
+        assert record["labelled"]
+        assert not source[2]["labelled"]
+        assert not source[2]["keypoint_mask"].any()
+
+    def test_auxiliary_images_belong_to_training_only(self, root):
+        assert len(lab_source(root, split="val", auxiliary_dir=root / "more")) == 1
+
+    def test_coordinate_one_is_the_last_pixel(self, root):
+        (root / "Annotations/eye0.txt").write_text("1.0 1.0\n0 0\n")
+        record = lab_source(root)[0]
+        np.testing.assert_allclose(
+            record["keypoints"][:2], [[46.97, 30.97], [0, 0]], atol=0.3
+        )
+        assert (record["keypoints"][0] <= [47, 31]).all()
+
+    def test_crop_moves_labels(self, root):
+        image = np.zeros((120, 160, 3), np.uint8)
+        image[20:100, 40:140] = photo(5, 80, 100) // 2 + 100
+        Image.fromarray(image).save(root / "ImageData/eye0.png")
+        outside = [5.0, 5.0]
+        xy = np.array([[50.0, 30.0], [129.0, 89.0], outside])
+        np.savetxt(root / "Annotations/eye0.txt", xy / [160, 120])
+        record = lab_source(root, crop_field=True, size=50)[0]
+        np.testing.assert_array_equal(record["size"], [40, 50])
+        found = record["keypoints"][record["keypoint_mask"]]
+        expected = (xy[:2] - [40, 20] + 0.5) * 0.5 - 0.5
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("0.5 0.5\n0.5 abc\n", r"eye0\.txt, line 2: expected two numbers.*abc"),
+            ("0.5 0.5 0.5\n", r"eye0\.txt, line 1: expected two numbers"),
+            ("0.5 0.5\n\n0.2 1.5\n", r"eye0\.txt, line 3: y = 1\.5 lies outside"),
+            ("-0.1 0.5\n", r"line 1: x = -0\.1 lies outside"),
+            ("nan 0.5\n", "line 1: x = nan"),
+        ],
+    )
+    def test_bad_annotations(self, root, text, message):
+        (root / "Annotations/eye0.txt").write_text(text)
+        with pytest.raises(ValueError, match=message):
+            lab_source(root)
+
+    def test_missing_files_are_all_listed(self, root, caplog):
+        (root / "ImageData/eye0.png").unlink()
+        (root / "Annotations/eye2.txt").unlink()
+        with pytest.raises(FileNotFoundError, match=r"2 samples.*eye0\.png.*eye2\.txt"):
+            lab_source(root)
+        (root / "Annotations/eye2.txt").write_text("0.5 0.5\n")
+        with caplog.at_level(logging.WARNING):
+            assert len(lab_source(root, skip_missing=True)) == 1
+        assert "1 samples lack files" in caplog.text
+
+    def test_structure_errors(self, root):
+        with pytest.raises(FileNotFoundError, match=r"no such split.*train, val"):
+            lab_source(root, split="lab")
+        (root / "ImageSets/val.txt").write_text("eye1.png\n")
+        with pytest.raises(
+            ValueError, match=r"val\.txt, line 1: expected 'image, label"
+        ):
+            lab_source(root, split="val")
+        (root / "ImageSets/val.txt").write_text("")
+        with pytest.raises(ValueError, match="no sample"):
+            lab_source(root, split="val")
+        with pytest.raises(FileNotFoundError, match="no folder ImageData"):
+            lab_source(root / "more")
+        with pytest.raises(FileNotFoundError, match="no such folder"):
+            lab_source(root / "absent")
+        with pytest.raises(ValueError, match="needs data_dir"):
+            sources.make_source("lab")
+        with pytest.raises(ValueError, match="unknown source 'web'; known: embedded"):
+            sources.make_source("web")
+
+    def test_too_many_labels_name_the_file(self, root):
+        source = lab_source(root, max_labels=3)
+        with pytest.raises(ValueError, match=r"eye0\.png: 4 keypoints, room for 3"):
+            source[0]
+
+    def test_bad_image_is_named(self, root):
+        (root / "ImageData/eye0.png").write_bytes(b"")
+        with pytest.raises(ValueError, match=r"eye0\.png.*0 bytes"):
+            lab_source(root)[0]
+        Image.fromarray(np.full((60, 90), 7, np.uint8)).save(
+            root / "ImageData/eye0.png"
+        )
+        with pytest.raises(ValueError, match=r"eye0\.png: constant image"):
+            lab_source(root)[0]
+
+
+class TestFolder:
+    def test_all_images_without_labels(self, root):
+        (root / "more/notes.md").write_text("text")
+        source = sources.make_source("folder", data_dir=root / "more", size=48)
+        assert (len(source), source.n_labelled) == (2, 0)
+        assert [name[-6:] for name in source.names] == ["x0.jpg", "x1.jpg"]
+
+    def test_missing_and_empty(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="no such folder"):
+            sources.make_source("folder", data_dir=tmp_path / "absent")
+        with pytest.raises(ValueError, match="no image in this folder"):
+            sources.make_source("folder", data_dir=tmp_path)
+        with pytest.raises(FileNotFoundError, match="no such folder"):
+            lab.list_images(tmp_path / "absent")
+
+
+class TestRecords:
+    def counted(self, n, cache_mb):
+        calls = []
+
+        def item(i):
+            def read():
+                calls.append(i)
+                return photo(i, 40, 40), None
+
+            return Item(f"photo {i}", read, False)
+
+        items = [item(i) for i in range(n)]
+        return Records(items, size=32, max_labels=1, cache_mb=cache_mb), calls
+
+    def test_memory_gives_the_same_and_reads_once(self):
+        source, calls = self.counted(3, cache_mb=1)
+        first = [source[i] for i in range(3)]
+        again = [source[i] for i in range(3)]
+        assert calls == [0, 1, 2]
+        for a, b in zip(first, again, strict=True):
+            np.testing.assert_array_equal(a["image"], b["image"])
+        levels = first[0]["image"].astype(np.float64) * 255
+        np.testing.assert_allclose(levels, np.rint(levels), atol=1e-4)
+
+    def test_least_recently_used_goes_first(self):
+        two_images = 2 * 32 * 32 / 2**20
+        source, calls = self.counted(3, cache_mb=two_images)
+        for i in (0, 1, 0, 2, 0, 1):
+            source[i]
+        assert calls == [0, 1, 2, 1]
+
+    def test_no_memory(self):
+        source, calls = self.counted(1, cache_mb=0)
+        source[0], source[0]
+        assert calls == [0, 0]
+
+    def test_indices(self):
+        source, _ = self.counted(2, cache_mb=1)
+        np.testing.assert_array_equal(source[-1]["image"], source[1]["image"])
+        with pytest.raises(IndexError):
+            source[2]
+        with pytest.raises(ValueError, match="at least 32"):
+            Records([], size=16, max_labels=1)
+
+
+class TestEmbedded:
+    def test_records(self):
+        source = sources.make_source("embedded", count=2, unlabeled=1, size=96, seed=3)
+        assert (len(source), source.n_labelled) == (3, 2)
+        assert [bool(source[i]["labelled"]) for i in range(3)] == [True, True, False]
+        record = source[0]
+        assert record["keypoint_mask"].sum() >= 3
+        h, w = record["size"]
+        found = record["keypoints"][record["keypoint_mask"]]
+        assert ((found >= 0) & (found <= [w - 1, h - 1])).all()
+        again = sources.make_source("embedded", count=2, size=96, seed=3)[0]
+        np.testing.assert_array_equal(again["image"], record["image"])
+        other = sources.make_source("embedded", count=2, size=96, seed=4)[0]
+        assert np.abs(other["image"] - record["image"]).mean() > 0.01
+
+    def test_seeds_never_meet(self):
+        drawn = [
+            sources.embedded_seed(part, seed, i)
+            for part in sources.PARTS
+            for seed in (0, 1, 2)
+            for i in (0, 1, 2, 2**20 - 1)
+        ]
+        assert len(set(drawn)) == len(drawn)
+        with pytest.raises(ValueError, match="known: train, val, pairs"):
+            sources.embedded_seed("test", 0, 0)
+        with pytest.raises(ValueError, match="image < 2"):
+            sources.embedded_seed("train", 0, 2**20)
+        with pytest.raises(ValueError, match="raise count"):
+            sources.make_source("embedded", count=0)
+
+    def test_pairs(self):
+        pairs = sources.embedded_pairs(2, size=96, seed=1)
+        assert len(pairs) == 2
+        for pair in pairs:
+            assert pair["fixed"].dtype == np.uint8
+            assert pair["fixed"].shape == pair["moving"].shape == (96, 96, 3)
+            assert pair["control_points"].shape[1] == 4
+            assert (pair["control_points"] >= 0).all()
+            assert (pair["control_points"] <= 95).all()
+        assert (pairs[0]["fixed"] != pairs[1]["fixed"]).any()
