@@ -22,6 +22,7 @@ __all__ = ["FundusPair", "FundusPhotograph", "Mapping", "photograph", "visits"]
 _VISIBLE_RADIUS_PX = 0.38  # thinner vessels cannot be seen,
 _VISIBLE_RADIUS = 0.0028  # nor those of less contrast; in fields
 _CONTROL_POINTS = 12
+_OVERLAP = (0.4, 0.97)
 
 
 @dataclass(frozen=True)
@@ -84,14 +85,14 @@ def photograph(
         >>> made.image.shape, made.keypoints.shape[1]
         ((96, 96, 3), 2)
     """
-    return _Session(seed, size, vessels, lesions, 0.12, (0.6, 0.9), 1.0, 1.0).take(0)
+    return _Session(seed, size, vessels, lesions, 0.12, _OVERLAP, 1.0, 1.0).take(0)
 
 
 def visits(
     seed: int,
     *,
     size: int = 512,
-    overlap: tuple[float, float] = (0.4, 0.97),
+    overlap: tuple[float, float] = _OVERLAP,
     curvature: float = 0.12,
     motion: float = 1.0,
     change: float = 1.0,
@@ -215,14 +216,14 @@ def _draw_views(
 ) -> tuple[View, View]:
     """Draw where the two visits look."""
     mirror = np.diag([-1.0 if mirrored else 1.0, 1.0, 1.0])
-    middle = np.array([rng.uniform(0.1, 0.6), rng.normal(0, 0.08)])
+    middle = np.array([rng.uniform(0.2, 0.65), rng.normal(0, 0.08)])
     shift = shift_for_overlap(rng.uniform(*overlap))
     way = rng.uniform(0, 2 * math.pi)
     share = rng.uniform(0.3, 0.7)
     step = shift * np.array([math.cos(way), math.sin(way)])
     # Neither field may leave the part of the eye that has vessels to look at.
     ends = middle[0] + step[0] * np.array([-share, 1 - share])
-    middle[0] += max(0.0, -0.1 - ends.min()) - max(0.0, ends.max() - 1.1)
+    middle[0] += max(0.0, 0.05 - ends.min()) - max(0.0, ends.max() - 1.1)
     turn = rng.normal(0, 0.06, 2)
     zoom = np.exp(rng.normal(0, 0.03, 2))
     views = []
