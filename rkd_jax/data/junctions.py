@@ -60,8 +60,8 @@ def find_junctions(
         spur_frac: dead ends shorter than this fraction of the diameter are spurs.
         spur_widths: and so are those shorter than this many of their own widths.
         bend_deg: largest bend of a vessel that runs through a crossing.
-        crossing_widths: longest common piece of two crossing vessels, relative to the
-            length `width / sin(angle / 2)` that the overlap of two straight vessels has.
+        crossing_widths: longest common piece of two crossing vessels, in lengths of
+            the overlap of two straight vessels, `width / sin(angle / 2)`.
         merge_frac: junctions nearer than this fraction of the diameter are one.
         rim_frac: width of the band along the rim of the field without points.
         max_points: keep this many, those of the widest vessels (the third widest
@@ -293,11 +293,16 @@ def _merge_near(graph: SkeletonGraph, merge_px: float) -> None:
 
 
 def _caliber(graph: SkeletonGraph, node: int, long_px: float) -> float:
-    """Return how prominent a node is: width times length of its third branch."""
+    """Return how prominent a node is: width times length of its third branch.
+
+    A branch that goes on behind another node counts as long.
+    """
     sizes = []
     for key in graph.at(node):
-        path = graph.branches[key].from_node(node)[: int(long_px)]
-        sizes.append(graph.width(path) * len(path))
+        branch = graph.branches[key]
+        path = branch.from_node(node)[: int(long_px)]
+        length = len(path) if branch.free else long_px
+        sizes.append(graph.width(path) * length)
     return sorted(sizes, reverse=True)[2]
 
 

@@ -1,0 +1,428 @@
+"""Turn vessel masks into keypoint annotations in the "Lab" layout.
+
+    python tools/label_junctions.py --dataset drive --data_dir DRIVE --out LAB
+    python tools/label_junctions.py --dataset hrf --data_dir HRF --out LAB --append
+    python tools/label_junctions.py --images DIR --masks DIR --name mine --out LAB
+
+writes
+
+    LAB/ImageData/drive_21_training.png     the image (PNG and JPEG byte for byte)
+    LAB/Annotations/drive_21_training.txt   one point a line: x/width y/height
+    LAB/ImageSets/train.txt, val.txt        "image_name, label_name" lines
+    LAB/Pictures/drive_21_training.jpg      the points drawn, to check by eye
+
+A point at pixel (x, y), centers at whole numbers, is written as x/width y/height: as
+in the published annotations, x_px = x * width. Bifurcations are drawn in cyan,
+crossings in yellow, the mask's outline in green. How points are found:
+`rkd_jax/data/junctions.py`. A second run gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import gzip
+import io
+import os
+import pathlib
+import sys
+from collections.abc import Callable
+
+import numpy as np
+
+from rkd_jax.data.junctions import Junctions, field_of_view, find_junctions
+from rkd_jax.data.reading import read_image
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".ppm", ".bmp", ".gif")
+PICTURE_PX = 1200
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One image with its vessel mask; samples of one `group` stay on one side."""
+
+    name: str
+    group: str
+    image: pathlib.Path
+    mask: pathlib.Path
+    field: pathlib.Path | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Labelled:
+    """What is to be written for one sample."""
+
+    sample: Sample
+    image_name: str
+    image_bytes: bytes
+    label_bytes: bytes
+    picture_bytes: bytes
+    points: int
+    crossings: int
+
+
+def _stem(path: pathlib.Path) -> str:
+    """Return the name without `.gz` and the image suffix.
+
+    >>> _stem(pathlib.Path("im0001.vk.ppm.gz"))
+    'im0001.vk'
+    """
+    name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
+    return name[: name.rfind(".")] if "." in name else name
+
+
+def _images_in(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Return the images of a folder by stem; two of one stem are an error."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; check the path")
+    found: dict[str, pathlib.Path] = {}
+    for path in sorted(folder.iterdir()):
+        name = path.name.lower().removesuffix(".gz")
+        if not path.is_file() or not name.endswith(IMAGE_SUFFIXES):
+            continue
+        stem = _stem(path)
+        if stem in found:
+            raise ValueError(
+                f"{path}: a second image named {stem!r} beside {found[stem].name}; "
+                "keep one of them"
+            )
+        found[stem] = path
+    return found
+
+
+def drive(root: pathlib.Path) -> list[Sample]:
+    """List DRIVE: `{training,test*}/{images,1st_manual,mask}`."""
+    samples = []
+    for part in ("training", "testing", "test"):
+        if not (root / part / "1st_manual").is_dir():
+            continue
+        masks = _images_in(root / part / "1st_manual")
+        fields = root / part / "mask"
+        fields = _images_in(fields) if fields.is_dir() else {}
+        for stem, image in _images_in(root / part / "images").items():
+            number = stem.split("_")[0]
+            if f"{number}_manual1" in masks:
+                field = fields.get(f"{stem}_mask")
+                mask = masks[f"{number}_manual1"]
+                samples.append(Sample(stem, stem, image, mask, field))
+    return samples
+
+
+def chase_db1(root: pathlib.Path) -> list[Sample]:
+    """List CHASE_DB1: `Image_01L.jpg` with `Image_01L_1stHO.png`; two eyes a child."""
+    files = _images_in(root)
+    return [
+        Sample(stem, stem[:-1], image, files[f"{stem}_1stHO"])
+        for stem, image in files.items()
+        if f"{stem}_1stHO" in files
+    ]
+
+
+def hrf(root: pathlib.Path) -> list[Sample]:
+    """List HRF: `images/01_h.jpg`, `manual1/01_h.*`, `mask/01_h_mask.*` if there."""
+    masks = _images_in(root / "manual1")
+    fields = _images_in(root / "mask") if (root / "mask").is_dir() else {}
+    return [
+        Sample(stem, stem, image, masks[stem], fields.get(f"{stem}_mask"))
+        for stem, image in _images_in(root / "images").items()
+        if stem in masks
+    ]
+
+
+def stare(root: pathlib.Path) -> list[Sample]:
+    """List STARE: `im0001.*` in `images` or the root, masks `im0001.vk.*` or `.ah.*`.
+
+    Masks of the second observer (`labels-vk`) come before those of the first
+    (`labels-ah`).
+    """
+    images = _images_in(root / "images" if (root / "images").is_dir() else root)
+    for observer in ("vk", "ah"):
+        folder = root / f"labels-{observer}"
+        masks = _images_in(folder if folder.is_dir() else root)
+        samples = [
+            Sample(stem, stem, image, masks[f"{stem}.{observer}"])
+            for stem, image in images.items()
+            if f"{stem}.{observer}" in masks
+        ]
+        if samples:
+            return samples
+    return []
+
+
+DATASETS: dict[str, Callable[[pathlib.Path], list[Sample]]] = {
+    "drive": drive,
+    "chase_db1": chase_db1,
+    "hrf": hrf,
+    "stare": stare,
+}
+
+
+def folders(images: pathlib.Path, masks: pathlib.Path) -> list[Sample]:
+    """List pairs of equal stem in two folders; an image without a mask is an error."""
+    found, labels = _images_in(images), _images_in(masks)
+    missing = sorted(set(found) - set(labels))
+    if missing:
+        raise FileNotFoundError(
+            f"{masks}: no vessel mask for {len(missing)} image(s): "
+            f"{', '.join(missing[:5])}; masks carry the stem of their image"
+        )
+    return [Sample(stem, stem, image, labels[stem]) for stem, image in found.items()]
+
+
+def split(samples: list[Sample], val_every: int) -> dict[str, str]:
+    """Return `train` or `val` for each sample: every `val_every`-th group is held out.
+
+    >>> one, two = (Sample(n, n, None, None) for n in "ab")
+    >>> split([one, two], 2)
+    {'a': 'train', 'b': 'val'}
+    """
+    groups = sorted({s.group for s in samples})
+    held = set(groups[val_every - 1 :: val_every]) if val_every else set()
+    return {s.name: "val" if s.group in held else "train" for s in samples}
+
+
+def format_points(xy: np.ndarray, width: int, height: int) -> str:
+    """Return annotation text for pixels `xy` `[N, 2]`.
+
+    >>> format_points(np.array([[50.0, 10.0]]), 100, 40)
+    '0.500000000 0.250000000\\n'
+    """
+    return "".join(f"{x / width:.9f} {y / height:.9f}\n" for x, y in xy)
+
+
+def parse_points(text: str, width: int, height: int) -> np.ndarray:
+    """Return pixels `[N, 2]` float32 of annotation text: `format_points` undone.
+
+    >>> parse_points("0.5 0.25", 100, 40).tolist()
+    [[50.0, 10.0]]
+    """
+    rows = [[float(v) for v in line.split()] for line in text.splitlines()]
+    xy = np.array(rows, np.float64).reshape(-1, 2)
+    return (xy * (width, height)).astype(np.float32)
+
+
+def _read(path: pathlib.Path) -> tuple[bytes, np.ndarray]:
+    data = path.read_bytes()
+    if path.name.lower().endswith(".gz"):
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError) as error:
+            raise ValueError(f"{path}: damaged gzip file ({error})") from error
+    try:
+        return data, read_image(data)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _read_mask(path: pathlib.Path, shape: tuple[int, int]) -> np.ndarray:
+    _, pixels = _read(path)
+    pixels = pixels.max(axis=-1) if pixels.ndim == 3 else pixels
+    if pixels.shape != shape:
+        raise ValueError(
+            f"{path}: mask is {pixels.shape[1]}x{pixels.shape[0]} px but its image is "
+            f"{shape[1]}x{shape[0]}: they must be of one size"
+        )
+    if not pixels.any():
+        raise ValueError(f"{path}: the mask is empty (all pixels are 0)")
+    return pixels > pixels.max() / 2.0
+
+
+def _encode(image: np.ndarray, kind: str, **options) -> bytes:
+    from PIL import Image
+
+    stream = io.BytesIO()
+    if image.dtype != np.uint8:
+        image = np.rint(image * 255.0).astype(np.uint8)
+    Image.fromarray(image).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def draw(image: np.ndarray, mask: np.ndarray, junctions: Junctions) -> np.ndarray:
+    """Return the image `[H, W, 3]` with outline and points, longer side 1200 px."""
+    import cv2
+
+    picture = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+    if picture.dtype != np.uint8:
+        picture = np.rint(picture * 255.0).astype(np.uint8)
+    scale = PICTURE_PX / max(mask.shape)
+    size = (round(mask.shape[1] * scale), round(mask.shape[0] * scale))
+    picture = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
+    large = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    outline, _ = cv2.findContours(large, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(picture, outline, -1, (0, 160, 0), 1)
+    for (x, y), crossing in zip(junctions.xy, junctions.crossing):
+        center = (round((x + 0.5) * scale - 0.5), round((y + 0.5) * scale - 0.5))
+        color = (255, 255, 0) if crossing else (0, 255, 255)
+        cv2.circle(picture, center, 6, color, 1, cv2.LINE_AA)
+    return picture
+
+
+def label(sample: Sample, prefix: str, max_points: int | None) -> Labelled:
+    """Find the junctions of one sample and prepare its files."""
+    data, image = _read(sample.image)
+    shape = image.shape[:2]
+    mask = _read_mask(sample.mask, shape)
+    if sample.field is not None:
+        field = _read_mask(sample.field, shape)
+    else:
+        field = field_of_view(image)
+    junctions = find_junctions(mask, field, max_points=max_points)
+    suffix = sample.image.suffix.lower()
+    if suffix not in (".png", ".jpg", ".jpeg"):
+        data, suffix = _encode(image, "PNG"), ".png"
+    return Labelled(
+        sample=sample,
+        image_name=f"{prefix}_{sample.name}{suffix}",
+        image_bytes=data,
+        label_bytes=format_points(junctions.xy, shape[1], shape[0]).encode(),
+        picture_bytes=_encode(draw(image, mask, junctions), "JPEG", quality=90),
+        points=len(junctions.xy),
+        crossings=int(junctions.crossing.sum()),
+    )
+
+
+def _atomic_write(path: pathlib.Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _lists(out: pathlib.Path) -> dict[str, list[str]]:
+    """Return the lines of the two split files, empty where there is none."""
+    lists = {}
+    for part in ("train", "val"):
+        path = out / "ImageSets" / f"{part}.txt"
+        lists[part] = path.read_text("utf-8").splitlines() if path.is_file() else []
+    return lists
+
+
+def write_lab(
+    out: pathlib.Path, labelled: list[Labelled], sides: dict[str, str]
+) -> dict[str, list[str]]:
+    """Write or extend a Lab root; nothing is written if a file would be changed.
+
+    Args:
+        out: the root.
+        labelled: what to write.
+        sides: `train` or `val` by sample name.
+
+    Returns:
+        The lines of both lists.
+
+    Raises:
+        ValueError: a file is there with other content, or an image is in the other
+            list already.
+    """
+    lists, files = _lists(out), {}
+    for item in labelled:
+        stem = pathlib.Path(item.image_name).stem
+        line, side = f"{item.image_name}, {stem}.txt", sides[item.sample.name]
+        other = "val" if side == "train" else "train"
+        if line in lists[other]:
+            raise ValueError(
+                f"{out / 'ImageSets' / other}.txt: {item.image_name} is listed there, "
+                f"now it belongs to {side}: use the same --val_every, or a new --out"
+            )
+        if line not in lists[side]:
+            lists[side].append(line)
+        files[out / "ImageData" / item.image_name] = item.image_bytes
+        files[out / "Annotations" / f"{stem}.txt"] = item.label_bytes
+        files[out / "Pictures" / f"{stem}.jpg"] = item.picture_bytes
+    for path, data in files.items():
+        if path.exists() and path.read_bytes() != data:
+            raise ValueError(
+                f"{path}: exists with other content; remove it or choose another --out"
+            )
+    for path, data in files.items():
+        _atomic_write(path, data)
+    for part, lines in lists.items():
+        text = "".join(f"{line}\n" for line in lines)
+        _atomic_write(out / "ImageSets" / f"{part}.txt", text.encode())
+    return lists
+
+
+def _run(args: argparse.Namespace) -> None:
+    if args.dataset:
+        if not args.data_dir or args.images or args.masks:
+            raise ValueError("--dataset needs --data_dir, and neither --images/--masks")
+        if not args.data_dir.is_dir():
+            raise FileNotFoundError(
+                f"{args.data_dir}: no such folder; check --data_dir"
+            )
+        samples = DATASETS[args.dataset](args.data_dir)
+        source, prefix = args.data_dir, args.name or args.dataset
+    else:
+        if not args.images or not args.masks:
+            raise ValueError("give --dataset and --data_dir, or --images and --masks")
+        samples = folders(args.images, args.masks)
+        source, prefix = args.images, args.name or "images"
+    if not samples:
+        raise ValueError(
+            f"{source}: no image with a vessel mask in the layout of "
+            f"{args.dataset or 'two folders'}; see --help"
+        )
+    if args.val_every < 0 or args.max_points < 0:
+        raise ValueError("--val_every and --max_points must be 0 or more")
+    if args.out.exists() and not args.out.is_dir():
+        raise ValueError(f"{args.out}: a file; --out must be a folder")
+    if not args.append and args.out.is_dir() and any(args.out.iterdir()):
+        raise ValueError(f"{args.out}: not empty; give --append to add to it")
+    labelled = []
+    for i, sample in enumerate(samples, start=1):
+        labelled.append(label(sample, prefix, args.max_points or None))
+        last = labelled[-1]
+        print(
+            f"{i}/{len(samples)} {last.image_name}: {last.points} points, "
+            f"{last.crossings} of them crossings",
+            file=sys.stderr,
+        )
+    sides = split(samples, args.val_every)
+    lists = write_lab(args.out, labelled, sides)
+    points = np.array([item.points for item in labelled])
+    crossings = sum(item.crossings for item in labelled)
+    val = sum(side == "val" for side in sides.values())
+    print(
+        f"{prefix}: {len(labelled)} images ({len(labelled) - val} train, {val} val), "
+        f"{points.sum()} points ({crossings} crossings); an image has "
+        f"{points.mean():.1f} on average, {points.min()} to {points.max()}"
+    )
+    print(f"{args.out}: {len(lists['train'])} train, {len(lists['val'])} val in all")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line tool; returns 0, or 2 for bad usage or input."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    path = pathlib.Path
+    parser.add_argument("--dataset", choices=sorted(DATASETS), help="official layout")
+    parser.add_argument("--data_dir", type=path, help="root of the data set")
+    parser.add_argument("--images", type=path, help="folder of images, with --masks")
+    parser.add_argument("--masks", type=path, help="vessel masks of the same stems")
+    parser.add_argument("--name", help="prefix of the files (default: data set)")
+    parser.add_argument("--out", type=path, required=True, help="Lab root to write")
+    parser.add_argument("--append", action="store_true", help="add to an existing root")
+    parser.add_argument(
+        "--val_every", type=int, default=10, help="hold out every n-th (0: none)"
+    )
+    parser.add_argument(
+        "--max_points",
+        type=int,
+        default=90,
+        help="keep this many an image, those of the widest vessels (0: all)",
+    )
+    try:
+        _run(parser.parse_args(argv))
+    except (ValueError, OSError) as error:
+        message = " ".join(str(error).split())
+        print(f"label_junctions: error: {message}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
