@@ -103,7 +103,7 @@ def test_keypoints_have_more_arms_than_other_vessel_pixels():
 def test_vessels_cover_a_plausible_share_and_are_dark_in_green(photographs):
     for made in photographs:
         share = made.vessels.sum() / made.field.sum()
-        assert 0.03 < share < 0.16
+        assert 0.04 < share < 0.16
         green = made.image[..., 1].astype(float)
         near = cv2.dilate(made.vessels.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
         beside = near & ~made.vessels & made.field
@@ -220,7 +220,7 @@ def test_curved_retina_is_no_homography_and_flat_one_is():
     curved = fundus_synthesis.visits(2, size=SIZE, overlap=(0.5, 0.6))
     flat = fundus_synthesis.visits(2, size=SIZE, overlap=(0.5, 0.6), curvature=0.0)
     assert _homography_residual(curved) > 0.004 * SIZE  # 12 px of a 2912-pixel file
-    assert _homography_residual(flat) < 1e-6
+    assert _homography_residual(flat) < 1e-4
 
 
 def test_radial_correction_of_both_images_makes_it_a_homography():
@@ -321,3 +321,20 @@ def test_options_out_of_range_are_refused(option, value):
     options = {"seed": 0, option: value}
     with pytest.raises(ValueError, match=option):
         fundus_synthesis.visits(options.pop("seed"), **options)
+
+
+def test_fields_of_left_and_right_eyes_hold_the_middle_of_the_eye():
+    """Half of the eyes are mirrored; disc and fovea stay near every field."""
+    sides = []
+    for seed in range(8):
+        session = fundus_synthesis._Session(
+            seed, SIZE, 1.0, False, 0.12, (0.6, 0.9), 1.0, 1.0
+        )
+        sides.append(session.eye.mirrored)
+        for view in session.views:
+            disc = view.from_chart(np.array(session.eye.disc[:2]))
+            fovea = view.from_chart(np.zeros(2))
+            assert (disc[0] < fovea[0]) == session.eye.mirrored
+            off = np.abs((disc + fovea) / 2 - (SIZE - 1) / 2) / (SIZE / 2)
+            assert off.max() < 0.8
+    assert len(set(sides)) == 2

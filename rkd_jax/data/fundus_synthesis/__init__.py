@@ -224,6 +224,8 @@ def _draw_views(
     # Neither field may leave the part of the eye that has vessels to look at.
     ends = middle[0] + step[0] * np.array([-share, 1 - share])
     middle[0] += max(0.0, 0.05 - ends.min()) - max(0.0, ends.max() - 1.1)
+    ends = middle[1] + step[1] * np.array([-share, 1 - share])
+    middle[1] += max(0.0, -0.5 - ends.min()) - max(0.0, ends.max() - 0.5)
     turn = rng.normal(0, 0.06, 2)
     zoom = np.exp(rng.normal(0, 0.03, 2))
     views = []
@@ -232,7 +234,7 @@ def _draw_views(
         at = middle - share * step + moved * step
         angle = turn[0] + moved * turn[1]
         scale = zoom[0] * zoom[1] ** moved
-        matrix = mirror @ look(tuple(at), turn_rad=angle, scale=scale)
+        matrix = look(tuple(at), turn_rad=angle, scale=scale) @ mirror
         views.append(View(size, curvature, matrix))
     return views[0], views[1]
 
