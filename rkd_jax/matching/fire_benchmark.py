@@ -286,7 +286,7 @@ def load_predictions(
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of predictions")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         columns = []
         for field in dataclasses.fields(Prediction):

@@ -76,10 +76,10 @@ def _fit_homography(
     except cv2.error as error:
         return Fit(None, nothing, f"OpenCV could not fit a homography ({error.err})")
     if matrix is None or mask is None or not np.all(np.isfinite(matrix)):
-        return Fit(None, nothing, "no homography agrees with the matches")
+        return Fit(None, nothing, "no homography agrees with 4 matches or more")
     inliers = mask.ravel().astype(bool)
     if inliers.sum() < 4:
-        return Fit(None, inliers, f"{inliers.sum()} inliers, at least 4 are needed")
+        return Fit(None, inliers, "no homography agrees with 4 matches or more")
     extent = max(1.0, np.abs(moving).max(), np.abs(fixed).max())
     units = np.diag([1 / extent, 1 / extent, 1.0])
     if np.linalg.cond(units @ matrix @ np.linalg.inv(units)) > 1e8:

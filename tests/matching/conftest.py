@@ -50,7 +50,7 @@ def tiny_weights():
     """An untrained small network: its keypoints repeat, which is all that is asked."""
     options = {"widths": (8, 8, 16, 16), "descriptor_dim": 32}
     module = models.build("superretina", **options)
-    variables = module.init(jax.random.key(0), jnp.zeros((1, 64, 64, 1)))
+    variables = jax.jit(module.init)(jax.random.key(0), jnp.zeros((1, 64, 64, 1)))
     return weights.Weights(
         "superretina",
         options,

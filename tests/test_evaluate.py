@@ -1,0 +1,208 @@
+"""The evaluate door on a made benchmark in FIRE's layout."""
+
+import csv
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from rkd_jax.evaluate import main
+from rkd_jax.matching import fire_benchmark
+from rkd_jax.matching.transforms import Homography
+
+SHIFT = Homography([[0.98, 0.06, 8.0], [-0.05, 1.0, 14.0], [4e-5, 0.0, 1.0]])
+
+
+def _texture(seed, size=240):
+    rng = np.random.default_rng(seed)
+    total = np.zeros((size, size))
+    for sigma in (2.5, 6):
+        layer = cv2.GaussianBlur(rng.normal(size=total.shape), (0, 0), sigma)
+        total += layer / layer.std()
+    total = (total - total.min()) / (total.max() - total.min())
+    return np.round(20 + 220 * total).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory):
+    """S01 and P02 share an eye and register; A03 is two flat noise images."""
+    root = tmp_path_factory.mktemp("data") / "FIRE"
+    (root / "Images").mkdir(parents=True)
+    (root / "Ground Truth").mkdir()
+    eye = _texture(0)
+    seen = SHIFT.warp(eye, (250, 250))
+    dull = [np.tile(np.arange(240, dtype=np.uint8) // 60, (240, 1)) for _ in range(2)]
+    images = {"S01": (seen, eye), "P02": (eye, eye), "A03": dull}
+    x, y = np.meshgrid([60.0, 120, 180], [70.0, 130, 170])
+    points = np.stack([x.ravel(), y.ravel()], axis=1)
+    maps = {"S01": SHIFT.apply(points), "P02": points + [3.0, 4.0], "A03": points}
+    for name, pair in images.items():
+        for i, image in enumerate(pair, start=1):
+            path = root / "Images" / f"{name}_{i}.jpg"
+            cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, 97])
+        path = root / "Ground Truth" / f"control_points_{name}_1_2.txt"
+        np.savetxt(path, np.c_[maps[name], points], fmt="%.3f")
+    return root
+
+
+def _run(root, out, *more):
+    arguments = ["fire", "--data_dir", str(root), "--out", str(out), "--size", "256"]
+    return main([*arguments, "--method", "sift", *more])
+
+
+@pytest.fixture(scope="module")
+def finished(benchmark, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    assert _run(benchmark, out) == 0
+    return out
+
+
+def test_scores_are_those_of_the_known_maps(finished):
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert metrics["S"] == 1.0 - 0 / 25
+    # P02's annotation is off by exactly (3, 4): 5 px, missed at 1 to 5 px.
+    assert metrics["P"] == pytest.approx(20 / 25)
+    assert metrics["A"] == 0.0
+    assert metrics["mAUC"] == pytest.approx((1 + 0.8 + 0) / 3)
+    assert metrics["counts"] == {"failed": 1, "inaccurate": 0, "acceptable": 2}
+    assert metrics["pairs"] == {"S": 1, "P": 1, "A": 1, "all": 3}
+    assert metrics["eyes"] == 2
+    assert metrics["settings"]["method"] == "sift"
+    with open(finished / "pairs.csv", newline="") as file:
+        rows = {row["pair"]: row for row in csv.DictReader(file)}
+    assert float(rows["P02"]["mean_error"]) == pytest.approx(5.0, abs=0.05)
+    assert rows["A03"]["outcome"] == "failed"
+    assert rows["A03"]["ok"] == "False"
+    assert rows["S01"]["eye"] == rows["P02"]["eye"] != rows["A03"]["eye"]
+
+
+def test_second_loop_needs_the_saved_file_alone(finished, tmp_path):
+    settings, predictions = fire_benchmark.load_predictions(
+        finished / "predictions.npz"
+    )
+    metrics, rows = fire_benchmark.score(predictions)
+    saved = json.loads((finished / "metrics.json").read_text())
+    assert {**json.loads(json.dumps(metrics)), "settings": settings} == saved
+    assert [row["pair"] for row in rows] == ["A03", "P02", "S01"]
+    again = tmp_path / "again.npz"
+    fire_benchmark.save_predictions(again, settings, predictions)
+    _, read = fire_benchmark.load_predictions(again)
+    for one, other in zip(predictions, read, strict=True):
+        np.testing.assert_array_equal(one.points_fixed, other.points_fixed)
+        np.testing.assert_array_equal(one.control_predicted, other.control_predicted)
+        assert one.images == other.images
+
+
+def test_finished_pairs_are_skipped(benchmark, finished, monkeypatch, capsys):
+    from rkd_jax.matching.sift import SiftMatcher
+
+    def refuse(*_, **__):
+        raise AssertionError("looked at an image of a finished pair")
+
+    monkeypatch.setattr(SiftMatcher, "_features", refuse)
+    before = (finished / "metrics.json").read_text()
+    assert _run(benchmark, finished) == 0
+    assert (finished / "metrics.json").read_text() == before
+    assert "mAUC" in capsys.readouterr().out
+
+
+def test_interrupted_run_goes_on_and_sees_each_photograph_once(
+    benchmark, tmp_path, monkeypatch
+):
+    from rkd_jax.matching.sift import SiftMatcher
+
+    seen, stop_at = [], 3
+    original = SiftMatcher._one
+
+    def count(self, prepared, field):
+        seen.append(prepared.image.tobytes())
+        if len(seen) == stop_at:
+            raise KeyboardInterrupt
+        return original(self, prepared, field)
+
+    monkeypatch.setattr(SiftMatcher, "_one", count)
+    with pytest.raises(KeyboardInterrupt):
+        _run(benchmark, tmp_path)
+    # A03 is one photograph twice, P02 another; S01 shares that one.
+    assert len(set(seen)) == 3
+    _, predictions = fire_benchmark.load_predictions(tmp_path / "predictions.npz")
+    assert [prediction.name for prediction in predictions] == ["A03", "P02"]
+    assert _run(benchmark, tmp_path) == 0
+    assert len(seen) == 3 + 2
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_other_settings_are_refused_until_told(benchmark, finished, tmp_path, capsys):
+    out = tmp_path / "copy"
+    shutil.copytree(finished, out)
+    assert _run(benchmark, out, "--estimator", "lmeds") == 2
+    message = capsys.readouterr().err
+    assert "estimator: 'magsac' there, 'lmeds' now" in message
+    assert "--overwrite" in message
+    assert _run(benchmark, out, "--estimator", "lmeds", "--overwrite") == 0
+    settings, _ = fire_benchmark.load_predictions(out / "predictions.npz")
+    assert settings["estimator"] == "lmeds"
+
+
+def test_subset_scores_the_subset(benchmark, finished, tmp_path):
+    out = tmp_path / "copy"
+    shutil.copytree(finished, out)
+    chosen = tmp_path / "pairs.txt"
+    chosen.write_text("# two of them\ncontrol_points_S01_1_2\nP02\n")
+    assert _run(benchmark, out, "--pairs", str(chosen)) == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["pairs"]["all"] == 2
+    assert len(fire_benchmark.load_predictions(out / "predictions.npz")[1]) == 3
+
+
+def test_changed_image_is_predicted_again(benchmark, finished, tmp_path):
+    root, out = tmp_path / "FIRE", tmp_path / "out"
+    shutil.copytree(benchmark, root)
+    shutil.copytree(finished, out)
+    image = root / "Images" / "P02_2.jpg"
+    shutil.copy(root / "Images" / "S01_1.jpg", image)
+    assert _run(root, out) == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["P"] < 0.8
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda root: shutil.rmtree(root / "Ground Truth"), "Ground Truth"),
+        (lambda root: (root / "Images" / "S01_2.jpg").unlink(), "S01_2.jpg"),
+        (
+            lambda root: (root / "Images" / "S01_2.jpg").write_bytes(b"\xff\xd8\xff"),
+            "S01_2.jpg",
+        ),
+        (
+            lambda root: (
+                root / "Ground Truth" / "control_points_S01_1_2.txt"
+            ).write_text("1 2 3 four\n"),
+            "control_points_S01_1_2.txt, line 1",
+        ),
+        (shutil.rmtree, "no such folder"),
+    ],
+)
+def test_bad_benchmark_exits_2_and_names_the_file(
+    benchmark, tmp_path, capsys, change, message
+):
+    root = tmp_path / "FIRE"
+    shutil.copytree(benchmark, root)
+    change(root)
+    assert _run(root, tmp_path / "out") == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert message in error
+
+
+def test_unknown_pair_and_broken_predictions_exit_2(benchmark, tmp_path, capsys):
+    chosen = tmp_path / "pairs.txt"
+    chosen.write_text("S99\n")
+    assert _run(benchmark, tmp_path, "--pairs", str(chosen)) == 2
+    assert "S99" in capsys.readouterr().err
+    (tmp_path / "predictions.npz").write_bytes(b"PK\x03\x04 half a file")
+    assert _run(benchmark, tmp_path) == 2
+    assert "not a complete file of predictions" in capsys.readouterr().err

@@ -1,0 +1,163 @@
+"""The register door: files, exit codes, messages; and the callable module."""
+
+import json
+import re
+
+import cv2
+import numpy as np
+import pytest
+
+import rkd_jax
+import rkd_jax.register
+from rkd_jax.matching.transforms import Homography, Transform
+from rkd_jax.register import main, read_points
+
+TRUTH = Homography([[0.97, 0.1, 10.0], [-0.08, 1.01, 22.0], [8e-5, -4e-5, 1.0]])
+
+
+def _texture(seed, size=260):
+    rng = np.random.default_rng(seed)
+    total = np.zeros((size, size, 3))
+    for sigma in (2.5, 6):
+        layer = cv2.GaussianBlur(rng.normal(size=total.shape), (0, 0), sigma)
+        total += layer / layer.std()
+    total = (total - total.min()) / (total.max() - total.min())
+    return np.round(20 + 220 * total).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pair")
+    moving = _texture(0)
+    images = {
+        "moving": moving,
+        "fixed": TRUTH.warp(moving, (280, 300)),
+        "other": _texture(1),
+        "constant": np.full((90, 90, 3), 7, np.uint8),
+    }
+    for name, image in images.items():
+        cv2.imwrite(str(folder / f"{name}.png"), image[..., ::-1])
+    (folder / "zero.png").write_bytes(b"")
+    (folder / "points.csv").write_text("x,y\n60,70\n200.5, 90\n\n100;180\n")
+    return folder
+
+
+def _run(files, fixed, moving, out, *more):
+    arguments = [str(files / fixed), str(files / moving), "--out", str(out)]
+    return main([*arguments, "--method", "sift", *more])
+
+
+def _read(path):
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+
+
+@pytest.mark.parametrize("family", ["homography", "quadratic"])
+def test_success_writes_all_files(files, tmp_path, capsys, family):
+    points = ["--points", str(files / "points.csv")]
+    code = _run(
+        files, "fixed.png", "moving.png", tmp_path, "--transform", family, *points
+    )
+    assert code == 0
+    assert "registered: " + family in capsys.readouterr().out
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "matches.png",
+        "overlay.png",
+        "points.csv",
+        "registered.png",
+        "transform.json",
+    ]
+    summary = json.loads((tmp_path / "transform.json").read_text())
+    assert summary["ok"] is True
+    moving = np.array([[60, 70], [200.5, 90], [100, 180]])
+    expected = TRUTH.apply(moving)
+    mapped = Transform.from_dict(summary["transform"]).apply(moving)
+    np.testing.assert_allclose(mapped, expected, atol=0.7)
+    table = np.loadtxt(tmp_path / "points.csv", delimiter=",", skiprows=1)
+    np.testing.assert_allclose(table, np.c_[moving, mapped], atol=1e-3)
+    fixed, registered = _read(files / "fixed.png"), _read(tmp_path / "registered.png")
+    assert registered.shape == fixed.shape
+    inside = TRUTH.overlap((260, 260), (280, 300), margin_px=5)
+    assert np.abs(registered.astype(float) - fixed)[inside].mean() < 4
+    overlay = _read(tmp_path / "overlay.png")
+    assert np.abs(overlay.astype(float) - fixed)[inside].mean() < 4
+
+
+def test_json_is_one_line_of_the_summary(files, tmp_path, capsys):
+    assert _run(files, "moving.png", "moving.png", tmp_path, "--json") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((tmp_path / "transform.json").read_text())
+    mapped = Transform.from_dict(printed["transform"]).apply([[3.0, 250.0]])
+    np.testing.assert_allclose(mapped, [[3.0, 250.0]], atol=0.1)
+
+
+def test_unrelated_pair_exits_3_and_removes_old_results(files, tmp_path, capsys):
+    points = ["--points", str(files / "points.csv")]
+    assert _run(files, "fixed.png", "moving.png", tmp_path, *points) == 0
+    capsys.readouterr()
+    assert _run(files, "fixed.png", "other.png", tmp_path, *points) == 3
+    assert capsys.readouterr().out.startswith("not registered: ")
+    left = sorted(p.name for p in tmp_path.iterdir())
+    assert left == ["matches.png", "transform.json"]
+    summary = json.loads((tmp_path / "transform.json").read_text())
+    assert summary["ok"] is False
+    assert summary["reason"]
+
+
+@pytest.mark.parametrize(
+    ("fixed", "moving", "message"),
+    [
+        ("none.png", "moving.png", r"none\.png: no such image file"),
+        ("moving.png", "zero.png", r"zero\.png: .*empty"),
+        ("constant.png", "moving.png", r"constant\.png: constant image"),
+    ],
+)
+def test_bad_images_exit_2_with_one_line(
+    files, tmp_path, capsys, fixed, moving, message
+):
+    out = tmp_path / "out"
+    assert _run(files, fixed, moving, out) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert re.search(message, captured.err)
+    assert not out.exists()
+
+
+def test_missing_weights_and_a_file_as_folder_exit_2(files, tmp_path, capsys):
+    pair = [str(files / "fixed.png"), str(files / "moving.png")]
+    wrong = ["--weights", str(tmp_path / "none.safetensors"), "--out", str(tmp_path)]
+    assert main([*pair, *wrong]) == 2
+    assert "none.safetensors" in capsys.readouterr().err
+    assert _run(files, "fixed.png", "moving.png", files / "fixed.png") == 2
+    assert "must be a folder" in capsys.readouterr().err
+
+
+def test_usage_errors_exit_2():
+    with pytest.raises(SystemExit) as caught:
+        main(["only_one.png"])
+    assert caught.value.code == 2
+
+
+def test_read_points_forms_and_errors(tmp_path):
+    path = tmp_path / "p.txt"
+    path.write_text("# x y\n1 2\n3,4,extra\n5;6\n")
+    np.testing.assert_array_equal(read_points(path), [[1, 2], [3, 4], [5, 6]])
+    for text, message in [
+        ("1 2\nthree 4\n", "line 2: expected two numbers"),
+        ("1\n", "line 1: expected two numbers"),
+        ("1 nan\n", "must be finite"),
+        ("x y\n", "no points"),
+    ]:
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            read_points(path)
+    with pytest.raises(FileNotFoundError, match="no such landmark file"):
+        read_points(tmp_path / "q.txt")
+
+
+def test_module_and_function_share_the_name():
+    image = _texture(2)[..., 1]
+    for call in (rkd_jax.register, rkd_jax.register.__call__):
+        result = call(image, image, method="sift")
+        assert result.ok
+    assert isinstance(result, rkd_jax.Registration)
