@@ -239,6 +239,34 @@ class _Grower:
         return _Tip(x, y, heading, r2, tip.vein, inward, None, own, reach)
 
 
+def _courses(
+    disc: tuple[float, float], vertical: int, tall: float, open_: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Waypoints `[N, 2]` of the temporal and the nasal arcade above (-1) or below."""
+    dx, dy = disc
+    temporal = np.array(
+        [
+            (dx + 0.025, dy + vertical * 0.02),
+            (dx + 0.02, dy + vertical * 0.12),
+            (dx - 0.1, vertical * 0.38 * tall),
+            (dx - 0.4, vertical * 0.58 * tall),
+            (dx - 0.85, vertical * (0.66 + 0.2 * open_) * tall),
+            (dx - 1.4, vertical * (0.72 + 0.6 * open_) * tall),
+            (dx - 2.1, vertical * (0.82 + 1.3 * open_) * tall),
+        ]
+    )
+    nasal = np.array(
+        [
+            (dx + 0.035, dy + vertical * 0.02),
+            (dx + 0.08, dy + vertical * 0.1),
+            (dx + 0.28, dy + vertical * 0.34 * tall),
+            (dx + 0.6, dy + vertical * (0.6 + 0.3 * open_)),
+            (dx + 1.1, dy + vertical * (0.9 + 0.6 * open_)),
+        ]
+    )
+    return temporal, nasal
+
+
 def _trunks(grower: _Grower) -> None:
     """Push the arcades and the small vessels of the disc."""
     rng, (dx, dy) = grower.rng, grower.disc
@@ -246,26 +274,7 @@ def _trunks(grower: _Grower) -> None:
     flare = rng.uniform(-0.15, 0.25, 2)
     calibre = rng.uniform(0.9, 1.12)
     for vertical, tall, open_ in zip((-1, 1), height, flare):
-        temporal = np.array(
-            [
-                (dx + 0.025, dy + vertical * 0.02),
-                (dx + 0.02, dy + vertical * 0.12),
-                (dx - 0.1, vertical * 0.38 * tall),
-                (dx - 0.4, vertical * 0.58 * tall),
-                (dx - 0.85, vertical * (0.66 + 0.2 * open_) * tall),
-                (dx - 1.4, vertical * (0.72 + 0.6 * open_) * tall),
-                (dx - 2.1, vertical * (0.82 + 1.3 * open_) * tall),
-            ]
-        )
-        nasal = np.array(
-            [
-                (dx + 0.035, dy + vertical * 0.02),
-                (dx + 0.08, dy + vertical * 0.1),
-                (dx + 0.28, dy + vertical * 0.34 * tall),
-                (dx + 0.6, dy + vertical * (0.6 + 0.3 * open_)),
-                (dx + 1.1, dy + vertical * (0.9 + 0.6 * open_)),
-            ]
-        )
+        temporal, nasal = _courses((dx, dy), vertical, tall, open_)
         for course, wide in ((temporal, 1.0), (nasal, 0.72)):
             # The artery swings about the vein: now on one side, now on the other.
             swing = rng.uniform(0.035, 0.075)
