@@ -240,8 +240,8 @@ def _source_arguments(config: schema.Config, split: str) -> dict[str, Any]:
 def _share(batch_size: int, processes: int) -> int:
     if batch_size % processes:
         raise UsageError(
-            f"config.data.batch_size is {batch_size}, which {processes} processes cannot "
-            "share; choose a multiple"
+            f"config.data.batch_size is {batch_size}, which {processes} processes "
+            "cannot share; choose a multiple"
         )
     return batch_size // processes
 

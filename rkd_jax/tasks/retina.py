@@ -189,9 +189,9 @@ class RetinaTask:
             `active [B]` and numbers `added [B]`; the new task state.
         """
         side = views.raw.shape[1]
-        labels = jax.vmap(lambda xy, mask: rasterize(xy, mask, (side, side)))(
-            views.labels, views.labels_mask
-        )
+        labels = jax.vmap(
+            lambda xy, mask: rasterize(xy, mask, (side, side), rounding="round")
+        )(views.labels, views.labels_mask)
         maps = task_state["value_maps"]
         corner = jnp.stack(
             [jnp.maximum(batch["index"], 0), views.origin[:, 1], views.origin[:, 0]], -1

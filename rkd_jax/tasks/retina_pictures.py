@@ -31,7 +31,7 @@ def matches_picture(
     shift = np.array([images.shape[2], 0])
     flags = np.asarray(inliers, bool) if len(inliers) else np.zeros(len(fixed_xy), bool)
     for a, b, good in zip(fixed_xy, moving_xy + shift, flags):
-        start, end = (tuple(int(round(float(v))) for v in p) for p in (a, b))
+        start, end = (tuple(round(float(v)) for v in p) for p in (a, b))
         cv2.line(below, start, end, GREEN if good else RED, 1, cv2.LINE_AA)
     return np.concatenate([np.concatenate(heat, axis=1), below], axis=0)
 

@@ -74,8 +74,11 @@ class Checkpoints:
         )
         self._manager.wait_until_finished()
         if jax.process_index() == 0:
-            digests = _digests(self._root / str(step))
-            text = json.dumps(digests, indent=1, sort_keys=True)
+            manifest = {
+                "files": _digests(self._root / str(step)),
+                "arrays": _shapes(leaves),
+            }
+            text = json.dumps(manifest, indent=1, sort_keys=True)
             write_text(self._manifests / f"{step}.json", text)
             kept = {str(s) for s in self._manager.all_steps()}
             for path in self._manifests.glob("*.json"):
@@ -95,18 +98,16 @@ class Checkpoints:
                 network; the message names the first such file or array.
         """
         ocp = self._ocp
-        self._verify(step)
+        found = self._verify(step)
         like_leaves, structure = jax.tree.flatten(like)
         abstract = {
             f"{i:05d}": np.zeros(x.shape, x.dtype) for i, x in enumerate(like_leaves)
         }
-        saved = self._manager.item_metadata(step)["state"]
-        found = {k: (tuple(v.shape), str(v.dtype)) for k, v in saved.items()}
-        wanted = {k: (v.shape, str(v.dtype)) for k, v in abstract.items()}
+        wanted = _shapes(abstract)
         if found != wanted:
             raise CheckpointError(
-                f"checkpoint {self._root / str(step)} holds {len(found)} arrays that do "
-                f"not fit the {len(wanted)} of this run; start in another --workdir"
+                f"checkpoint {self._root / str(step)} holds {len(found)} arrays that "
+                f"do not fit the {len(wanted)} of this run; start in another --workdir"
             )
         restored = self._manager.restore(
             step,
@@ -127,12 +128,14 @@ class Checkpoints:
                 logger.warning("removing the unfinished checkpoint %s", path.name)
                 shutil.rmtree(path)
 
-    def _verify(self, step: int) -> None:
+    def _verify(self, step: int) -> dict[str, list[Any]]:
+        """Compare the files with the manifest; return its shapes of arrays."""
         folder = self._root / str(step)
         manifest = self._manifests / f"{step}.json"
         try:
-            wanted = json.loads(manifest.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            written = json.loads(manifest.read_text(encoding="utf-8"))
+            wanted, arrays = written["files"], written["arrays"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
                 f"the manifest {manifest} cannot be read ({error}); remove {folder} to "
                 "go on from an older checkpoint"
@@ -143,9 +146,14 @@ class Checkpoints:
                 kind = "missing" if name not in found else "not as it was saved"
                 raise CheckpointError(
                     f"checkpoint file {folder / name} is {kind} (SHA-256 differs from "
-                    f"{manifest}); remove {folder} and {manifest} to go on from an older "
-                    "checkpoint"
+                    f"{manifest}); remove {folder} and {manifest} to go on from an "
+                    "older checkpoint"
                 )
+        return arrays
+
+
+def _shapes(leaves: dict[str, np.ndarray]) -> dict[str, list[Any]]:
+    return {k: [list(x.shape), str(x.dtype)] for k, x in leaves.items()}
 
 
 def _digests(folder: pathlib.Path) -> dict[str, str]:

@@ -26,7 +26,7 @@ class NonFiniteLossError(FloatingPointError):
     """A term of the loss, or the gradient, is not a finite number."""
 
 
-class Interrupted(Exception):  # noqa: N818 (not an error: the state is saved)
+class Interrupted(Exception):
     """SIGTERM or SIGINT came; the state was saved."""
 
 
@@ -210,8 +210,8 @@ class _Run:
         if bad or not math.isfinite(values["loss"]):
             found = ", ".join(f"{k} = {values[k]}" for k in bad or ["loss"])
             raise NonFiniteLossError(
-                f"step {step}: {found}; the batch was {describe(batch)}. Nothing of this "
-                "step was saved; look at these images, or lower config.optim.lr"
+                f"step {step}: {found}; the batch was {describe(batch)}. Nothing of "
+                "this step was saved; look at these images, or lower config.optim.lr"
             )
         return values
 

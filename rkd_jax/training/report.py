@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import pathlib
 import sys
 import time
@@ -70,14 +71,16 @@ class Report:
             logger.info("%s: %s", self._title, text)
 
     def scalars(self, step: int, metrics: dict[str, float], *, group: str) -> None:
-        """Write the metrics of a step to JSONL and TensorBoard."""
+        """Write the metrics of a step to JSONL (null where not finite), TensorBoard."""
         if not self._primary:
             return
-        line = {"step": step, "group": group, **metrics}
+        known = {k: v if math.isfinite(v) else None for k, v in metrics.items()}
+        line = {"step": step, "group": group, **known}
         with self._lines.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        for name, value in metrics.items():
-            self._tensorboard.add_scalar(f"{group}/{name}", value, step)
+        for name, value in known.items():
+            if value is not None:
+                self._tensorboard.add_scalar(f"{group}/{name}", value, step)
 
     def progress(
         self, step: int, metrics: dict[str, float], *, batch: int, waited_s: float

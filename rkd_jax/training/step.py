@@ -3,7 +3,7 @@
 The one file that knows `pmap`; what runs inside uses only named-axis collectives.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -18,7 +18,11 @@ AXIS = "data"
 
 
 def make_train_step(
-    task: Any, optimizer: optax.GradientTransformation, *, ema_decay: float = 0.0
+    task: Any,
+    optimizer: optax.GradientTransformation,
+    *,
+    ema_decay: float = 0.0,
+    devices: Sequence[jax.Device] | None = None,
 ) -> Callable[
     [TrainState, PyTree, dict[str, jax.Array]],
     tuple[TrainState, dict[str, jax.Array]],
@@ -32,6 +36,7 @@ def make_train_step(
         task: see `rkd_jax.tasks.Task`; its loss must reduce over the axis `AXIS`.
         optimizer: applied to `variables["params"]`.
         ema_decay: of the moving average, used if the state has one.
+        devices: run on these; default all of all processes.
     """
 
     def step(
@@ -47,7 +52,9 @@ def make_train_step(
         params = state.variables["params"]
         grads, (metrics, task_state) = jax.grad(loss_fn, has_aux=True)(params)
         grads = jax.lax.pmean(grads, AXIS)
-        updates, opt_state = optimizer.update(grads, state.optimizer, params)
+        # Optax relies on implicit promotion, which our strict tests forbid elsewhere.
+        with jax.numpy_dtype_promotion("standard"):
+            updates, opt_state = optimizer.update(grads, state.optimizer, params)
         variables = {
             **state.variables,
             "params": optax.apply_updates(params, updates),
@@ -56,7 +63,7 @@ def make_train_step(
         if average is not None:
             average = optax.incremental_update(variables, average, 1.0 - ema_decay)
         metrics = jax.lax.pmean(metrics, AXIS)
-        metrics = {**metrics, "grad_norm": optax.global_norm(grads)}
+        metrics = {**metrics, "grad_norm": optax.tree.norm(grads)}
         return TrainState(
             step=state.step + 1,
             key=state.key,
@@ -66,13 +73,13 @@ def make_train_step(
             task_state=task_state,
         ), metrics
 
-    return jax.pmap(step, axis_name=AXIS, donate_argnums=(0,))
+    return jax.pmap(step, axis_name=AXIS, donate_argnums=(0,), devices=devices)
 
 
-def replicate(tree: PyTree) -> PyTree:
-    """Copy a tree of arrays to every local device, with a leading device axis."""
-    count = jax.local_device_count()
-    place = jax.pmap(lambda _, x: x, in_axes=(0, None), axis_name=AXIS)
+def replicate(tree: PyTree, devices: Sequence[jax.Device] | None = None) -> PyTree:
+    """Copy a tree of arrays to the devices, with a leading device axis."""
+    count = len(devices) if devices else jax.local_device_count()
+    place = jax.pmap(lambda _, x: x, in_axes=(0, None), devices=devices)
     return place(jnp.zeros((count,)), tree)
 
 
@@ -85,13 +92,19 @@ def first_replica(tree: PyTree) -> PyTree:
     return jax.tree.map(first, tree)
 
 
-def shard(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Split `[B, ...]` arrays into `[devices, B / devices, ...]`.
+def shard(
+    batch: dict[str, np.ndarray], count: int | None = None
+) -> dict[str, np.ndarray]:
+    """Split `[B, ...]` arrays into `[count, B / count, ...]`.
+
+    Args:
+        batch: of this process.
+        count: devices; default all of this process.
 
     Raises:
         ValueError: the local devices do not divide the batch.
     """
-    count = jax.local_device_count()
+    count = count or jax.local_device_count()
     size = next(iter(batch.values())).shape[0]
     if size % count:
         raise ValueError(

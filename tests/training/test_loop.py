@@ -1,0 +1,156 @@
+"""The loop: resume bit for bit, stop on signals and bad numbers, write reports."""
+
+import json
+import signal
+
+import jax
+import numpy as np
+import pytest
+from toy import Batches, LineTask
+
+from rkd_jax.training import loop, state, step
+from rkd_jax.training.checkpoint import CheckpointError
+
+PLAN = loop.Plan(
+    steps=8, log_every=1, eval_every=4, checkpoint_every=2, seed=1, ema_decay=0.5
+)
+
+
+def run(workdir, batches=None, task=None, plan=PLAN, **options):
+    optimizer = state.make_optimizer(lr=0.1, steps=plan.steps)
+    return loop.train(
+        task or LineTask(),
+        optimizer,
+        batches or Batches(),
+        plan,
+        workdir=workdir,
+        title="toy",
+        eval_data=[],
+        **options,
+    )
+
+
+def lines(workdir):
+    text = (workdir / "metrics.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("straight")
+    return folder, run(folder)
+
+
+def test_learns_and_reports(straight):
+    folder, outcome = straight
+    entries = lines(folder)
+    train = [e for e in entries if e["group"] == "train"]
+    assert [e["step"] for e in train] == list(range(1, 9))
+    scores = {e["step"]: e["score"] for e in entries if e["group"] == "eval"}
+    assert scores.keys() == {4, 8}
+    assert scores[8] > scores[4]
+    assert (folder / "pictures" / "picture_0000008.png").exists()
+    assert set(outcome.metrics) == {"score"}
+
+
+@pytest.mark.parametrize("when", [1, 3, 6])
+def test_a_stopped_run_goes_on_bit_for_bit(straight, tmp_path, when):
+    stop = Batches(at={when: lambda: signal.raise_signal(signal.SIGTERM)})
+    with pytest.raises(loop.Interrupted, match=f"step {when + 1}"):
+        run(tmp_path, stop)
+    outcome = run(tmp_path)
+    folder, whole = straight
+    assert lines(tmp_path) == lines(folder)
+    jax.tree.map(np.testing.assert_array_equal, outcome.variables, whole.variables)
+
+
+def test_a_crash_between_checkpoints_loses_no_line(straight, tmp_path):
+    def crash():
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        run(tmp_path, Batches(at={5: crash}))
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 6, "gro')
+    outcome = run(tmp_path)
+    folder, whole = straight
+    assert lines(tmp_path) == lines(folder)
+    jax.tree.map(np.testing.assert_array_equal, outcome.variables, whole.variables)
+
+
+def test_a_finished_run_is_only_evaluated_again(straight):
+    folder, whole = straight
+    before = (folder / "metrics.jsonl").read_text()
+    outcome = run(folder, Batches(at={0: lambda: None}))
+    jax.tree.map(np.testing.assert_array_equal, outcome.variables, whole.variables)
+    assert (folder / "metrics.jsonl").read_text().startswith(before)
+
+
+def test_a_nonfinite_term_stops_within_a_step(tmp_path):
+    plan = loop.Plan(steps=8, log_every=100, checkpoint_every=100)
+    batches = Batches()
+    with pytest.raises(loop.NonFiniteLossError) as caught:
+        run(
+            tmp_path,
+            batches,
+            LineTask(poison_step=3),
+            plan,
+            describe=lambda batch: "image a.jpg",
+        )
+    message = str(caught.value)
+    assert "step 4" in message
+    assert "poison = nan" in message
+    assert "image a.jpg" in message
+    assert batches.position <= 5
+
+
+def test_a_flipped_byte_is_named(tmp_path):
+    run(tmp_path, plan=loop.Plan(steps=2, checkpoint_every=1))
+    files = [p for p in (tmp_path / "checkpoints" / "2").rglob("*") if p.is_file()]
+    victim = max(files, key=lambda p: p.stat().st_size)
+    data = bytearray(victim.read_bytes())
+    data[len(data) // 2] ^= 1
+    victim.write_bytes(bytes(data))
+    with pytest.raises(CheckpointError, match=victim.name) as caught:
+        run(tmp_path, plan=loop.Plan(steps=4, checkpoint_every=1))
+    assert "remove" in str(caught.value)
+
+
+def test_a_checkpoint_without_manifest_is_unfinished(straight, tmp_path):
+    with pytest.raises(loop.Interrupted):
+        run(tmp_path, Batches({5: lambda: signal.raise_signal(signal.SIGTERM)}))
+    manifests = sorted(int(p.stem) for p in (tmp_path / "manifests").glob("*.json"))
+    (tmp_path / "manifests" / f"{manifests[-1]}.json").unlink()
+    outcome = run(tmp_path)
+    folder, whole = straight
+    assert lines(tmp_path) == lines(folder)
+    jax.tree.map(np.testing.assert_array_equal, outcome.variables, whole.variables)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_any_number_of_devices_gives_the_same_steps(count):
+    task, optimizer = LineTask(), state.make_optimizer(lr=0.1, steps=3)
+
+    def steps(devices):
+        batches = Batches()
+        moving = state.init_state(task, optimizer, None, seed=0)
+        moving = step.replicate(moving, devices)
+        step_fn = step.make_train_step(task, optimizer, devices=devices)
+        losses = []
+        for _ in range(3):
+            batch = step.shard(next(batches), len(devices))
+            moving, metrics = step_fn(moving, None, batch)
+            losses.append(step.first_replica(metrics)["loss"])
+        return losses, step.first_replica(moving)
+
+    one, many = steps(jax.devices()[:1]), steps(jax.devices()[:count])
+    np.testing.assert_allclose(many[0], one[0], rtol=1e-5)
+    np.testing.assert_allclose(
+        many[1].variables["params"]["w"], one[1].variables["params"]["w"], rtol=1e-5
+    )
+    assert many[1].task_state["seen"] == 12
+
+
+def test_batches_that_devices_cannot_share_are_refused():
+    with pytest.raises(ValueError, match="batch of 3"):
+        step.shard({"x": np.zeros((3, 2))}, 2)
