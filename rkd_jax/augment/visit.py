@@ -97,13 +97,14 @@ def draw_visit(
 
 def _discs(lesions: Array, size: tuple[int, int]) -> Array:
     """Sum the discs, `[H, W]`; each edge falls to 0 over its outer third."""
-    height, width = size
-    rows = jnp.arange(height, dtype=jnp.float32)[None, :, None]
-    columns = jnp.arange(width, dtype=jnp.float32)[None, None, :]
-    x, y, radius, depth = (lesions[:, i][:, None, None] for i in range(4))
-    distance = jnp.sqrt((columns - x) ** 2 + (rows - y) ** 2)
-    edge = jnp.clip(3.0 * (1.0 - distance / jnp.maximum(radius, 1e-3)), 0.0, 1.0)
-    return jnp.sum(depth * edge, axis=0)
+    rows = jnp.arange(size[0], dtype=jnp.float32)[:, None]
+    columns = jnp.arange(size[1], dtype=jnp.float32)[None, :]
+    total = jnp.zeros(size, jnp.float32)
+    for x, y, radius, depth in lesions:
+        distance = jnp.sqrt((columns - x) ** 2 + (rows - y) ** 2)
+        edge = jnp.clip(3.0 * (1.0 - distance / jnp.maximum(radius, 1e-3)), 0.0, 1.0)
+        total = total + depth * edge
+    return total
 
 
 def apply_visit(image: Array, draw: VisitDraw, *, max_blur_px: float = 2.2) -> Array:
