@@ -116,7 +116,7 @@ def save(
         large = [k for k, v in tensors.items() if np.any(np.abs(v) > limit)]
         if large:
             raise ValueError(f"{', '.join(large)}: too large for float16")
-    tensors = {k: np.ascontiguousarray(v, dtype) for k, v in tensors.items()}
+    tensors = {k: np.array(v, dtype, order="C") for k, v in tensors.items()}
     metadata = {
         "format": FORMAT,
         "model": model,
