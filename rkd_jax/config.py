@@ -84,6 +84,8 @@ class DataConfig:
     # Embedded photographs: labelled, and further ones without labels.
     embedded_labeled: int = 64
     embedded_unlabeled: int = 64
+    # Share of labelled images among those drawn; 0: every image equally often.
+    labeled_share: float = 0.0
     # Images of a global batch.
     batch_size: int = 4
     # Reading threads a process, and memory for preprocessed images a process, MiB.
@@ -228,6 +230,7 @@ class Config:
         """
         _check_models(self)
         _check_data(self)
+        _check_mix(self)
         _check_task(self)
         _check_numbers(self)
         return self
@@ -325,6 +328,14 @@ def _check_data(config: Config) -> None:
         raise ValueError(
             f"config.data.crop must be 0 or from 64 to data.size ({data.size}); "
             f"it is {data.crop}"
+        )
+
+
+def _check_mix(config: Config) -> None:
+    data = config.data
+    if not 0 <= data.labeled_share < 1:
+        raise ValueError(
+            f"config.data.labeled_share must be in [0, 1); it is {data.labeled_share}"
         )
 
 
@@ -434,6 +445,7 @@ def shrink_to_crops(config: Config) -> None:
     """
     config.data.crop = 256
     config.data.batch_size = 2
+    config.data.labeled_share = 0.6
     config.task.light = "visit"
     config.task.descriptor_geometry = "wide"
     config.task.descriptor_loss = "triplet+infonce"

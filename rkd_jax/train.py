@@ -175,6 +175,7 @@ def _run_stage(stage: Stage, given: dict[str, str]) -> dict[str, float]:
         process_index=jax.process_index(),
         process_count=jax.process_count(),
         num_threads=config.data.num_threads,
+        labelled_share=_mixed(config, source),
     )
     start = None
     if given.get("encoder"):
@@ -235,6 +236,12 @@ def _source_arguments(config: schema.Config, split: str) -> dict[str, Any]:
     if data.kind == "lab" and split == "train":
         arguments["auxiliary_dir"] = data.auxiliary_dir or None
     return arguments
+
+
+def _mixed(config: schema.Config, source: Any) -> float:
+    """Return the share of labelled images; 0, no mixing, if all are of one kind."""
+    both = 0 < source.n_labelled < len(source)
+    return config.data.labeled_share if both else 0.0
 
 
 def _share(batch_size: int, processes: int) -> int:

@@ -28,6 +28,7 @@ def batches(
     process_index: int = 0,
     process_count: int = 1,
     num_threads: int = 4,
+    labelled_share: float = 0.0,
 ) -> Any:
     """Iterate over batches without end.
 
@@ -38,6 +39,9 @@ def batches(
         shuffle: a new order each epoch; False keeps the order of the source.
         process_index, process_count: which share of each global batch is read.
         num_threads: reading threads; 0 reads in the calling thread.
+        labelled_share: share of labelled examples in the order, each kind shuffled by
+            itself; 0 takes all images equally often. Needs a source that has
+            `n_labelled`, labelled examples first.
 
     Returns:
         A Grain iterator of dicts: the source's arrays stacked along a new first axis,
@@ -65,12 +69,23 @@ def batches(
             f"process_index={process_index} of process_count={process_count}; expected "
             "0 <= process_index < process_count"
         )
-    order = grain.MapDataset.range(len(source))
+    parts, weights = [(0, len(source))], None
+    if labelled_share:
+        labelled = source.n_labelled
+        if not 0 < labelled_share < 1 or not 0 < labelled < len(source):
+            raise ValueError(
+                f"labelled_share={labelled_share} of {len(source)} images, {labelled} "
+                "of them labelled; expected a share in (0, 1) and images of both kinds"
+            )
+        parts = [(0, labelled), (labelled, len(source))]
+        weights = [labelled_share, 1 - labelled_share]
+    orders = [grain.MapDataset.range(*part) for part in parts]
     if shuffle:
         # Grain shuffles epoch e by seed + e; spread seeds, so that no two share orders.
-        spread = np.random.SeedSequence(seed).generate_state(1)[0]
-        order = order.shuffle(seed=int(spread))
-    order = order.repeat()
+        spread = np.random.SeedSequence(seed).generate_state(len(orders))
+        orders = [o.shuffle(seed=int(s)) for o, s in zip(orders, spread)]
+    orders = [o.repeat() for o in orders]
+    order = grain.MapDataset.mix(orders, weights) if weights else orders[0]
     first = process_index * batch_size
 
     def read(i: int) -> dict[str, np.ndarray]:

@@ -194,7 +194,7 @@ class _Run:
             if stops:
                 raise Interrupted(f"stopped by a signal at step {step}; it is saved")
         if done >= plan.steps:
-            metrics = self._evaluate(plan.steps, state)
+            metrics = self._evaluate(plan.steps, state, again=True)
         return Outcome(self._evaluated_variables(state), metrics)
 
     def _watch(
@@ -219,11 +219,16 @@ class _Run:
         source = state.variables if state.average is None else state.average
         return stepping.first_replica(source)
 
-    def _evaluate(self, step: int, state: TrainState) -> dict[str, float]:
+    def _evaluate(
+        self, step: int, state: TrainState, *, again: bool = False
+    ) -> dict[str, float]:
+        """Evaluate and report; `again` only returns what was reported before."""
         if self.eval_data is None or not self.primary:
             return {}
         variables = self._evaluated_variables(state)
         metrics, pictures = self.task.evaluate(variables, self.eval_data)
+        if again:
+            return metrics
         self.report.scalars(step, metrics, group="eval")
         self.report.pictures(step, pictures)
         shown = "  ".join(f"{k} {v:.4g}" for k, v in metrics.items())

@@ -129,3 +129,31 @@ def test_reading_never_imports_tensorflow_or_tfds():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["False", "False"]
+
+
+class _Kinds:
+    """Five labelled examples, then fifteen others."""
+
+    n_labelled = 5
+
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, i):
+        return {"x": np.array(i)}
+
+
+def test_labelled_share_is_kept_and_each_kind_is_shuffled_by_epoch():
+    reader = pipeline.batches(_Kinds(), batch_size=4, seed=1, labelled_share=0.5, num_threads=0)
+    drawn = np.concatenate([next(reader)["x"] for _ in range(10)])
+    labelled = drawn[drawn < 5]
+    assert len(labelled) == 20
+    for epoch in labelled.reshape(4, 5):
+        assert sorted(epoch) == list(range(5))
+    others = drawn[drawn >= 5]
+    assert sorted(others[:15]) == list(range(5, 20))
+
+
+def test_labelled_share_needs_both_kinds():
+    with pytest.raises(ValueError, match="labelled_share"):
+        pipeline.batches(_Kinds(), batch_size=2, seed=0, labelled_share=1.0)
