@@ -11,6 +11,7 @@ import numpy as np
 
 _STRIP_POINTS = 1 << 20  # points inverted at once while warping: bounds the memory
 _NEWTON_ROUNDS = 30
+_GRID_STEP = 8  # pixels between the points that a curved inverse is solved at
 _INTERPOLATIONS = {
     "nearest": cv2.INTER_NEAREST,
     "linear": cv2.INTER_LINEAR,
@@ -73,14 +74,19 @@ class Transform:
             )
         return TRANSFORMS[family](**description)
 
+    def _inverse_rows(self, top: int, bottom: int, width: int) -> np.ndarray:
+        """Return where pixels of rows top..bottom-1 come from, `[rows, width, 2]`."""
+        rows = np.arange(top, bottom)
+        grid = np.stack(np.meshgrid(np.arange(width), rows), axis=-1)
+        return self.apply_inverse(grid)
+
     def _sources(self, out_size: tuple[int, int]) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield strips of rows and where their pixels come from, `[h, W, 2]`."""
+        """Yield strips of rows and where their pixels come from."""
         height, width = out_size
         step = max(1, _STRIP_POINTS // max(1, width))
         for top in range(0, height, step):
-            rows = np.arange(top, min(top + step, height))
-            grid = np.stack(np.meshgrid(np.arange(width), rows), axis=-1)
-            yield slice(top, top + len(rows)), self.apply_inverse(grid)
+            bottom = min(top + step, height)
+            yield slice(top, bottom), self._inverse_rows(top, bottom, width)
 
     def warp(
         self,
@@ -262,6 +268,15 @@ class Quadratic(Transform):
         guess = np.where((step_size <= tolerance)[..., None], guess, np.nan)
         return self._projective.apply_inverse(guess)
 
+    def _inverse_rows(self, top: int, bottom: int, width: int) -> np.ndarray:
+        # Solved at every 8th pixel and bilinear between: off by about 1e-3 px where
+        # the correction bends by tens of pixels over the image.
+        rows = np.arange(top, bottom + _GRID_STEP, _GRID_STEP)
+        columns = np.arange(0, width + _GRID_STEP, _GRID_STEP)
+        coarse = self.apply_inverse(np.stack(np.meshgrid(columns, rows), axis=-1))
+        coarse = _interpolate(coarse, bottom - top)
+        return _interpolate(coarse.swapaxes(0, 1), width).swapaxes(0, 1)
+
     def parameters(self) -> dict[str, Any]:
         return {
             "matrix": self.matrix.tolist(),
@@ -269,6 +284,14 @@ class Quadratic(Transform):
             "center": self.center.tolist(),
             "scale": float(self.scale),
         }
+
+
+def _interpolate(coarse: np.ndarray, count: int) -> np.ndarray:
+    """Refine the first axis of `[n, m, 2]` to `count` steps of one pixel."""
+    position = np.arange(count) / _GRID_STEP
+    index = position.astype(int)
+    fraction = (position - index)[:, None, None]
+    return coarse[index] * (1.0 - fraction) + coarse[index + 1] * fraction
 
 
 TRANSFORMS: dict[str, type[Transform]] = {
