@@ -124,7 +124,7 @@ def field_of_view(image: np.ndarray) -> np.ndarray:
     """Return the bright disc of a fundus photograph.
 
     Args:
-        image: `[H, W]` or `[H, W, 3]`, any range.
+        image: `[H, W]` or `[H, W, 3]` (RGB), any range.
 
     Returns:
         `[H, W]` bool: the largest bright region with its holes filled.
@@ -139,7 +139,8 @@ def field_of_view(image: np.ndarray) -> np.ndarray:
     (True, False)
     """
     image = np.asarray(image, np.float64)
-    level = image.max(axis=-1) if image.ndim == 3 else image
+    # Film scans have a greenish frame; the fundus is brightest in red.
+    level = image[..., 0] if image.ndim == 3 else image
     low, high = np.percentile(level, [0.5, 99])
     bright = ndimage.median_filter(level, 5) > low + 0.12 * (high - low)
     # Closing joins what dark vessels and shadows cut; the frame keeps it off the edge.
