@@ -410,3 +410,19 @@ def test_maps_of_different_sizes_are_refused():
     inputs = next(scenes(1, 1))
     with pytest.raises(ValueError, match=r"\(64, 72\).*\(8, 8\)"):
         expand(*inputs[:5], np.zeros((8, 8), np.int32), *inputs[5:], options=SANE)
+
+
+@pytest.mark.parametrize("choice", ["best", "raster"])
+def test_candidates_come_in_raster_order_and_map_inside(choice):
+    heat = next(scenes(3, 1))[0]
+    bright = np.ones(SIZE, np.float32)
+    shift = np.array([[1, 0, 20], [0, 1, -9.5], [0, 0, 1]], np.float32)
+    options = replace(SANE, choice=choice)
+    found = confirmed(heat.astype(float), bright, shift.astype(float), options)
+    assert 4 < len(found) < options.max_candidates
+    index, mask = confirmed_candidates(heat, bright, shift, options)
+    expected = [y * SIZE[1] + x for _, y, x, _, _ in found]
+    assert np.asarray(index)[np.asarray(mask)].tolist() == expected
+    everywhere, mask = confirmed_candidates(heat, bright, np.eye(3), options)
+    assert int(mask.sum()) > len(found)
+    assert (np.diff(np.asarray(everywhere)[np.asarray(mask)]) > 0).all()
