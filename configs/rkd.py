@@ -64,7 +64,7 @@ def get_config(variant: str = "") -> Config:
 def _demo(config: Config) -> None:
     """Few labels, many photographs: where a teacher helps most."""
     shrink_to_crops(config)
-    small = {"widths": (16, 16, 32, 32), "descriptor_dim": 64}
+    small = {"widths": (16, 16, 32, 32), "descriptor_dim": 64, "norm": "instance"}
     config.teacher.model = ModelConfig(config.teacher.model.name, **small)
     config.model = ModelConfig("swin_unetr", descriptor_dim=64, feature_size=12)
     config.model.drop_rate = 0.0

@@ -35,6 +35,10 @@ class ModelOutput:
     intermediates: dict[str, jax.Array]
 
 
+EPSILON = 1e-5
+"""Added to a variance before its root is taken."""
+
+
 def uniform_fan_in(fan_in: int) -> Callable[..., jax.Array]:
     """Return an initializer that draws uniformly in ±1/sqrt(fan_in)."""
 
@@ -48,6 +52,14 @@ def uniform_fan_in(fan_in: int) -> Callable[..., jax.Array]:
 def add_bias(x: jax.Array, bias: jax.Array) -> jax.Array:
     """Add `bias [C]` to `x [..., C]` in the dtype of `x`."""
     return x + bias.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
+
+
+def instance_norm(x: jax.Array) -> jax.Array:
+    """Normalize each image and channel of `[B, H, W, C]` over its pixels."""
+    y = x.astype(jnp.float32)
+    y = y - jnp.mean(y, axis=(1, 2), keepdims=True)
+    variance = jnp.mean(y * y, axis=(1, 2), keepdims=True)
+    return (y * jax.lax.rsqrt(variance + EPSILON)).astype(x.dtype)
 
 
 class Conv(nn.Module):

@@ -11,6 +11,10 @@ from rkd_jax.models import layers
 Activation = Callable[[jax.Array], jax.Array]
 
 
+def _after_norm(activation: Activation) -> Activation:
+    return lambda x: activation(layers.instance_norm(x))
+
+
 class DoubleConv(nn.Module):
     """Two 3x3 convolutions, each followed by the activation."""
 
@@ -34,12 +38,14 @@ class DetectorDecoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, skips: list[jax.Array]) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, skips: list[jax.Array], activation: Activation = nn.relu
+    ) -> jax.Array:
         """Map the trunk and the skips of stages 1, 2, 3 to logits `[B, H, W, K]`."""
         for stage in (3, 2, 1):
             x = jnp.concatenate([layers.upsample(x), skips[stage - 1]], axis=-1)
             features = self.widths[stage - 1]
-            x = DoubleConv(features, name=f"up{stage}", dtype=self.dtype)(x)
+            x = DoubleConv(features, name=f"up{stage}", dtype=self.dtype)(x, activation)
         return layers.Conv(self.out_channels, 1, name="conv_last", dtype=self.dtype)(x)
 
 
@@ -54,6 +60,8 @@ class SuperRetina(nn.Module):
         out_channels: Heatmaps an image; a single one has no channel axis.
         widths: Channels of the four encoder stages.
         descriptor_dim: Channels of the descriptors; 0 builds no descriptor head.
+        norm: "none" as published, or "instance": parameter-free instance norm before
+            each activation, with which descriptors learn in hundreds of steps.
         compute_dtype: "float32" or "bfloat16"; parameters and outputs are float32.
 
     Source: SuperRetina (Liu et al., ECCV 2022), section 3. We accept any size.
@@ -63,6 +71,7 @@ class SuperRetina(nn.Module):
     out_channels: int = 1
     widths: tuple[int, ...] = (64, 64, 128, 128)
     descriptor_dim: int = 256
+    norm: str = "none"
     compute_dtype: str = "float32"
 
     divisor = 16
@@ -74,6 +83,8 @@ class SuperRetina(nn.Module):
         if len(self.widths) != 4:
             raise ValueError(f"widths is {self.widths}; expected four numbers")
         layers.check_dimension(self.descriptor_dim)
+        if self.norm not in ("none", "instance"):
+            raise ValueError(f"norm is {self.norm!r}; expected none or instance")
         layers.compute_dtype(self.compute_dtype)
         super().__post_init__()
 
@@ -119,7 +130,10 @@ class SuperRetina(nn.Module):
             divisor=self.divisor,
             minimum=self.minimum,
         ).astype(dtype)
-        activation = self._activation()
+        activation, decoder_activation = self._activation(), nn.relu
+        if self.norm == "instance":
+            activation = _after_norm(activation)
+            decoder_activation = _after_norm(decoder_activation)
         stages = []
         for number in (1, 2, 3, 4):
             x = layers.max_pool(x) if number > 1 else x
@@ -131,7 +145,7 @@ class SuperRetina(nn.Module):
                 self.widths, self.out_channels, name="detector", dtype=dtype
             )
             heatmap, logits = layers.finish_detector(
-                decoder(x, stages[:3]), *images.shape[1:3]
+                decoder(x, stages[:3], decoder_activation), *images.shape[1:3]
             )
         if "descriptor" in heads and self.descriptor_dim:
             head = layers.DescriptorHead(

@@ -8,7 +8,6 @@ import numpy as np
 from rkd_jax.models import layers
 
 MASKED = -100.0
-EPSILON = 1e-5
 
 
 def layer_norm(x: jax.Array) -> jax.Array:
@@ -16,15 +15,7 @@ def layer_norm(x: jax.Array) -> jax.Array:
     y = x.astype(jnp.float32)
     y = y - jnp.mean(y, axis=-1, keepdims=True)
     variance = jnp.mean(y * y, axis=-1, keepdims=True)
-    return (y * jax.lax.rsqrt(variance + EPSILON)).astype(x.dtype)
-
-
-def instance_norm(x: jax.Array) -> jax.Array:
-    """Normalize each image and channel of `[B, H, W, C]` over its pixels."""
-    y = x.astype(jnp.float32)
-    y = y - jnp.mean(y, axis=(1, 2), keepdims=True)
-    variance = jnp.mean(y * y, axis=(1, 2), keepdims=True)
-    return (y * jax.lax.rsqrt(variance + EPSILON)).astype(x.dtype)
+    return (y * jax.lax.rsqrt(variance + layers.EPSILON)).astype(x.dtype)
 
 
 def leaky_relu(x: jax.Array) -> jax.Array:
@@ -270,11 +261,11 @@ class ResidualBlock(nn.Module):
         """Map `[B, H, W, C]` to `[B, H, W, features]`."""
         options = {"use_bias": False, "dtype": self.dtype}
         y = layers.Conv(self.features, name="conv1", **options)(x)
-        y = leaky_relu(instance_norm(y))
-        y = instance_norm(layers.Conv(self.features, name="conv2", **options)(y))
+        y = leaky_relu(layers.instance_norm(y))
+        y = layers.instance_norm(layers.Conv(self.features, name="conv2", **options)(y))
         if x.shape[-1] != self.features:
             x = layers.Conv(self.features, 1, name="conv3", **options)(x)
-            x = instance_norm(x)
+            x = layers.instance_norm(x)
         return leaky_relu(y + x)
 
 

@@ -328,7 +328,7 @@ class RetinaTask:
             jax.lax.stop_gradient(chance),
             max_keypoints=self.options.texture_points,
             threshold=1e-4,
-            radius=4,
+            radius=6,
             border=self.options.border,
             size=views.size,
         )

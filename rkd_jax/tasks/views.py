@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from rkd_jax import augment
-from rkd_jax.geometry.homography import inverse, translation
+from rkd_jax.geometry.homography import compose, inverse, translation
 from rkd_jax.geometry.warp import warp
 
 Array = jax.Array
@@ -86,7 +86,7 @@ def make_views(
     to_image = translation(shift[0], shift[1])
 
     def seen_through(h: Array) -> Array:
-        return warp(image, to_image @ inverse(h), (side, side))
+        return warp(image, compose(to_image, inverse(h)), (side, side))
 
     zero = jnp.zeros((), jnp.int32)
     raw = jax.lax.dynamic_slice(image, (origin[1], origin[0], zero), (side, side, 1))

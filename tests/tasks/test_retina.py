@@ -1,0 +1,225 @@
+"""The retina task: what its terms must be, on any number of devices."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rkd_jax import models
+from rkd_jax.config import TaskConfig
+from rkd_jax.geometry.homography import apply_homography
+from rkd_jax.geometry.warp import sample
+from rkd_jax.tasks import global_mean
+from rkd_jax.tasks.retina import RetinaTask
+from rkd_jax.tasks.views import make_views
+from rkd_jax.training import state, step
+
+SIDE, CROP, LABELED = 96, 64, 4
+SMALL = {"widths": (4, 4, 8, 8), "descriptor_dim": 8}
+
+
+def batch_of(count, *, labelled=True, seed=0):
+    rng = np.random.default_rng(seed)
+    waves = rng.normal(size=(count, SIDE, SIDE, 1))
+    for axis in (1, 2):
+        for _ in range(4):
+            waves = (np.roll(waves, 1, axis) + waves + np.roll(waves, -1, axis)) / 3
+    image = (waves - waves.min()) / (waves.max() - waves.min())
+    return {
+        "image": image.astype(np.float32),
+        "size": np.full((count, 2), SIDE, np.int32),
+        "keypoints": rng.uniform(10, SIDE - 10, (count, 16, 2)).astype(np.float32),
+        "keypoint_mask": np.full((count, 16), labelled),
+        "labelled": np.full((count,), labelled),
+        "index": np.arange(count, dtype=np.int32)
+        if labelled
+        else -np.ones(count, np.int32),
+        "example": np.arange(count, dtype=np.int32),
+        "record": np.arange(count, dtype=np.int32),
+    }
+
+
+def unet_task(axis_name=None, **options):
+    model = models.build("superretina", **SMALL)
+    options = {"light": "none", "max_keypoints": 16, "nms_radius": 4, **options}
+    return RetinaTask(
+        model=model,
+        teacher_model=model,
+        options=TaskConfig(**options),
+        crop=CROP,
+        labeled=LABELED,
+        steps_per_epoch=1,
+        axis_name=axis_name,
+    )
+
+
+@pytest.fixture(scope="module")
+def unet():
+    task = unet_task(distill=True, pke_start_epoch=1)
+    variables, task_state = task.init(jax.random.PRNGKey(0), batch_of(1))
+    return task, variables, task_state, jax.jit(task.loss)
+
+
+def test_following_oneself_costs_nothing_in_the_heatmap(unet):
+    _, variables, task_state, loss = unet
+    key = jax.random.PRNGKey(1)
+    total, (metrics, _) = loss(
+        variables, task_state, variables, batch_of(2), key, jnp.int32(0)
+    )
+    assert metrics["heatmap_distillation"] == pytest.approx(0.0, abs=1e-5)
+    terms = ("detector", "geometric", "descriptor", "descriptor_distillation")
+    assert float(total) == pytest.approx(
+        sum(float(metrics[t]) for t in terms), abs=1e-4
+    )
+    assert metrics["detector"] > 0.1
+    assert metrics["descriptor_distillation"] > 0.1
+
+
+def test_unlabelled_images_have_no_detector_term_and_leave_value_maps(unet):
+    _, variables, task_state, loss = unet
+    _, (metrics, after) = loss(
+        variables,
+        task_state,
+        variables,
+        batch_of(2, labelled=False),
+        jax.random.PRNGKey(1),
+        jnp.int32(5),
+    )
+    assert metrics["detector"] == 0
+    assert metrics["geometric"] == 0
+    assert metrics["descriptor"] == 0
+    assert not np.any(after["value_maps"])
+
+
+def test_value_maps_move_from_the_start_epoch_on_and_only_their_own():
+    # No content check can pass by chance, so any confirmed detection counts.
+    task = unet_task(pke_start_epoch=1, threshold=0.0)
+    variables, task_state = task.init(jax.random.PRNGKey(3), batch_of(1))
+    loss = jax.jit(task.loss)
+    batch = batch_of(2)
+    batch["index"] = np.array([2, 0], np.int32)
+    seen = np.full((LABELED, SIDE, SIDE), 3, np.int32)
+    for number, moves in ((0, False), (1, True)):
+        _, (_, after) = loss(
+            variables,
+            {"value_maps": jnp.asarray(seen)},
+            None,
+            batch,
+            jax.random.PRNGKey(number),
+            jnp.int32(number),
+        )
+        changed = np.any(np.asarray(after["value_maps"]) != seen, axis=(1, 2))
+        assert changed.tolist() == [moves, False, moves, False]
+
+
+def test_views_show_the_image_through_their_homography():
+    batch = batch_of(1)
+    example = {k: batch[k][0] for k in ("image", "size", "keypoints", "keypoint_mask")}
+    views = make_views(
+        jax.random.PRNGKey(4),
+        example,
+        crop=CROP,
+        detector_geometry="detector",
+        descriptor_geometry="wide",
+        light="none",
+    )
+    x0, y0 = (int(v) for v in views.origin)
+    expected = batch["image"][0, y0 : y0 + CROP, x0 : x0 + CROP]
+    np.testing.assert_array_equal(views.raw, expected)
+    grid = np.stack(np.meshgrid(np.arange(16.0, 48, 4), np.arange(16.0, 48, 4)), -1)
+    grid = grid.reshape(-1, 2).astype(np.float32)
+    for view, h in (
+        (views.detector, views.h_detector),
+        (views.descriptor, views.h_descriptor),
+    ):
+        mapped = np.asarray(apply_homography(h, grid))
+        inside = np.all((mapped > 1) & (mapped < CROP - 2), axis=1)
+        assert inside.sum() > 10
+        there = sample(view[..., 0], mapped[inside])
+        here = sample(views.raw[..., 0], grid[inside])
+        np.testing.assert_allclose(there, here, atol=0.02)
+    on = np.asarray(views.labels_mask)
+    np.testing.assert_allclose(
+        np.asarray(views.labels)[on] + [x0, y0], batch["keypoints"][0][on], atol=1e-4
+    )
+
+
+@pytest.fixture(scope="module")
+def distillation():
+    """Three steps of a Swin student with dropout under a small teacher."""
+    student = models.build(
+        "swin_unetr", feature_size=12, descriptor_dim=8, drop_rate=0.5
+    )
+    teacher_model = models.build("superretina", **SMALL)
+    task = RetinaTask(
+        model=student,
+        teacher_model=teacher_model,
+        options=TaskConfig(
+            distill=True,
+            pke_start_epoch=0,
+            max_keypoints=16,
+            texture_points=16,
+            nms_radius=4,
+            descriptor_loss="triplet+infonce",
+            light="visit",
+        ),
+        crop=CROP,
+        labeled=LABELED,
+        steps_per_epoch=1,
+        axis_name=step.AXIS,
+    )
+    optimizer = state.make_optimizer(lr=1e-3, steps=3)
+    teacher = teacher_model.init(
+        jax.random.PRNGKey(9), jnp.zeros((1, CROP, CROP, 1), jnp.float32)
+    )
+    start = jax.device_get(state.init_state(task, optimizer, batch_of(4), seed=0))
+
+    @functools.cache
+    def run(count):
+        devices = jax.devices()[:count]
+        step_fn = step.make_train_step(task, optimizer, devices=devices)
+        moving = step.replicate(start, devices)
+        frozen = step.replicate(teacher, devices)
+        losses = []
+        for number in range(3):
+            batch = batch_of(4, seed=number)
+            batch["labelled"] = np.array([True, False, True, True])
+            moving, metrics = step_fn(moving, frozen, step.shard(batch, count))
+            losses.append(float(step.first_replica(metrics)["loss"]))
+        return losses, step.first_replica(moving)
+
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 4])
+def test_devices_share_three_steps_within_1e_5(distillation, count):
+    one_losses, one = distillation(1)
+    losses, many = distillation(count)
+    np.testing.assert_allclose(losses, one_losses, rtol=1e-5)
+    np.testing.assert_array_equal(
+        many.task_state["value_maps"], one.task_state["value_maps"]
+    )
+    # Adam's first steps are lr * sign(gradient): where a gradient is zero up to
+    # rounding, parameters may differ by the steps taken, so compare the mean.
+    distances = [
+        np.mean(np.abs(a - b))
+        for a, b in zip(jax.tree.leaves(one.variables), jax.tree.leaves(many.variables))
+    ]
+    assert max(distances) < 1e-5
+
+
+def test_global_mean_is_the_mean_however_the_batch_is_split():
+    values = jnp.arange(8, dtype=jnp.float32)
+    weights = jnp.array([1, 0, 1, 1, 0, 0, 1, 1], jnp.float32)
+    expected = float(np.average(values, weights=weights))
+    for count in (1, 2, 4):
+        means = jax.pmap(
+            lambda v, w: jax.lax.pmean(global_mean(v, w, "i"), "i"),
+            axis_name="i",
+            devices=jax.devices()[:count],
+        )(values.reshape(count, -1), weights.reshape(count, -1))
+        np.testing.assert_allclose(means, expected, rtol=1e-6)
+    assert global_mean(values, jnp.zeros(8, jnp.float32), None) == 0
