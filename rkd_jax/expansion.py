@@ -54,7 +54,7 @@ class ExpansionOptions:
         keep_labels: keep every given label, near the border or near another too.
         labels_if_fewer: fall back on the given labels where fewer points are left.
 
-    Source: rkd.md section 5 for RKD's numbers, section 10 for what we change.
+    Source: docs/specification.md §5 for RKD's numbers, section 10 for what we change.
     """
 
     max_candidates: int = 256
@@ -345,8 +345,8 @@ def expand(
     Raises:
         ValueError: shapes of maps differ, or an option is unknown.
 
-    Source: rkd.md section 5 (SuperRetina's PKE as RKD uses it). By default we keep the
-    best candidates, all given labels and a capped value map; see `ExpansionOptions`.
+    Source: docs/specification.md §5 (SuperRetina's PKE as RKD uses it). By default we keep
+    the best candidates, all given labels and a capped value map; see `ExpansionOptions`.
     """
     shapes = {heatmap.shape, warped_heatmap.shape, value_map.shape}
     if len(shapes) > 1:

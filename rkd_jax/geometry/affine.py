@@ -100,7 +100,7 @@ def affine_matrix(draw: AffineDraw, size, *, halve_shift: bool = True) -> Array:
     Returns:
         `h_raw_to_warped`, `[3, 3]` float32.
 
-    Source: rkd.md section 4; public SuperRetina and RKD code, affine sampler.
+    Source: docs/specification.md §4; public SuperRetina and RKD code, affine sampler.
     """
     height, width = side_lengths(size)
     alpha = -draw.angle_deg * (np.pi / 180.0)

@@ -83,7 +83,7 @@ class MatcherOptions:
         homography by least median of squares. Upstream also truncates the points:
         `MatcherOptions.paper(truncate_points=True)`.
 
-        Source: rkd.md section 7.
+        Source: docs/specification.md §7.
         """
         protocol = {
             "resize_mode": "stretch",

@@ -65,7 +65,7 @@ def make_views(
         light: "paper" (one light for all, jitter on the descriptor image), "visit"
             (independent lights) or "none".
 
-    Source: RKD's augmentation (specification, section 4); `crop` and "visit" are ours.
+    Source: RKD's augmentation (docs/specification.md §4); `crop` and "visit" are ours.
     """
     image = example["image"]
     side = crop or image.shape[0]

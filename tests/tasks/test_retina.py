@@ -24,7 +24,7 @@ def batch_of(count, *, labelled=True, seed=0):
     rng = np.random.default_rng(seed)
     waves = rng.normal(size=(count, SIDE, SIDE, 1))
     for axis in (1, 2):
-        for _ in range(4):
+        for _ in range(12):
             waves = (np.roll(waves, 1, axis) + waves + np.roll(waves, -1, axis)) / 3
     image = (waves - waves.min()) / (waves.max() - waves.min())
     return {
