@@ -345,8 +345,9 @@ def expand(
     Raises:
         ValueError: shapes of maps differ, or an option is unknown.
 
-    Source: docs/specification.md §5 (SuperRetina's PKE as RKD uses it). By default we keep
-    the best candidates, all given labels and a capped value map; see `ExpansionOptions`.
+    Source: docs/specification.md §5 (SuperRetina's PKE as RKD uses it). By default we
+    keep the best candidates, all given labels and a capped value map; see
+    `ExpansionOptions`.
     """
     shapes = {heatmap.shape, warped_heatmap.shape, value_map.shape}
     if len(shapes) > 1:

@@ -348,15 +348,17 @@ def _summary(
     print(f"Weights: {workdir / WEIGHTS}")
 
 
-def _start_jax(cache_dir: str) -> None:
-    """Join the other hosts, if there are any, and keep compiled programs."""
+def _start_jax(cache_dir: str, coordinator: str, count: int, number: int) -> None:
+    """Join the other processes, if there are any, and keep compiled programs."""
     import jax
 
     if cache_dir:
         jax.config.update("jax_compilation_cache_dir", cache_dir)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 2.0)
-    if os.environ.get("JAX_COORDINATOR_ADDRESS"):
+    if coordinator == "auto":
         jax.distributed.initialize()
+    elif coordinator:
+        jax.distributed.initialize(coordinator, count, number)
 
 
 def _start_logging() -> None:
@@ -382,6 +384,14 @@ def _define_flags() -> Any:
         str(pathlib.Path.home() / ".cache" / "rkd_jax"),
         "Compiled programs are kept here; empty: nowhere.",
     )
+    flags.DEFINE_string(
+        "coordinator",
+        "",
+        "Several processes: address:port of the first, or 'auto' where the cluster "
+        "tells it (jax.distributed).",
+    )
+    flags.DEFINE_integer("num_processes", 1, "Processes in all, with --coordinator.")
+    flags.DEFINE_integer("process_id", 0, "Number of this process, from 0.")
     flags.mark_flag_as_required("config")
     return holder
 
@@ -399,10 +409,15 @@ def main(argv: Sequence[str], holder: Any = None) -> int:
     try:
         if len(argv) > 1:
             raise UsageError(f"unknown arguments: {' '.join(argv[1:])}")
-        config = holder.value
-        name = pathlib.Path(flags.FLAGS["config"].config_filename.split(":")[0]).stem
-        _start_jax(flags.FLAGS.compilation_cache_dir)
-        run(config, flags.FLAGS.workdir or pathlib.Path("runs") / name)
+        given, config = flags.FLAGS, holder.value
+        name = pathlib.Path(given["config"].config_filename.split(":")[0]).stem
+        _start_jax(
+            given.compilation_cache_dir,
+            given.coordinator,
+            given.num_processes,
+            given.process_id,
+        )
+        run(config, given.workdir or pathlib.Path("runs") / name)
     except NonFiniteLossError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -144,7 +144,9 @@ class _Kinds:
 
 
 def test_labelled_share_is_kept_and_each_kind_is_shuffled_by_epoch():
-    reader = pipeline.batches(_Kinds(), batch_size=4, seed=1, labelled_share=0.5, num_threads=0)
+    reader = pipeline.batches(
+        _Kinds(), batch_size=4, seed=1, labelled_share=0.5, num_threads=0
+    )
     drawn = np.concatenate([next(reader)["x"] for _ in range(10)])
     labelled = drawn[drawn < 5]
     assert len(labelled) == 20

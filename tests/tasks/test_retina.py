@@ -96,7 +96,7 @@ def test_unlabelled_images_have_no_detector_term_and_leave_value_maps(unet):
 def test_value_maps_move_from_the_start_epoch_on_and_only_their_own():
     # No content check can pass by chance, so any confirmed detection counts.
     task = unet_task(pke_start_epoch=1, threshold=0.0)
-    variables, task_state = task.init(jax.random.PRNGKey(3), batch_of(1))
+    variables, _ = task.init(jax.random.PRNGKey(3), batch_of(1))
     loss = jax.jit(task.loss)
     batch = batch_of(2)
     batch["index"] = np.array([2, 0], np.int32)

@@ -1,0 +1,222 @@
+"""The train door: usage errors, stages, weights, kill -9, several processes."""
+
+import json
+import os
+import pathlib
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from rkd_jax import config as schema
+from rkd_jax import train, weights
+
+ROOT = pathlib.Path(__file__).parents[1]
+TINY = (
+    "--config.data.size=96",
+    "--config.data.crop=64",
+    "--config.data.batch_size=2",
+    "--config.data.embedded_labeled=3",
+    "--config.data.embedded_unlabeled=2",
+    "--config.model.widths=(4,4,8,8)",
+    "--config.model.descriptor_dim=8",
+    "--config.task.max_keypoints=16",
+    "--config.task.texture_points=8",
+    "--config.loop.eval_pairs=0",
+)
+
+
+def command(config, workdir, *options):
+    return [
+        sys.executable,
+        "-m",
+        "rkd_jax.train",
+        f"--config={config}",
+        f"--workdir={workdir}",
+        *options,
+    ]
+
+
+def environment(**more):
+    names = ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES")
+    kept = {k: v for k, v in os.environ.items() if k not in names}
+    return {**kept, "JAX_PLATFORMS": "cpu", **more}
+
+
+def call(*arguments, **more):
+    return subprocess.run(
+        command(*arguments),
+        cwd=ROOT,
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_stages_of_an_experiment_and_their_configs(tmp_path):
+    config = schema.Config()
+    config.model.name = "swin_unetr"
+    config.task.distill = True
+    config.compare_scratch = True
+    config.pretrain.steps = 7
+    config.teacher.steps, config.teacher.lr = 5, 0.25
+    plan = train.stages(config, tmp_path)
+    assert [s.title for s in plan] == ["encoder", "teacher", "scratch", "student"]
+    encoder, teacher, scratch, student = (s.config for s in plan)
+    assert (encoder.task.name, encoder.loop.steps) == ("pretraining", 7)
+    assert teacher.model == config.teacher.model
+    assert (teacher.loop.steps, teacher.optim.lr) == (5, 0.25)
+    assert scratch.model == config.model
+    assert not scratch.task.distill
+    assert student is config
+    config.teacher.weights = "given.safetensors"
+    assert "teacher" not in [s.title for s in train.stages(config, tmp_path)]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--config.optim.lrr=1"], ["lrr"]),
+        (["--config.optim.lr=-1"], ["config.optim.lr", "positive"]),
+        (["--config.task.light=dark"], ["config.task.light", "paper, visit, none"]),
+        (["--config.data.kind=lab"], ["config.data.data_dir"]),
+        (
+            ["--config.data.kind=lab", "--config.data.data_dir=/no/such/folder"],
+            ["/no/such/folder"],
+        ),
+        (["stray"], ["stray"]),
+    ],
+)
+def test_bad_usage_is_named_without_traceback(tmp_path, options, words):
+    done = call("configs/unet.py", tmp_path / "run", *options)
+    assert done.returncode not in (0, None)
+    assert all(word in done.stderr for word in words), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("config", ["configs/unet.py:big", "configs/nothing.py"])
+def test_unknown_variants_and_files_are_named(tmp_path, config):
+    done = call(config, tmp_path / "run")
+    assert done.returncode not in (0, None)
+    assert config.split(":")[-1].split("/")[-1] in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def lines(workdir):
+    text = (workdir / "metrics.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.slow
+def test_killed_runs_end_as_uninterrupted_ones_bit_for_bit(tmp_path):
+    """SIGKILL at random moments, and once while a checkpoint is being written."""
+    kills = int(os.environ.get("RKD_JAX_KILLS", "2"))
+    options = (
+        *TINY,
+        f"--compilation_cache_dir={tmp_path / 'cache'}",
+        "--config.loop.steps=40",
+        "--config.loop.log_every=1",
+        "--config.loop.checkpoint_every=2",
+        "--config.task.pke_start_epoch=1",
+    )
+    straight = call("configs/unet.py:crops", tmp_path / "straight", *options)
+    assert straight.returncode == 0, straight.stderr
+    broken = tmp_path / "broken"
+    moments = random.Random(0)
+    for number in range(kills):
+        process = subprocess.Popen(
+            command("configs/unet.py:crops", broken, *options),
+            cwd=ROOT,
+            env=environment(),
+            stderr=subprocess.DEVNULL,
+        )
+        _wait_for_progress(process, broken, while_saving=number == 0)
+        if number:
+            time.sleep(moments.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert not (broken / train.WEIGHTS).exists()
+    done = call("configs/unet.py:crops", broken, *options)
+    assert done.returncode == 0, done.stderr
+    assert "going on from step" in done.stderr
+    assert lines(broken) == lines(tmp_path / "straight")
+    whole = load_file(tmp_path / "straight" / train.WEIGHTS)
+    resumed = load_file(broken / train.WEIGHTS)
+    assert whole.keys() == resumed.keys()
+    for name, array in whole.items():
+        np.testing.assert_array_equal(array, resumed[name])
+
+
+def _wait_for_progress(process, workdir, *, while_saving):
+    """Wait for a new finished checkpoint, or for one that is being written."""
+    folder = workdir / "checkpoints"
+
+    def found():
+        names = {p.name for p in folder.glob("*")} if folder.exists() else set()
+        return {n for n in names if while_saving == (not n.isdigit())}
+
+    before = found()
+    deadline = time.monotonic() + 240
+    while not (found() - before):
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+@pytest.mark.slow
+def test_a_weights_file_loads_and_another_config_is_refused(tmp_path):
+    workdir = tmp_path / "run"
+    options = (*TINY, "--config.loop.steps=1")
+    done = call("configs/unet.py:crops", workdir, *options)
+    assert done.returncode == 0, done.stderr
+    loaded = weights.load(workdir / train.WEIGHTS, model="superretina")
+    assert tuple(loaded.options["widths"]) == (4, 4, 8, 8)
+    assert loaded.preprocess["descriptor_grid"] == "aligned"
+    again = call("configs/unet.py:crops", workdir, *options, "--config.optim.lr=0.5")
+    assert again.returncode == 2
+    assert "optim.lr: 0.002 -> 0.5" in again.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(tmp_path):
+    options = (*TINY, "--config.loop.steps=3", "--config.loop.log_every=1")
+    one = call("configs/unet.py:crops", tmp_path / "one", *options)
+    assert one.returncode == 0, one.stderr
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    processes = [
+        subprocess.Popen(
+            command(
+                "configs/unet.py:crops",
+                tmp_path / "two",
+                *options,
+                f"--coordinator=127.0.0.1:{port}",
+                "--num_processes=2",
+                f"--process_id={number}",
+            ),
+            cwd=ROOT,
+            env=environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(2)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+    for a, b in zip(lines(tmp_path / "one"), lines(tmp_path / "two"), strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-5)
+    ours = load_file(tmp_path / "one" / train.WEIGHTS)
+    theirs = load_file(tmp_path / "two" / train.WEIGHTS)
+    # Adam moves a parameter whose gradient is zero up to rounding by the whole
+    # learning rate either way; the mean over a tensor does not see those.
+    for name, array in ours.items():
+        assert np.mean(np.abs(array - theirs[name])) < 1e-5, name
