@@ -103,7 +103,6 @@ def test_vmap_equals_a_loop():
         np.testing.assert_allclose(a, jnp.stack(b), atol=2e-4)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_pmap_equals_one_device():
     x, kernel = _operands(2, 34, 34, 8, 8, 3)
 

@@ -1,0 +1,206 @@
+"""The converter on files laid out like the authors'."""
+
+import hashlib
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rkd_jax import weights
+from rkd_jax.models.swin_unetr import relative_position_index
+
+torch = pytest.importorskip("torch", reason="PyTorch is an extra for conversion")
+
+TOOL = Path(__file__).parents[2] / "tools" / "convert_weights.py"
+INDEX = "swinViT.layers1.0.blocks.0.attn.relative_position_index"
+
+
+@pytest.fixture(scope="module")
+def tool():
+    spec = importlib.util.spec_from_file_location("convert_weights", TOOL)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    return tool
+
+
+def _convs(layers):
+    """Return random weights and biases: name -> (out, in, size)."""
+    state = {}
+    for name, (f, c, size) in layers.items():
+        state[f"{name}.weight"] = torch.randn(f, c, size, size)
+        state[f"{name}.bias"] = torch.randn(f)
+    return state
+
+
+def _superretina():
+    """A state dict with the authors' 38 names and shapes."""
+    layers = {"conv1a": (64, 1, 3), "conv1b": (64, 64, 3), "conv2a": (64, 64, 3)}
+    layers |= {"conv2b": (64, 64, 3), "conv3a": (128, 64, 3), "conv3b": (128, 128, 3)}
+    layers |= {"conv4a": (128, 128, 3), "conv4b": (128, 128, 3)}
+    layers |= {
+        "convDa": (256, 128, 3),
+        "convDb": (256, 256, 4),
+        "convDc": (256, 256, 1),
+    }
+    layers |= {"trans_conv": (256, 256, 2), "conv_last": (1, 64, 1)}
+    layers |= {"dconv_up3.0": (128, 256, 3), "dconv_up3.2": (128, 128, 3)}
+    layers |= {"dconv_up2.0": (64, 192, 3), "dconv_up2.2": (64, 64, 3)}
+    layers |= {"dconv_up1.0": (64, 128, 3), "dconv_up1.2": (64, 64, 3)}
+    return _convs(layers)
+
+
+def _write(path, state):
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(2))]).state_dict()
+    torch.save({"net": state, "optimizer": optimizer, "epoch": 7}, path)
+    return path
+
+
+def test_superretina_container(tool, tmp_path, capsys):
+    state = _superretina()
+    assert len(state) == 38
+    source = _write(tmp_path / "SuperRetina.pth", state)
+    target = tmp_path / "out.safetensors"
+    assert tool.main(["superretina", str(source), str(target)]) == 0
+    assert capsys.readouterr().out.strip() == str(target)
+    loaded = weights.load(target, model="superretina")
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    assert loaded.recipe == {"converted_from": "SuperRetina.pth", "sha256": digest}
+    assert loaded.preprocess["descriptor_grid"] == "upstream"
+    kernel = loaded.variables["params"]["stage3"]["conv_a"]["kernel"]
+    assert kernel[0, 2, 5, 7] == state["conv3a.weight"][7, 5, 0, 2]
+    expand = loaded.variables["params"]["descriptor"]["expand"]["kernel"]
+    assert expand[3, 0, 1, 9] == state["trans_conv.weight"][3, 9, 0, 1]
+
+
+def test_bare_and_data_parallel_state_dicts(tool, tmp_path):
+    state = _superretina()
+    torch.save(state, tmp_path / "bare.pth")
+    torch.save({f"module.{k}": v for k, v in state.items()}, tmp_path / "parallel.pth")
+    bare, parallel = (
+        tool.read_state(tmp_path / name) for name in ("bare.pth", "parallel.pth")
+    )
+    assert bare.keys() == parallel.keys() == state.keys()
+    np.testing.assert_array_equal(bare["conv1a.bias"], state["conv1a.bias"].numpy())
+
+
+def test_all_wrong_entries_are_in_one_line(tool, tmp_path, capsys):
+    state = _superretina()
+    del state["conv1a.bias"], state["conv_last.weight"]
+    state["conv9.weight"] = torch.zeros(1)
+    state["conv1b.weight"] = torch.zeros(64, 64, 5, 5)
+    source = _write(tmp_path / "a.pth", state)
+    target = tmp_path / "out.safetensors"
+    assert tool.main(["superretina", str(source), str(target)]) == 2
+    message = capsys.readouterr().err.strip()
+    assert "\n" not in message
+    assert "unknown: conv9.weight" in message
+    assert "missing: conv1a.bias, conv_last.weight" in message
+    assert "conv1b.weight (is (64, 64, 5, 5), expected (64, 64, 3, 3))" in message
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("kernels", [(1, 3, 5), (1, 3, 5, 7)])
+def test_large_kernel(tool, kernels):
+    state = _superretina()
+    for stage, c, f in ((2, 64, 64), (3, 64, 128), (4, 128, 128)):
+        for name in [k for k in state if k.startswith(f"conv{stage}")]:
+            del state[name]
+        layers = {f"conv{stage}": (f, c, 3)}
+        layers |= {f"conv{stage}{x}": (f, f, k) for x, k in zip("abcd", kernels)}
+        state |= _convs(layers)
+    state["relu.weight"] = torch.tensor([0.3])
+    assert len(state) == {3: 51, 4: 57}[len(kernels)]
+    arrays = {k: v.numpy() for k, v in state.items()}
+    variables, options = tool.convert("large_kernel", arrays)
+    assert options == {"kernels": kernels}
+    assert variables["params"]["slope"].shape == ()
+    assert variables["params"]["slope"] == np.float32(0.3)
+
+
+@pytest.fixture(scope="module")
+def swin(tool):
+    """A student's state dict: 159 MONAI entries and the head, from our shapes."""
+    table = tool.monai_names() | tool._head()
+    ours = weights.expected_shapes("swin_unetr", {})
+    state = {
+        name: torch.randn(tool._their_shape(ours[target.name], target))
+        for name, target in table.items()
+    }
+    for stage in (1, 2, 3, 4):
+        for block in (0, 1):
+            name = INDEX.replace("layers1", f"layers{stage}")
+            name = name.replace("blocks.0", f"blocks.{block}")
+            state[name] = torch.from_numpy(relative_position_index(7))
+    assert len(state) == 167
+    assert state["swinViT.layers3.0.downsample.reduction.weight"].shape == (192, 384)
+    assert state["decoder5.transp_conv.conv.weight"].shape == (384, 192, 2, 2)
+    return state
+
+
+def test_student_file_without_its_teacher(tool, swin, tmp_path, capsys):
+    state = swin | {f"teacher.{k}": v for k, v in _superretina().items()}
+    source, target = _write(tmp_path / "a.pth", state), tmp_path / "out.safetensors"
+    assert tool.main(["swin_student", str(source), str(target)]) == 0
+    assert "skipped the teacher inside the file: 38 entries" in capsys.readouterr().err
+    loaded = weights.load(target, model="swin_unetr")
+    qkv = loaded.variables["params"]["encoder"]["stage2_block1"]["attention"]["qkv"]
+    theirs = swin["swinViT.layers2.0.blocks.1.attn.qkv.weight"].numpy()
+    np.testing.assert_array_equal(qkv["kernel"], theirs.T)
+
+
+def test_monai_file_has_no_descriptor_head(tool, swin, tmp_path, capsys):
+    state = {k: v for k, v in swin.items() if not k.startswith(("convD", "trans_"))}
+    assert len(state) == 159
+    source, target = tmp_path / "a.pth", tmp_path / "out.safetensors"
+    torch.save(state, source)
+    assert tool.main(["monai_swin_unetr", str(source), str(target)]) == 0
+    assert "params/descriptor/conv_a/kernel" in capsys.readouterr().err
+    loaded = weights.load(target)
+    assert loaded.options["descriptor_dim"] == 0
+    assert "descriptor" not in loaded.variables["params"]
+    assert tool.main(["swin_student", str(source), str(target)]) == 2
+    assert "missing: convDa.bias" in capsys.readouterr().err
+
+
+def test_another_position_index_is_refused(tool, swin):
+    state = {k: v.numpy() for k, v in swin.items()}
+    state[INDEX] = state[INDEX][::-1]
+    with pytest.raises(ValueError, match=r"another relative position index.*layers1"):
+        tool.convert("swin_student", state)
+
+
+class _Code:
+    def __reduce__(self):
+        return print, ("this must not run",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a PyTorch file"),
+        (b"PK\x03\x04 broken", "not a PyTorch file"),
+        ({"net": {"a": _Code()}}, "not a PyTorch file"),
+        ({"net": {"a": "text"}}, "not tensors: a"),
+        ([1, 2], "holds no state dict"),
+        ({}, "holds no state dict"),
+    ],
+)
+def test_bad_files_exit_with_2(tool, tmp_path, capsys, content, message):
+    source = tmp_path / "bad.pth"
+    if isinstance(content, bytes):
+        source.write_bytes(content)
+    else:
+        torch.save(content, source)
+    assert tool.main(["superretina", str(source), str(tmp_path / "out")]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert "bad.pth" in captured.err
+    assert captured.err.count("\n") == 1
+    assert "must not run" not in captured.out
+
+
+def test_missing_file_exits_with_2(tool, tmp_path, capsys):
+    source = tmp_path / "none.pth"
+    assert tool.main(["superretina", str(source), str(tmp_path / "out")]) == 2
+    assert "none.pth: no such file" in capsys.readouterr().err

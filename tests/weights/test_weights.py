@@ -1,0 +1,128 @@
+"""Weight files: round trip, refusals, atomic writing."""
+
+import json
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from rkd_jax import models, weights
+
+NAME, OPTIONS = "large_kernel", {"widths": (8, 8, 16, 16), "descriptor_dim": 16}
+
+
+@pytest.fixture(scope="module")
+def variables():
+    module = models.build(NAME, **OPTIONS)
+    return jax.jit(module.init)(jax.random.key(0), jnp.zeros((1, 64, 64, 1)))
+
+
+@pytest.fixture
+def path(tmp_path, variables):
+    path = tmp_path / "new" / "a.safetensors"
+    preprocess = {"channel": "green", "size": 768, "descriptor_grid": "aligned"}
+    weights.save(
+        path,
+        variables,
+        model=NAME,
+        options=OPTIONS,
+        preprocess=preprocess,
+        recipe={"config": "unet", "seed": 3},
+    )
+    return path
+
+
+def test_round_trip(path, variables):
+    loaded = weights.load(path, model=NAME)
+    jax.tree.map(np.testing.assert_array_equal, loaded.variables, variables)
+    assert loaded.model == NAME
+    assert models.build(NAME, **loaded.options) == models.build(NAME, **OPTIONS)
+    assert loaded.preprocess["descriptor_grid"] == "aligned"
+    assert loaded.recipe == {"config": "unet", "seed": 3}
+    assert loaded.metadata["parameters"].isdigit()
+    assert os.listdir(path.parent) == ["a.safetensors"]
+
+
+def test_float16_storage_is_half_as_large(path, variables):
+    small = path.with_name("b.safetensors")
+    weights.save(small, variables, model=NAME, options=OPTIONS, dtype="float16")
+    assert small.stat().st_size < 0.6 * path.stat().st_size
+    loaded = weights.load(small)
+    for a, b in zip(jax.tree.leaves(loaded.variables), jax.tree.leaves(variables)):
+        assert a.dtype == np.float32
+        np.testing.assert_allclose(a, b, atol=1e-3)
+    large = jax.tree.map(lambda leaf: leaf + 1e5, variables)
+    with pytest.raises(ValueError, match=r"params/slope.*too large for float16"):
+        weights.save(small, large, model=NAME, options=OPTIONS, dtype="float16")
+    with pytest.raises(ValueError, match="dtype is 'int8'"):
+        weights.save(small, variables, model=NAME, options=OPTIONS, dtype="int8")
+
+
+@pytest.mark.parametrize("cut", [0, 5, 500, -3])
+def test_truncated_file_is_refused(path, cut):
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(ValueError, match=r"a\.safetensors: not a complete"):
+        weights.load(path)
+
+
+def test_missing_and_foreign_files_are_refused(path, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such weight file"):
+        weights.load(tmp_path / "none.safetensors")
+    with pytest.raises(ValueError, match="of model 'large_kernel', expected 'swin"):
+        weights.load(path, model="swin_unetr")
+    path.write_bytes(safetensors.numpy.save({"a": np.zeros(3)}))
+    with pytest.raises(ValueError, match=r"format is None.*convert_weights\.py"):
+        weights.load(path)
+
+
+def test_all_wrong_entries_are_listed(path):
+    tensors = safetensors.numpy.load_file(path)
+    metadata = weights.load(path).metadata
+    del tensors["params/slope"]
+    tensors["params/extra"] = np.zeros(3, np.float32)
+    tensors["params/stage1/conv_a/bias"] = np.zeros(9, np.float32)
+    path.write_bytes(safetensors.numpy.save(tensors, metadata))
+    with pytest.raises(ValueError, match="unknown") as error:
+        weights.load(path)
+    message = str(error.value)
+    assert "unknown: params/extra" in message
+    assert "missing: params/slope" in message
+    assert "params/stage1/conv_a/bias (is (9,), expected (8,))" in message
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("options", "{", "'options' is not JSON"),
+        ("options", "[1]", "expected an object"),
+        ("options", json.dumps({"width": 3}), r"unknown options \['width'\]"),
+        ("model", "unet", "unknown model 'unet'"),
+    ],
+)
+def test_bad_metadata_is_refused(path, field, value, message):
+    tensors = safetensors.numpy.load_file(path)
+    metadata = weights.load(path).metadata | {field: value}
+    path.write_bytes(safetensors.numpy.save(tensors, metadata))
+    with pytest.raises(ValueError, match=message):
+        weights.load(path)
+
+
+def test_a_failed_save_leaves_the_old_file(path, variables, monkeypatch):
+    before = path.read_bytes()
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        weights.save(path, variables, model=NAME, options=OPTIONS)
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == ["a.safetensors"]
+
+
+def test_variables_of_another_model_are_not_saved(path, variables):
+    with pytest.raises(ValueError, match="variables of superretina: unknown"):
+        weights.save(path, variables, model="superretina", options=OPTIONS)
