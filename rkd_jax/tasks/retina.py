@@ -24,7 +24,7 @@ from rkd_jax.geometry.warp import sample, warp_mask
 from rkd_jax.keypoints import Keypoints, detect, rasterize, sample_descriptors
 from rkd_jax.models import ModelOutput
 from rkd_jax.tasks import global_mean
-from rkd_jax.tasks.views import Views, make_views
+from rkd_jax.tasks.views import Views, box_mean, make_views
 
 Array = jax.Array
 PyTree = Any
@@ -305,7 +305,8 @@ class RetinaTask:
         self, heatmap: Array, views: Views, labels: Array, radius: int, threshold: float
     ) -> Keypoints:
         options = self.options
-        scores = jnp.where(labels > 0.5, LABEL_SCORE, heatmap)
+        scores = jnp.where(views.field, heatmap, 0.0)
+        scores = jnp.where(labels > 0.5, LABEL_SCORE, scores)
         return detect(
             jax.lax.stop_gradient(scores),
             max_keypoints=options.max_keypoints,
@@ -321,8 +322,9 @@ class RetinaTask:
         if not self.options.texture_points:
             return found
         image = views.raw[..., 0]
-        smooth = _box(_box(image))
-        chance = jnp.abs(smooth - _box(_box(smooth)))
+        smooth = box_mean(box_mean(image))
+        chance = jnp.abs(smooth - box_mean(box_mean(smooth)))
+        chance = jnp.where(views.field, chance, 0.0)
         chance = chance * jax.random.uniform(key, chance.shape)
         drawn = detect(
             jax.lax.stop_gradient(chance),
@@ -465,9 +467,3 @@ def _pixel_grid(side: int) -> Array:
     """Return `[side, side, 2]` (x, y) of every pixel."""
     axis = jnp.arange(side, dtype=jnp.float32)
     return jnp.stack(jnp.meshgrid(axis, axis, indexing="xy"), axis=-1)
-
-
-def _box(image: Array) -> Array:
-    """Return the 5x5 box mean of `[H, W]`, zeros outside."""
-    window = jax.lax.reduce_window(image, 0.0, jax.lax.add, (5, 5), (1, 1), "SAME")
-    return window / 25.0

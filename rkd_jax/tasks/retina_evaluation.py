@@ -20,6 +20,7 @@ from rkd_jax.keypoints import Keypoints, detect, sample_descriptors
 from rkd_jax.matching.fit import fit
 from rkd_jax.matching.match import mutual_nearest
 from rkd_jax.metrics.registration import registration_score
+from rkd_jax.tasks.views import field_of_view
 
 Array = jax.Array
 PyTree = Any
@@ -32,8 +33,8 @@ THRESHOLD, RADIUS, BORDER, KEYPOINTS = 0.01, 6, 4, 1024
 def held_out_pairs(config: Config) -> list[dict[str, np.ndarray]]:
     """Return the evaluation pairs of an experiment, at its working size.
 
-    Each is `images [2, S, S, 1]` float32 (fixed, moving), `sizes [2, 2]` int32 (height,
-    width of what is not padding) and `control_points [M, 4]` float32 (x_fixed, y_fixed,
+    Each is `images [2, S, S, 1]` float32 (fixed, moving), `fields [2, S, S]` bool
+    (where keypoints may lie) and `control_points [M, 4]` float32 (x_fixed, y_fixed,
     x_moving, y_moving) in pixels of the images.
     """
     from rkd_jax.data import pipeline
@@ -59,9 +60,10 @@ def _embedded_pair(pair: dict[str, np.ndarray], size: int) -> dict[str, np.ndarr
 
     fixed, moving = (prepare(pair[k], size=size) for k in ("fixed", "moving"))
     points = np.asarray(pair["control_points"], np.float64)
+    images = np.stack([fixed.image, moving.image])
     return {
-        "images": np.stack([fixed.image, moving.image])[..., None],
-        "sizes": np.array([fixed.size, moving.size], np.int32),
+        "images": images[..., None],
+        "fields": np.stack([field_of_view(jnp.asarray(image)) for image in images]),
         "control_points": np.concatenate(
             [fixed.from_file(points[:, :2]), moving.from_file(points[:, 2:])], axis=1
         ).astype(np.float32),
@@ -73,7 +75,8 @@ def _warped_pair(record: dict[str, np.ndarray], number: int) -> dict[str, np.nda
     k_warp, k_fixed, k_moving = jax.random.split(jax.random.PRNGKey(number), 3)
     h = augment.sample_geometry(k_warp, (side, side), "wide")
     image = jnp.asarray(record["image"], jnp.float32)
-    moving = augment.visit_light(k_moving, warp(image, inverse(h), (side, side)))
+    turned = warp(image, inverse(h), (side, side))
+    moving = augment.visit_light(k_moving, turned)
     height, width = (int(v) for v in record["size"])
     grid = np.stack(
         np.meshgrid(np.linspace(0.2, 0.8, 5), np.linspace(0.2, 0.8, 5)), axis=-1
@@ -83,7 +86,7 @@ def _warped_pair(record: dict[str, np.ndarray], number: int) -> dict[str, np.nda
     inside = np.all((moving_xy >= 0) & (moving_xy <= side - 1), axis=1)
     return {
         "images": np.stack([augment.visit_light(k_fixed, image), moving]),
-        "sizes": np.array([[height, width], [side, side]], np.int32),
+        "fields": np.stack([field_of_view(view[..., 0]) for view in (image, turned)]),
         "control_points": np.concatenate([fixed_xy, moving_xy], axis=1)[inside],
     }
 
@@ -91,31 +94,30 @@ def _warped_pair(record: dict[str, np.ndarray], number: int) -> dict[str, np.nda
 def make_predictor(
     model: nn.Module, *, grid: str
 ) -> Callable[[PyTree, Array, Array], tuple[Array, Keypoints, Array]]:
-    """Return a compiled `(variables, images [2, S, S, 1], sizes [2, 2])` function.
+    """Return a compiled `(variables, images [2, S, S, 1], fields [2, S, S])` function.
 
     It returns the heatmaps `[2, S, S]`, the keypoints of both images with descriptors
     (leading axis 2) and the match of each moving keypoint in the fixed image, -1 none.
     """
 
     def predict(
-        variables: PyTree, images: Array, sizes: Array
+        variables: PyTree, images: Array, fields: Array
     ) -> tuple[Array, Keypoints, Array]:
         answer = model.apply(variables, images)
 
-        def one(heatmap: Array, descriptors: Array, size: Array) -> Keypoints:
+        def one(heatmap: Array, descriptors: Array, field: Array) -> Keypoints:
             found = detect(
-                heatmap,
+                jnp.where(field, heatmap, 0.0),
                 max_keypoints=KEYPOINTS,
                 threshold=THRESHOLD,
                 radius=RADIUS,
                 border=BORDER,
-                size=size,
                 subpixel=True,
             )
             read = sample_descriptors(descriptors, found.xy, grid=grid)
             return found.replace(descriptors=read)
 
-        found = jax.vmap(one)(answer.heatmap, answer.descriptors, sizes)
+        found = jax.vmap(one)(answer.heatmap, answer.descriptors, fields)
         fixed, moving = (jax.tree.map(lambda x, i=i: x[i], found) for i in (0, 1))
         index, _ = mutual_nearest(
             moving.descriptors, moving.mask, fixed.descriptors, fixed.mask
@@ -147,7 +149,7 @@ def evaluate(
     largest = max(ERROR_SHARE * side, ERROR_LEAST_PX)
     for number, pair in enumerate(pairs):
         heatmaps, found, index = jax.device_get(
-            predict(variables, pair["images"], pair["sizes"])
+            predict(variables, pair["images"], pair["fields"])
         )
         kept = index >= 0
         moving_xy, fixed_xy = found.xy[1][kept], found.xy[0][index[kept]]

@@ -25,6 +25,7 @@ class Views:
         origin: int32 `[2]`, (x, y) of the crop in the image, pixels.
         size: int32 `[2]`, (height, width) of the crop that is image, not padding.
         raw: float32 `[C, C, 1]`, the crop itself.
+        field: bool `[C, C]`, where the crop shows the fundus; see `field_of_view`.
         detector: float32 `[C, C, 1]`, the crop under `h_detector`.
         descriptor: float32 `[C, C, 1]`, the crop under `h_descriptor`.
         h_detector: float32 `[3, 3]`, raw crop to detector crop.
@@ -36,6 +37,7 @@ class Views:
     origin: Array
     size: Array
     raw: Array
+    field: Array
     detector: Array
     descriptor: Array
     h_detector: Array
@@ -90,6 +92,7 @@ def make_views(
 
     zero = jnp.zeros((), jnp.int32)
     raw = jax.lax.dynamic_slice(image, (origin[1], origin[0], zero), (side, side, 1))
+    field = field_of_view(raw[..., 0])
     raw, detector, descriptor = _light(
         keys["light"], raw, seen_through(h_detector), seen_through(h_descriptor), light
     )
@@ -99,6 +102,7 @@ def make_views(
         origin=origin,
         size=jnp.minimum(example["size"] - origin[::-1], side),
         raw=raw,
+        field=field,
         detector=detector,
         descriptor=descriptor,
         h_detector=h_detector,
@@ -106,6 +110,38 @@ def make_views(
         labels=labels,
         labels_mask=example["keypoint_mask"] & inside,
     )
+
+
+def field_of_view(image: Array, *, least: float = 0.12, rim_px: int = 8) -> Array:
+    """Return where a preprocessed image shows the fundus, drawn in by a rim.
+
+    The rim of the camera's field has strong edges that belong to the camera, not to the
+    eye; points on it would teach a network to match cameras.
+
+    Args:
+        image: `[H, W]` float32 in 0..1, before any change of light.
+        least: mean of 5x5 pixels above which there is an image at all.
+        rim_px: how far inside the field the result begins.
+
+    Returns:
+        `[H, W]` bool; beyond the edges of the image the field goes on.
+
+    >>> image = jnp.zeros((60, 60), jnp.float32).at[:, 20:].set(0.5)
+    >>> field_of_view(image)[30, jnp.array([10, 24, 40, 59])].tolist()
+    [False, False, True, True]
+    """
+    bright = box_mean(image) > least
+    side = 2 * rim_px + 1
+    return jax.lax.reduce_window(
+        bright, True, jax.lax.bitwise_and, (side, side), (1, 1), "SAME"
+    )
+
+
+def box_mean(image: Array) -> Array:
+    """Return the 5x5 box mean of `[H, W]`; its edge pixels go on outside."""
+    padded = jnp.pad(image, 2, mode="edge")
+    window = jax.lax.reduce_window(padded, 0.0, jax.lax.add, (5, 5), (1, 1), "VALID")
+    return window / 25.0
 
 
 def _light(
