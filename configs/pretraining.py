@@ -21,7 +21,7 @@ def get_config(variant: str = "") -> Config:
     if "demo" in asked:
         shrink_to_crops(config)
         config.model.feature_size, config.model.descriptor_dim = 12, 64
-        config.data.size, config.data.crop, config.data.batch_size = 192, 128, 4
+        config.data.size, config.data.crop, config.data.batch_size = 384, 128, 4
         config.data.embedded_labeled = 0
         config.loop.steps = 100
     return config

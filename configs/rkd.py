@@ -69,13 +69,13 @@ def _demo(config: Config) -> None:
     config.model = ModelConfig("swin_unetr", descriptor_dim=64, feature_size=12)
     config.model.drop_rate = 0.0
     config.compare_scratch = True
-    config.data.size = 192
+    config.data.size = 384
     config.data.crop = 128
     config.data.batch_size = 4
     config.data.embedded_labeled = 16
     config.data.embedded_unlabeled = 48
-    config.teacher.steps = 300
-    config.loop.steps = 200
+    config.teacher.steps = 250
+    config.loop.steps = 120
     config.loop.eval_every = 0
     config.loop.eval_pairs = 24
     config.pretrain.steps = min(config.pretrain.steps, 100)

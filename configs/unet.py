@@ -20,6 +20,6 @@ def get_config(variant: str = "") -> Config:
         shrink_to_crops(config)
     if "demo" in asked:
         config.model.widths, config.model.descriptor_dim = (16, 16, 32, 32), 64
-        config.data.size, config.data.crop, config.data.batch_size = 192, 128, 4
+        config.data.size, config.data.crop, config.data.batch_size = 384, 128, 4
         config.loop.steps = 300
     return config
