@@ -66,8 +66,9 @@ def _demo(config: Config) -> None:
     shrink_to_crops(config)
     small = {"widths": (16, 16, 32, 32), "descriptor_dim": 64, "norm": "instance"}
     config.teacher.model = ModelConfig(config.teacher.model.name, **small)
-    config.model = ModelConfig("swin_unetr", descriptor_dim=64, feature_size=12)
-    config.model.drop_rate = 0.0
+    config.model = ModelConfig(
+        "swin_unetr", descriptor_dim=64, feature_size=12, drop_rate=0.0, norm="instance"
+    )
     config.compare_scratch = True
     config.data.size = 384
     config.data.crop = 128

@@ -34,7 +34,7 @@ class ModelConfig:
     widths: tuple[int, ...] = (64, 64, 128, 128)
     # Parallel kernels of an encoder stage (large_kernel).
     kernels: tuple[int, ...] = (1, 3, 5)
-    # Normalization before activations (superretina, large_kernel): none | instance.
+    # Normalization before activations (CNNs, descriptor heads): none | instance.
     norm: str = "none"
     # Width of the first stage (swin_unetr); a multiple of 12.
     feature_size: int = 24
@@ -56,6 +56,7 @@ class ModelConfig:
             },
             "swin_unetr": {
                 "feature_size": self.feature_size,
+                "norm": self.norm,
                 "drop_rate": self.drop_rate,
             },
         }

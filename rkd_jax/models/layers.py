@@ -66,7 +66,11 @@ def random_bits(words: Sequence[jax.Array], count: int) -> jax.Array:
     for word in words:
         seed0 = _mix(_mix(seed0 ^ word) + 1)
         seed1 = _mix(_mix(seed1 + word) ^ seed0)
-    return _mix(_mix(jax.lax.iota(jnp.uint32, count) ^ seed0) ^ seed1)
+    seeds = jnp.stack([seed0, seed1])
+    # A loop, so that XLA does not repeat the hash in every consumer of the bits.
+    return jax.lax.fori_loop(
+        0, 2, lambda i, x: _mix(x ^ seeds[i]), jax.lax.iota(jnp.uint32, count)
+    )
 
 
 def uniform_fan_in(fan_in: int) -> Callable[..., jax.Array]:
@@ -91,6 +95,19 @@ def instance_norm(x: jax.Array) -> jax.Array:
     y = y - jnp.mean(y, axis=(1, 2), keepdims=True)
     variance = jnp.mean(y * y, axis=(1, 2), keepdims=True)
     return (y * jax.lax.rsqrt(variance + EPSILON)).astype(x.dtype)
+
+
+def after_norm(
+    activation: Callable[[jax.Array], jax.Array],
+) -> Callable[[jax.Array], jax.Array]:
+    """Return the activation of what `instance_norm` gives."""
+    return lambda x: activation(instance_norm(x))
+
+
+def check_norm(norm: str) -> None:
+    """Raise ValueError unless the normalization is known."""
+    if norm not in ("none", "instance"):
+        raise ValueError(f"norm is {norm!r}; expected none or instance")
 
 
 class Conv(nn.Module):
@@ -231,9 +248,15 @@ class Dropout(nn.Module):
 
 
 def max_pool(x: jax.Array) -> jax.Array:
-    """Take the maximum of 2x2 cells: `[B, 2h, 2w, C]` to `[B, h, w, C]`."""
+    """Take the maximum of 2x2 cells: `[B, 2h, 2w, C]` to `[B, h, w, C]`.
+
+    Equal largest values share the gradient. Several times faster backwards on a CPU
+    than `flax.linen.max_pool`.
+    """
     b, h, w, c = x.shape
-    return x.reshape(b, h // 2, 2, w // 2, 2, c).max(axis=(2, 4))
+    x = x.reshape(b, h // 2, 2, w // 2, 2, c)
+    x = jnp.maximum(x[:, :, 0], x[:, :, 1])
+    return jnp.maximum(x[:, :, :, 0], x[:, :, :, 1])
 
 
 def _double(x: jax.Array, axis: int) -> jax.Array:

@@ -11,10 +11,6 @@ from rkd_jax.models import layers
 Activation = Callable[[jax.Array], jax.Array]
 
 
-def _after_norm(activation: Activation) -> Activation:
-    return lambda x: activation(layers.instance_norm(x))
-
-
 class DoubleConv(nn.Module):
     """Two 3x3 convolutions, each followed by the activation."""
 
@@ -83,8 +79,7 @@ class SuperRetina(nn.Module):
         if len(self.widths) != 4:
             raise ValueError(f"widths is {self.widths}; expected four numbers")
         layers.check_dimension(self.descriptor_dim)
-        if self.norm not in ("none", "instance"):
-            raise ValueError(f"norm is {self.norm!r}; expected none or instance")
+        layers.check_norm(self.norm)
         layers.compute_dtype(self.compute_dtype)
         super().__post_init__()
 
@@ -132,8 +127,8 @@ class SuperRetina(nn.Module):
         ).astype(dtype)
         activation, decoder_activation = self._activation(), nn.relu
         if self.norm == "instance":
-            activation = _after_norm(activation)
-            decoder_activation = _after_norm(decoder_activation)
+            activation = layers.after_norm(activation)
+            decoder_activation = layers.after_norm(decoder_activation)
         stages = []
         for number in (1, 2, 3, 4):
             x = layers.max_pool(x) if number > 1 else x

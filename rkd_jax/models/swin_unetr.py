@@ -298,6 +298,8 @@ class SwinUnetr(nn.Module):
         depths, num_heads, window_size, mlp_ratio, qkv_bias: See `SwinTransformer`.
         drop_rate: Dropout of the encoder in training.
         descriptor_dim: Channels of the descriptors; 0 builds no descriptor head.
+        norm: "none" as published, or "instance": parameter-free instance norm before
+            the activations of the descriptor head (the decoder has it anyway).
         compute_dtype: "float32" or "bfloat16"; parameters and outputs are float32.
 
     Source: MONAI 1.6.1 `SwinUNETR(spatial_dims=2, norm_name="instance")` with the
@@ -315,6 +317,7 @@ class SwinUnetr(nn.Module):
     qkv_bias: bool = True
     drop_rate: float = 0.5
     descriptor_dim: int = 256
+    norm: str = "none"
     compute_dtype: str = "float32"
 
     divisor = 32
@@ -346,6 +349,7 @@ class SwinUnetr(nn.Module):
         if not 0 <= self.drop_rate < 1:
             raise ValueError(f"drop_rate is {self.drop_rate!r}; expected 0 <= rate < 1")
         layers.check_dimension(self.descriptor_dim)
+        layers.check_norm(self.norm)
         layers.compute_dtype(self.compute_dtype)
         super().__post_init__()
 
@@ -401,7 +405,10 @@ class SwinUnetr(nn.Module):
             head = layers.DescriptorHead(
                 self.descriptor_dim, name="descriptor", dtype=dtype
             )
-            descriptors = head(maps["dec2"])
+            activation = nn.relu
+            if self.norm == "instance":
+                activation = layers.after_norm(activation)
+            descriptors = head(maps["dec2"], activation)
         if "detector" in heads:
             fine, logits = self._fine_decoder(x, states, maps["dec2"], dtype)
             maps |= fine
