@@ -296,8 +296,21 @@ def _save_weights(
             "size": config.data.size,
             "descriptor_grid": config.task.descriptor_grid,
         },
-        recipe={"config": schema.as_dict(config), "metrics": metrics},
+        recipe={"config": _without_folders(config), "metrics": metrics},
     )
+
+
+def _without_folders(config: schema.Config) -> dict[str, Any]:
+    """Return the config with paths cut to names: a weights file may be passed on."""
+    kept = schema.as_dict(config)
+    for group, field in (
+        (kept["data"], "data_dir"),
+        (kept["data"], "auxiliary_dir"),
+        (kept["teacher"], "weights"),
+        (kept, "init_weights"),
+    ):
+        group[field] = pathlib.Path(group[field]).name if group[field] else ""
+    return kept
 
 
 def _claim(workdir: pathlib.Path, config: schema.Config) -> None:
