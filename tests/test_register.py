@@ -147,12 +147,61 @@ def test_read_points_forms_and_errors(tmp_path):
         ("1\n", "line 1: expected two numbers"),
         ("1 nan\n", "must be finite"),
         ("x y\n", "no points"),
+        ("", "no points"),
+        ("x y\nx y\n1 2\n", "line 2: expected two numbers"),
+        ("id,x_px,y_px\n1,2,3\n", "line 1: columns 'id, x_px, y_px'; expected x"),
+        ("x_fixed,y_fixed\n1,2\n", "line 1: columns 'x_fixed, y_fixed'"),
+        ("id,x,y\n1,2\n", "line 2: expected two numbers"),
     ]:
         path.write_text(text)
         with pytest.raises(ValueError, match=message):
             read_points(path)
     with pytest.raises(FileNotFoundError, match="no such landmark file"):
         read_points(tmp_path / "q.txt")
+
+
+@pytest.mark.parametrize("header", ["id,Y,X", "x_fixed;y_moving;x_moving", '"y" z "x"'])
+def test_read_points_takes_columns_by_name(tmp_path, header):
+    path = tmp_path / "p.csv"
+    names = [n.strip('"').lower() for n in re.split("[,; ]", header)]
+    x, y = (
+        next(i for i, n in enumerate(names) if n in (a, a + "_moving")) for a in "xy"
+    )
+    row = np.array([7.0, 8.0, 9.0])
+    path.write_text(header + "\n7 8 9\n")
+    np.testing.assert_array_equal(read_points(path), [row[[x, y]]])
+
+
+def test_landmarks_outside_the_moving_image_are_refused(files, tmp_path, capsys):
+    points = tmp_path / "p.csv"
+    points.write_text("5 5\n261.5 20\n-3 20\n")
+    out = tmp_path / "out"
+    options = ["--points", str(points)]
+    assert _run(files, "fixed.png", "moving.png", out, *options) == 2
+    message = capsys.readouterr().err
+    assert re.search(r"p\.csv: point 2 at \(261\.5, 20\) lies outside", message)
+    assert "260x260 px (2 such points)" in message
+    assert not out.exists()
+
+
+def test_a_folder_that_cannot_be_written_exits_2(files, tmp_path, capsys):
+    (tmp_path / "file").write_text("kept")
+    out = tmp_path / "file" / "out"
+    assert _run(files, "moving.png", "moving.png", out) == 2
+    assert "cannot write there" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_crash_while_drawing_leaves_earlier_results(files, tmp_path, monkeypatch):
+    assert _run(files, "fixed.png", "moving.png", tmp_path) == 0
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+
+    def fail(*_):
+        raise ValueError("no memory")
+
+    monkeypatch.setattr("rkd_jax.matching.pictures.overlay_picture", fail)
+    assert _run(files, "moving.png", "moving.png", tmp_path) == 2
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
 def test_module_and_function_share_the_name():
