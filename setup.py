@@ -28,7 +28,6 @@ setup(
         "flax>=0.12.2",
         "grain>=0.2.12",
         "jax>=0.8",
-        "matplotlib>=3.9",
         "ml_collections>=1.0",
         "numpy>=2.0",
         "opencv-python-headless>=4.10",

@@ -8,10 +8,12 @@ is what `register` and `evaluate` read.
 
 import copy
 import dataclasses
+import difflib
 import json
 import logging
 import os
 import pathlib
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -112,6 +114,10 @@ def run(config: schema.Config, workdir: str | os.PathLike[str]) -> dict[str, Any
     plan = stages(config, workdir)
     results, started = {}, time.monotonic()
     given = {"teacher": config.teacher.weights, "encoder": config.init_weights}
+    # What the last stage will not take is told before the first one has run.
+    _check_given(config)
+    for stage in plan:
+        _claim(stage.workdir, stage.config)
     for stage in plan:
         if stage.title == "teacher":
             logger.info("no teacher given: training one in %s", stage.workdir)
@@ -123,6 +129,18 @@ def run(config: schema.Config, workdir: str | os.PathLike[str]) -> dict[str, Any
     return results
 
 
+def _check_given(config: schema.Config) -> None:
+    """Read the weights files that the config names, and refuse other networks."""
+    from rkd_jax import weights
+
+    files = [(config.init_weights, config.model)]
+    if config.task.distill:
+        files.append((config.teacher.weights, config.teacher.model))
+    for path, wanted in files:
+        if path:
+            _same_network(path, weights.load(path), wanted)
+
+
 def _run_stage(stage: Stage, given: dict[str, str]) -> dict[str, float]:
     """Train one stage and write its weights."""
     import jax
@@ -132,8 +150,7 @@ def _run_stage(stage: Stage, given: dict[str, str]) -> dict[str, float]:
     from rkd_jax.training import loop, state, step
 
     config, workdir = stage.config, stage.workdir
-    _claim(workdir, config)
-    source = pipeline.make_source(**_source_arguments(config, "train"))
+    source = pipeline.make_source(**_source_arguments(config))
     share = _share(config.data.batch_size, jax.process_count())
     steps_per_epoch = max(len(source) // config.data.batch_size, 1)
     logger.info(
@@ -144,11 +161,12 @@ def _run_stage(stage: Stage, given: dict[str, str]) -> dict[str, float]:
         jax.process_count(),
         jax.device_count(),
     )
-    teacher_model = teacher = None
+    teacher_model = teacher = teacher_grid = None
     if config.task.distill:
         loaded = weights.load(given["teacher"])
         _same_network(given["teacher"], loaded, config.teacher.model)
         teacher = loaded.variables
+        teacher_grid = loaded.preprocess.get("descriptor_grid")
         teacher_model = models.build(loaded.model, **loaded.options)
     task = tasks.build(
         config.task,
@@ -157,6 +175,7 @@ def _run_stage(stage: Stage, given: dict[str, str]) -> dict[str, float]:
         labeled=source.n_labelled,
         steps_per_epoch=steps_per_epoch,
         teacher_model=teacher_model,
+        teacher_grid=teacher_grid,
         axis_name=step.AXIS,
     )
     optimizer = state.make_optimizer(
@@ -209,10 +228,15 @@ def _run_stage(stage: Stage, given: dict[str, str]) -> dict[str, float]:
         describe=lambda batch: _describe(source, batch),
     )
     save(WEIGHTS, outcome.variables, outcome.metrics)
+    if jax.process_count() > 1:
+        # The next stage of every process reads what the first one has just written.
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(f"weights of {stage.title}")
     return outcome.metrics
 
 
-def _source_arguments(config: schema.Config, split: str) -> dict[str, Any]:
+def _source_arguments(config: schema.Config) -> dict[str, Any]:
     data = config.data
     arguments = {
         "kind": data.kind,
@@ -232,8 +256,8 @@ def _source_arguments(config: schema.Config, split: str) -> dict[str, Any]:
     if data.kind == "tfds":
         arguments["name"] = data.tfds_name
     if data.kind != "folder":
-        arguments["split"] = data.train_split if split == "train" else data.val_split
-    if data.kind == "lab" and split == "train":
+        arguments["split"] = data.train_split
+    if data.kind == "lab":
         arguments["auxiliary_dir"] = data.auxiliary_dir or None
     return arguments
 
@@ -255,14 +279,18 @@ def _share(batch_size: int, processes: int) -> int:
 
 def _same_network(path: str, loaded: Any, wanted: schema.ModelConfig) -> None:
     """Refuse weights of another network than the config asks for."""
+    from rkd_jax import models
+
     if loaded.model != wanted.name:
         raise UsageError(
             f"{path} holds weights of {loaded.model}; the config asks for {wanted.name}"
         )
+    # A file need not name the options that have their default.
+    network = models.build(loaded.model, **loaded.options)
     ignored = {"compute_dtype", "drop_rate"}
     asked = {k: v for k, v in wanted.options().items() if k not in ignored}
     for key, value in asked.items():
-        found = loaded.options.get(key, value)
+        found = getattr(network, key)
         if list(_listed(found)) != list(_listed(value)):
             raise UsageError(
                 f"{path} was made with {key} = {found}; the config asks for {value}"
@@ -409,6 +437,30 @@ def _define_flags() -> Any:
     return holder
 
 
+def _parse_flags(argv: Sequence[str]) -> list[str]:
+    """Parse the command line; end with status 2 and a plain message if it is wrong."""
+    known = schema.flatten(schema.as_dict(schema.Config()))
+    try:
+        for argument in argv[1:]:
+            field = re.match(r"--?(?:no)?config\.([\w.]+)", argument)
+            if field and field[1] not in known:
+                near = difflib.get_close_matches(field[1], known, 5, 0.5)
+                raise UsageError(
+                    f"config.{field[1]}: no such field; "
+                    + (f"did you mean {', '.join(near)}? " if near else "")
+                    + "All are in rkd_jax/config.py"
+                )
+        return flags.FLAGS(argv)
+    except (flags.Error, UsageError, IndexError, KeyError, TypeError) as error:
+        # A config file that raises comes as the text of its traceback.
+        lines = str(error).strip().splitlines()
+        shown = [line.strip() for line in lines]
+        if "Traceback" in str(error):
+            shown = [shown[0], shown[-1]]
+        print("error: " + " ".join(shown), file=sys.stderr)
+        sys.exit(2)
+
+
 def main(argv: Sequence[str], holder: Any = None) -> int:
     """Run the experiment named by the flags; return the exit status.
 
@@ -445,4 +497,4 @@ def main(argv: Sequence[str], holder: Any = None) -> int:
 
 if __name__ == "__main__":
     HOLDER = _define_flags()
-    app.run(lambda argv: sys.exit(main(argv, HOLDER)))
+    app.run(lambda argv: sys.exit(main(argv, HOLDER)), flags_parser=_parse_flags)

@@ -80,10 +80,20 @@ def test_stages_of_an_experiment_and_their_configs(tmp_path):
     assert "teacher" not in [s.title for s in train.stages(config, tmp_path)]
 
 
+def test_options_that_a_weights_file_leaves_out_have_their_defaults():
+    loaded = weights.Weights("superretina", {"descriptor_dim": 256}, {}, {}, {}, {})
+    wanted = schema.ModelConfig(name="superretina")
+    train._same_network("teacher.safetensors", loaded, wanted)
+    for field, value in (("norm", "instance"), ("widths", (8, 8, 8, 8))):
+        other = schema.ModelConfig(name="superretina", **{field: value})
+        with pytest.raises(train.UsageError, match=field):
+            train._same_network("teacher.safetensors", loaded, other)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--config.optim.lrr=1"], ["lrr"]),
+        (["--config.optim.lrr=1"], ["config.optim.lrr", "did you mean optim.lr"]),
         (["--config.optim.lr=-1"], ["config.optim.lr", "positive"]),
         (["--config.task.light=dark"], ["config.task.light", "paper, visit, none"]),
         (["--config.data.kind=lab"], ["config.data.data_dir"]),

@@ -80,7 +80,7 @@ def build(options: TaskConfig, **parts: Any) -> Task:
     Args:
         options: validated.
         **parts: fields of the task's dataclass besides `options`: `model`, `crop`,
-            `labeled`, `steps_per_epoch`, `teacher_model`, `axis_name`.
+            `labeled`, `steps_per_epoch`, `teacher_model`, `teacher_grid`, `axis_name`.
     """
     if options.name == "retina":
         from rkd_jax.tasks.retina import RetinaTask as Kind

@@ -51,6 +51,7 @@ class PretrainingTask:
         labeled: not used.
         steps_per_epoch: not used.
         teacher_model: not used.
+        teacher_grid: not used.
         axis_name: mapped axis over which `loss` normalises.
     """
 
@@ -60,6 +61,7 @@ class PretrainingTask:
     labeled: int = 0
     steps_per_epoch: int = 1
     teacher_model: nn.Module | None = None
+    teacher_grid: str | None = None
     axis_name: str | None = None
 
     def init(self, key: Array, batch: dict[str, Array]) -> tuple[PyTree, PyTree]:
@@ -68,8 +70,10 @@ class PretrainingTask:
         k_model, k_heads = jax.random.split(key)
         image = jnp.zeros((1, side, side, 1), jnp.float32)
         network = jax.jit(self.model.init)(k_model, image)
-        deepest = self._deepest(network, image, None, None, train=False)
-        heads = _Heads().init(k_heads, deepest)
+        deepest = jax.eval_shape(
+            lambda: self._deepest(network, image, None, None, train=False)
+        )
+        heads = _Heads().init(k_heads, jnp.zeros(deepest.shape, jnp.float32))
         return {"params": {"network": network["params"], "heads": heads["params"]}}, {}
 
     def network(self, variables: PyTree) -> PyTree:

@@ -20,7 +20,7 @@ import numpy as np
 from rkd_jax import expansion, losses
 from rkd_jax.config import TaskConfig
 from rkd_jax.geometry.homography import apply_homography
-from rkd_jax.geometry.warp import sample, warp_mask
+from rkd_jax.geometry.warp import warp, warp_mask
 from rkd_jax.keypoints import Keypoints, detect, rasterize, sample_descriptors
 from rkd_jax.models import ModelOutput
 from rkd_jax.tasks import global_mean
@@ -43,6 +43,7 @@ class RetinaTask:
         labeled: how many labelled images the source has; sizes the value maps.
         steps_per_epoch: turns `pke_start_epoch` into a step.
         teacher_model: the network whose variables `loss` gets, if `options.distill`.
+        teacher_grid: how the teacher's descriptor map is read; None as the student's.
         axis_name: mapped axis over which `loss` normalises; None for one device.
     """
 
@@ -52,6 +53,7 @@ class RetinaTask:
     labeled: int
     steps_per_epoch: int
     teacher_model: nn.Module | None = None
+    teacher_grid: str | None = None
     axis_name: str | None = None
 
     def init(self, key: Array, batch: dict[str, Array]) -> tuple[PyTree, PyTree]:
@@ -283,12 +285,10 @@ class RetinaTask:
         """Return Dice to the labels and to the warped heatmap brought back, `[B]`."""
         dice = self._dice
         detector = dice(raw.heatmap, losses.smooth_labels(labels), None)
-        side = raw.heatmap.shape[1]
-        grid = _pixel_grid(side)
+        size = raw.heatmap.shape[1:]
 
         def bring_back(warped: Array, h: Array) -> tuple[Array, Array]:
-            back = sample(warped, apply_homography(h, grid))
-            return back, warp_mask((side, side), h, (side, side))
+            return warp(warped, h, size), warp_mask(size, h, size)
 
         back, seen = jax.vmap(bring_back)(expanded["warped"], views.h_detector)
         where = seen if self.options.mask_geometric else None
@@ -421,8 +421,9 @@ class RetinaTask:
             )
             points = self._with_texture(k_texture, found, views)
             grid = options.descriptor_grid
+            teacher_grid = self.teacher_grid or grid
             value = losses.descriptor_distillation(
-                sample_descriptors(theirs, points.xy, grid=grid),
+                sample_descriptors(theirs, points.xy, grid=teacher_grid),
                 sample_descriptors(ours, points.xy, grid=grid),
                 k_negative,
                 where=points.mask,
@@ -461,9 +462,3 @@ def expansion_options(options: TaskConfig) -> expansion.ExpansionOptions:
 
 def _image_part(batch: dict[str, Array]) -> dict[str, Array]:
     return {k: batch[k] for k in ("image", "size", "keypoints", "keypoint_mask")}
-
-
-def _pixel_grid(side: int) -> Array:
-    """Return `[side, side, 2]` (x, y) of every pixel."""
-    axis = jnp.arange(side, dtype=jnp.float32)
-    return jnp.stack(jnp.meshgrid(axis, axis, indexing="xy"), axis=-1)

@@ -4,6 +4,7 @@ The pairs are visits of embedded eyes, or, for a lab data set, validation images
 random warps of them under other light. Never FIRE.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -91,6 +92,7 @@ def _warped_pair(record: dict[str, np.ndarray], number: int) -> dict[str, np.nda
     }
 
 
+@functools.lru_cache(maxsize=2)
 def make_predictor(
     model: nn.Module, *, grid: str
 ) -> Callable[[PyTree, Array, Array], tuple[Array, Keypoints, Array]]:
@@ -98,6 +100,7 @@ def make_predictor(
 
     It returns the heatmaps `[2, S, S]`, the keypoints of both images with descriptors
     (leading axis 2) and the match of each moving keypoint in the fixed image, -1 none.
+    The same network gets the same function: later evaluations do not compile again.
     """
 
     def predict(

@@ -29,7 +29,8 @@ class Checkpoints:
 
     Args:
         workdir: made if absent; holds `checkpoints/` and `manifests/`.
-        keep: how many are kept.
+        keep: how many are kept; two at least, as the newest may be left without its
+            manifest by a process killed while saving.
     """
 
     def __init__(self, workdir: str | pathlib.Path, *, keep: int = 2) -> None:
@@ -46,7 +47,7 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(
             self._root,
             options=ocp.CheckpointManagerOptions(
-                max_to_keep=keep, enable_async_checkpointing=False, create=False
+                max_to_keep=max(keep, 2), enable_async_checkpointing=False, create=False
             ),
         )
 

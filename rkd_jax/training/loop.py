@@ -123,6 +123,8 @@ def train(
             step_fn = stepping.make_train_step(
                 task, optimizer, ema_decay=plan.ema_decay
             )
+            # Under the old names, so that the first copies are freed.
+            state, teacher = stepping.replicate(state), stepping.replicate(teacher)
             return run.go(state, latest or 0, step_fn, teacher, batches, describe, stop)
     finally:
         report.close()
@@ -153,7 +155,6 @@ class _Run:
         stop: threading.Event,
     ) -> Outcome:
         plan = self.plan
-        state, teacher = stepping.replicate(state), stepping.replicate(teacher)
         before: tuple[int, dict[str, jax.Array], dict[str, np.ndarray]] | None = None
         waited, size, metrics = 0.0, 0, {}
         if done < plan.steps:
