@@ -1,6 +1,7 @@
 """Weight files: safetensors whose metadata names model, options and recipe."""
 
 import dataclasses
+import hashlib
 import json
 import math
 import os
@@ -19,6 +20,7 @@ __all__ = ["Weights", "check_tensors", "expected_shapes", "load", "save"]
 
 FORMAT = "rkd_jax.weights.1"
 STORAGE = ("float32", "float16")
+DIGEST = "sha256"  # metadata field: of all else in the file; files without are taken
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +127,7 @@ def save(
         "recipe": json.dumps(recipe or {}, sort_keys=True),
         "parameters": str(sum(math.prod(shape) for shape in shapes.values())),
     }
+    metadata[DIGEST] = _digest(metadata, tensors)
     _write_atomically(path, safetensors.numpy.save(tensors, metadata))
 
 
@@ -164,6 +167,11 @@ def load(path: str | os.PathLike, *, model: str | None = None) -> Weights:
         raise ValueError(f"{path}: {error}") from None
     shapes = {key: tensor.shape for key, tensor in tensors.items()}
     check_tensors(shapes, expected, f"{path}: weights of {name}")
+    if metadata.get(DIGEST, "") not in ("", _digest(metadata, tensors)):
+        raise ValueError(
+            f"{path}: damaged or edited (its SHA-256 is not the one it was saved "
+            "with); copy it again"
+        )
     variables: dict[str, Any] = {}
     for key, tensor in tensors.items():
         *parents, leaf = key.split("/")
@@ -190,6 +198,17 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
         raise ValueError(
             f"{path}: not a complete safetensors file ({error}); copy it again"
         ) from None
+
+
+def _digest(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> str:
+    """Return the SHA-256 of metadata (but the digest itself) and tensors."""
+    facts = {key: value for key, value in metadata.items() if key != DIGEST}
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tensor.shape}\n".encode())
+        digest.update(tensor.tobytes())
+    return digest.hexdigest()
 
 
 def _json_field(path: Path, metadata: dict[str, str], key: str) -> dict[str, Any]:

@@ -68,6 +68,27 @@ def test_truncated_file_is_refused(path, cut):
         weights.load(path)
 
 
+def test_a_flipped_bit_anywhere_is_refused(path):
+    whole = path.read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    name = whole.index(b"params/")
+    for place in (header, len(whole) - 1, name):
+        data = bytearray(whole)
+        data[place] ^= 1
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=r"a\.safetensors"):
+            weights.load(path)
+    tensors = safetensors.numpy.load(whole)
+    path.write_bytes(whole)
+    metadata = dict(weights.load(path).metadata, preprocess='{"size": 512}')
+    path.write_bytes(safetensors.numpy.save(tensors, metadata))
+    with pytest.raises(ValueError, match=r"damaged or edited.*copy it again"):
+        weights.load(path)
+    del metadata["sha256"]  # as in files of earlier versions
+    path.write_bytes(safetensors.numpy.save(tensors, metadata))
+    assert weights.load(path).preprocess == {"size": 512}
+
+
 def test_missing_and_foreign_files_are_refused(path, tmp_path):
     with pytest.raises(FileNotFoundError, match="no such weight file"):
         weights.load(tmp_path / "none.safetensors")
