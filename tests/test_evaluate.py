@@ -183,6 +183,12 @@ def test_changed_image_is_predicted_again(benchmark, finished, tmp_path):
             ).write_text("1 2 3 four\n"),
             "control_points_S01_1_2.txt, line 1",
         ),
+        (
+            lambda root: (
+                root / "Ground Truth" / "control_points_P02_1_2.txt"
+            ).write_text("1 2 3 4\n1 2 3 9000\n"),
+            "control_points_P02_1_2.txt: point 2 at (3, 9000) lies outside",
+        ),
         (shutil.rmtree, "no such folder"),
     ],
 )

@@ -113,8 +113,9 @@ def read_split(
         raise FileNotFoundError(
             f"{path}: no such split; splits found: {', '.join(known) or 'none'}"
         )
+    text = path.read_text("utf-8-sig", errors="replace")
     samples, missing = [], []
-    for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         words = [word.strip() for word in line.split(",")]
@@ -135,7 +136,7 @@ def read_split(
     if missing and not skip_missing:
         raise FileNotFoundError(
             f"{path}: {len(missing)} samples lack files: {'; '.join(missing)}. Add the "
-            "files, remove the lines, or pass skip_missing=True"
+            "files, remove the lines, or pass skip_missing=True in Python"
         )
     if missing:
         logger.warning("%s: %d samples lack files, left out", path, len(missing))

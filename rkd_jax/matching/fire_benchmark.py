@@ -197,7 +197,8 @@ def predict(
         progress: called with (pairs done, pairs in all, name).
 
     Raises:
-        ValueError: the file holds predictions from other settings.
+        ValueError: the file holds predictions from other settings, or a control point
+            lies outside its image.
     """
     path = pathlib.Path(path)
     done = {} if overwrite else _finished(path, settings)
@@ -216,6 +217,8 @@ def predict(
         for digest, source in zip(images, (pair.fixed, pair.moving), strict=True):
             if digest not in views:
                 (views[digest],) = matcher.view(source)
+        sizes = [views[digest].prepared.file_size for digest in images]
+        _check_inside(controls[pair.name], sizes, pair.control_points)
         registration = matcher.register(
             *(views[digest] for digest in images),
             transform=settings["transform"],
@@ -231,6 +234,21 @@ def predict(
     if progress is not None:
         progress(len(pairs), len(pairs), "")
     return [done[pair.name] for pair in pairs]
+
+
+def _check_inside(
+    control: np.ndarray, sizes: Sequence[tuple[int, int]], path: pathlib.Path
+) -> None:
+    """Refuse control points `[N, 4]` more than a pixel outside (height, width)s."""
+    for columns, (height, width) in zip(((0, 1), (2, 3)), sizes, strict=True):
+        points = control[:, columns]
+        outside = ((points < -1) | (points > (width, height))).any(axis=1)
+        if outside.any():
+            x, y = points[outside.argmax()]
+            raise ValueError(
+                f"{path}: point {outside.argmax() + 1} at ({x:g}, {y:g}) lies outside "
+                f"its image of {width}x{height} px; correct the line"
+            )
 
 
 def _finished(path: pathlib.Path, settings: dict[str, Any]) -> dict[str, Prediction]:

@@ -116,6 +116,9 @@ class TestLab:
             ValueError, match=r"val\.txt, line 1: expected 'image, label"
         ):
             lab_source(root, split="val")
+        (root / "ImageSets/val.txt").write_bytes(bytes(range(128, 256)))
+        with pytest.raises(ValueError, match=r"val\.txt, line 1: expected"):
+            lab_source(root, split="val")
         (root / "ImageSets/val.txt").write_text("")
         with pytest.raises(ValueError, match="no sample"):
             lab_source(root, split="val")
