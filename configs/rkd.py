@@ -11,7 +11,8 @@ Variants, joined by commas after a colon:
     large_kernel   the teacher is the large-kernel network
     no_dropout     dropout 0 instead of 0.5
     pretrained     masked-region and rotation pre-training of the encoder first
-    upstream       augmentation, points and expansion exactly as the authors' code
+    upstream       augmentation, points and expansion with the authors' numbers and
+                   quirks; not with crops or demo
     crops          256-pixel crops and faster learning, for a CPU
     demo           minutes on two cores: small networks, embedded eyes, and the same
                    student without teacher for comparison
@@ -32,6 +33,8 @@ VARIANTS = (
 def get_config(variant: str = "") -> Config:
     """Return the experiment; see the module's text for the variants."""
     asked = parse_variants(variant, VARIANTS)
+    if "upstream" in asked and asked & {"crops", "demo"}:
+        raise ValueError("variant upstream trains whole images: leave out crops, demo")
     config = Config()
     config.model = ModelConfig(name="swin_unetr", drop_rate=0.5)
     config.task.distill = True
@@ -53,6 +56,8 @@ def get_config(variant: str = "") -> Config:
         config.task.mask_geometric = False
         config.task.upstream_expansion = True
         config.task.deterministic_expansion = False
+        config.task.max_keypoints = 1000
+        config.data.crop_field = False
         config.data.batch_size = 1
     if "crops" in asked:
         shrink_to_crops(config)

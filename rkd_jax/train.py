@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import json
 import logging
+import math
 import os
 import pathlib
 import re
@@ -324,8 +325,15 @@ def _save_weights(
             "size": config.data.size,
             "descriptor_grid": config.task.descriptor_grid,
         },
-        recipe={"config": _without_folders(config), "metrics": metrics},
+        recipe={"config": _without_folders(config), "metrics": _finite(metrics)},
     )
+
+
+def _finite(tree: Any) -> Any:
+    """Return nested dicts with None for numbers that JSON does not have."""
+    if isinstance(tree, dict):
+        return {k: _finite(v) for k, v in tree.items()}
+    return tree if math.isfinite(tree) else None
 
 
 def _without_folders(config: schema.Config) -> dict[str, Any]:
@@ -376,7 +384,7 @@ def _summary(
 
     if jax.process_index() != 0:
         return
-    write_text(workdir / "results.json", json.dumps(results, indent=1))
+    write_text(workdir / "results.json", json.dumps(_finite(results), indent=1))
     scored = {name: m for name, m in results.items() if m}
     if not scored:
         return
@@ -400,6 +408,12 @@ def _start_jax(cache_dir: str, coordinator: str, count: int, number: int) -> Non
         jax.distributed.initialize()
     elif coordinator:
         jax.distributed.initialize(coordinator, count, number)
+    if jax.process_count() > 1:
+        # The first collective of CPU processes must find all of them within seconds:
+        # make it now, before their compile times can differ.
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices("start")
 
 
 def _start_logging() -> None:

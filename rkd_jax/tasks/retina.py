@@ -90,8 +90,8 @@ class RetinaTask:
             variables, raw, views, task_state, batch, key, expanding
         )
         detector, geometric = self._detector_terms(raw, views, labels, expanded)
-        points = jax.vmap(self._descriptor_points)(
-            keys[:, 1], raw.heatmap, views, labels, batch["labelled"] & expanding
+        points = jax.vmap(self._descriptor_points, (0, 0, 0, 0, None))(
+            keys[:, 1], raw.heatmap, views, labels, expanding
         )
         warped = self._student(
             variables, views.descriptor, key, 2, batch["example"], ("descriptor",)
@@ -249,7 +249,7 @@ class RetinaTask:
         value: Array,
     ) -> expansion.Expansion:
         return expansion.expand(
-            heatmap,
+            jnp.where(views.field, heatmap, 0.0),
             warped_heatmap,
             descriptors,
             warped_descriptors,
@@ -422,14 +422,27 @@ class RetinaTask:
             points = self._with_texture(k_texture, found, views)
             grid = options.descriptor_grid
             teacher_grid = self.teacher_grid or grid
-            value = losses.descriptor_distillation(
-                sample_descriptors(theirs, points.xy, grid=teacher_grid),
-                sample_descriptors(ours, points.xy, grid=grid),
-                k_negative,
-                where=points.mask,
-                margin=options.margin,
-                gor_weight=options.gor_weight,
-            )
+            anchors = sample_descriptors(theirs, points.xy, grid=teacher_grid)
+            followers = sample_descriptors(ours, points.xy, grid=grid)
+            value = jnp.zeros(points.mask.shape, jnp.float32)
+            if "triplet" in options.descriptor_loss:
+                value += losses.descriptor_distillation(
+                    anchors,
+                    followers,
+                    k_negative,
+                    where=points.mask,
+                    margin=options.margin,
+                    gor_weight=options.gor_weight,
+                )
+            if "infonce" in options.descriptor_loss:
+                value += losses.info_nce(
+                    jax.lax.stop_gradient(anchors),
+                    followers,
+                    where=points.mask,
+                    xy=points.xy,
+                    exclude_radius=options.infonce_exclude_radius,
+                    temperature=options.infonce_temperature,
+                )
             return value, points.mask & (jnp.sum(points.mask) >= 2)
 
         per_point, where = jax.vmap(at_points)(
@@ -455,6 +468,7 @@ def expansion_options(options: TaskConfig) -> expansion.ExpansionOptions:
         threshold=options.threshold,
         border=options.border,
         merge_radius=options.nms_radius,
+        rounding="round",
         grid=options.descriptor_grid,
         method=options.nms_method,
     )
