@@ -80,8 +80,9 @@ def _demo(config: Config) -> None:
     config.data.batch_size = 4
     config.data.embedded_labeled = 16
     config.data.embedded_unlabeled = 48
-    config.teacher.steps = 250
-    config.loop.steps = 120
+    config.teacher.steps = 400
+    config.optim.lr = 1e-3
+    config.loop.steps = 250
     config.loop.eval_every = 0
     config.loop.eval_pairs = 24
     config.pretrain.steps = min(config.pretrain.steps, 100)
