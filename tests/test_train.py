@@ -56,7 +56,7 @@ def call(*arguments, **more):
         env=environment(**more),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
     )
 
 
@@ -173,7 +173,7 @@ def _wait_for_progress(process, workdir, *, while_saving):
         return {n for n in names if while_saving == (not n.isdigit())}
 
     before = found()
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 1200
     while not (found() - before):
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline
@@ -220,7 +220,7 @@ def test_two_processes_train_as_one(tmp_path):
         for number in range(2)
     ]
     for process in processes:
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate(timeout=1200)
         assert process.returncode == 0, errors
     for a, b in zip(lines(tmp_path / "one"), lines(tmp_path / "two"), strict=True):
         assert a["loss"] == pytest.approx(b["loss"], rel=1e-5)

@@ -78,6 +78,8 @@ def make_train_step(
 
 def replicate(tree: PyTree, devices: Sequence[jax.Device] | None = None) -> PyTree:
     """Copy a tree of arrays to the devices, with a leading device axis."""
+    if not jax.tree.leaves(tree):
+        return tree
     count = len(devices) if devices else jax.local_device_count()
     place = jax.pmap(lambda _, x: x, in_axes=(0, None), devices=devices)
     return place(jnp.zeros((count,)), tree)

@@ -153,7 +153,11 @@ def test_views_show_the_image_through_their_homography():
 def distillation():
     """Three steps of a Swin student with dropout under a small teacher."""
     student = models.build(
-        "swin_unetr", feature_size=12, descriptor_dim=8, drop_rate=0.5
+        "swin_unetr",
+        feature_size=12,
+        depths=(1, 1, 1, 1),
+        descriptor_dim=8,
+        drop_rate=0.5,
     )
     teacher_model = models.build("superretina", **SMALL)
     task = RetinaTask(
