@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rkd_jax import weights
-from rkd_jax.models.swin_unetr import relative_position_index
+from rkd_jax.models.swin import relative_position_index
 
 KINDS = {
     "superretina": "superretina",

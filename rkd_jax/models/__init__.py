@@ -8,7 +8,8 @@ import flax.linen as nn
 from rkd_jax.models.large_kernel import LargeKernel
 from rkd_jax.models.layers import ModelOutput
 from rkd_jax.models.superretina import SuperRetina
-from rkd_jax.models.swin_unetr import SwinTransformer, SwinUnetr
+from rkd_jax.models.swin import SwinTransformer
+from rkd_jax.models.swin_unetr import SwinUnetr
 
 __all__ = [
     "MODELS",

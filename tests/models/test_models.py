@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rkd_jax.models import SwinTransformer, build, layers, option_names
-from rkd_jax.models.swin_unetr import region_ids, window_layout
+from rkd_jax.models.swin import region_ids, window_layout
 
 CNN = {"widths": (8, 8, 16, 16), "descriptor_dim": 16}
 SWIN = {"depths": (2, 1, 1, 1), "feature_size": 12, "descriptor_dim": 16}

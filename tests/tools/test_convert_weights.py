@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rkd_jax import weights
-from rkd_jax.models.swin_unetr import relative_position_index
+from rkd_jax.models.swin import relative_position_index
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra for conversion")
 
