@@ -28,11 +28,11 @@ def blur_kernel():
     return bump.float()[None, None]
 
 
-def suppress(scores):
+def suppress(scores, radius=RADIUS):
     """Return the maxima of `[B, 1, H, W]` after two rounds of recovery, else zeros."""
 
     def peak(x):
-        return functional.max_pool2d(x, 2 * RADIUS + 1, 1, RADIUS)
+        return functional.max_pool2d(x, 2 * radius + 1, 1, radius)
 
     kept = scores == peak(scores)
     for _ in range(2):
@@ -42,11 +42,11 @@ def suppress(scores):
     return torch.where(kept, scores, 0.0)
 
 
-def keypoints(scores, threshold=THRESHOLD):
+def keypoints(scores, threshold=THRESHOLD, radius=RADIUS):
     """Return (x, y) points of each image of `[B, 1, H, W]`."""
     found = []
     height, width = scores.shape[-2:]
-    for image in suppress(scores)[:, 0]:
+    for image in suppress(scores, radius)[:, 0]:
         y, x = torch.nonzero(image > threshold, as_tuple=True)
         inside = (x >= BORDER) & (x < width - BORDER)
         inside &= (y >= BORDER) & (y < height - BORDER)
