@@ -54,6 +54,7 @@ def get_config(variant: str = "") -> Config:
         config.task.descriptor_grid = "upstream"
         config.task.dice_per_example = False
         config.task.mask_geometric = False
+        config.task.mask_field = False
         config.task.upstream_expansion = True
         config.task.deterministic_expansion = False
         config.task.max_keypoints = 1000

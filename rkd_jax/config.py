@@ -130,6 +130,8 @@ class TaskConfig:
     dice_per_example: bool = True
     # Leave what the detector warp cannot see out of the geometric Dice term.
     mask_geometric: bool = True
+    # Keypoints on the fundus only, not on the black margin and its rim.
+    mask_field: bool = True
     # Keypoint expansion as upstream does it, wrap-around included.
     upstream_expansion: bool = False
     # Run the network without dropout in the gradient-free expansion pass.

@@ -59,7 +59,7 @@ def stages(config: schema.Config, workdir: pathlib.Path) -> list[Stage]:
     if config.task.distill and not config.teacher.weights:
         plan.append(Stage("teacher", _teacher(config), workdir / "teacher"))
     if config.compare_scratch:
-        plan.append(Stage("scratch", _scratch(config), workdir / "scratch"))
+        plan.append(Stage("scratch", _derived(config), workdir / "scratch"))
     return [
         *plan,
         Stage("student" if config.task.distill else "network", config, workdir),
@@ -81,12 +81,6 @@ def _teacher(config: schema.Config) -> schema.Config:
     derived.model = copy.deepcopy(config.teacher.model)
     derived.loop.steps = config.teacher.steps
     derived.optim.lr = config.teacher.lr
-    derived.init_weights = ""
-    return derived
-
-
-def _scratch(config: schema.Config) -> schema.Config:
-    derived = _derived(config)
     derived.init_weights = ""
     return derived
 
@@ -122,8 +116,9 @@ def run(config: schema.Config, workdir: str | os.PathLike[str]) -> dict[str, Any
     for stage in plan:
         if stage.title == "teacher":
             logger.info("no teacher given: training one in %s", stage.workdir)
-        last = stage is plan[-1]
-        results[stage.title] = _run_stage(stage, given if last else {})
+        # The encoder starts the student with and without teacher alike.
+        starts_there = stage.title in ("scratch", plan[-1].title)
+        results[stage.title] = _run_stage(stage, given if starts_there else {})
         given[stage.title] = str(stage.workdir / WEIGHTS)
     minutes = (time.monotonic() - started) / 60
     _summary(results, workdir, minutes)
@@ -224,7 +219,7 @@ def _run_stage(stage: Stage, given: dict[str, str]) -> dict[str, float]:
         title=stage.title,
         teacher=teacher,
         variables=start,
-        eval_data=tasks.held_out(config) if jax.process_index() == 0 else None,
+        eval_data=tasks.held_out(config),
         on_best=lambda variables, metrics: save(BEST, variables, metrics),
         describe=lambda batch: _describe(source, batch),
     )

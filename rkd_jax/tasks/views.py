@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from rkd_jax import augment
 from rkd_jax.geometry.homography import compose, inverse, translation
 from rkd_jax.geometry.warp import warp
+from rkd_jax.keypoints import within_border
 
 Array = jax.Array
 
@@ -54,6 +55,7 @@ def make_views(
     detector_geometry: str,
     descriptor_geometry: str,
     light: str,
+    mask_field: bool = True,
 ) -> Views:
     """Draw the views of one example.
 
@@ -66,6 +68,7 @@ def make_views(
         descriptor_geometry: likewise.
         light: "paper" (one light for all, jitter on the descriptor image), "visit"
             (independent lights) or "none".
+        mask_field: False takes all that is not padding for the fundus, as upstream.
 
     Source: RKD's augmentation (docs/specification.md §4); `crop` and "visit" are ours.
     """
@@ -92,7 +95,11 @@ def make_views(
 
     zero = jnp.zeros((), jnp.int32)
     raw = jax.lax.dynamic_slice(image, (origin[1], origin[0], zero), (side, side, 1))
-    field = field_of_view(raw[..., 0])
+    size = jnp.minimum(example["size"] - origin[::-1], side)
+    if mask_field:
+        field = field_of_view(raw[..., 0])
+    else:
+        field = within_border((side, side), 0, (size[0], size[1]))
     raw, detector, descriptor = _light(
         keys["light"], raw, seen_through(h_detector), seen_through(h_descriptor), light
     )
@@ -100,7 +107,7 @@ def make_views(
     inside = jnp.all((labels >= -0.5) & (labels < side - 0.5), axis=-1)
     return Views(
         origin=origin,
-        size=jnp.minimum(example["size"] - origin[::-1], side),
+        size=size,
         raw=raw,
         field=field,
         detector=detector,

@@ -117,7 +117,7 @@ def train(
     report = Report(workdir, title, plan.steps, latest or 0, primary)
     if latest:
         report.say(f"going on from step {latest}")
-    run = _Run(task, plan, checkpoints, report, eval_data, on_best, best, primary)
+    run = _Run(task, plan, checkpoints, report, eval_data, on_best, best)
     try:
         with _stop_signals() as stop:
             step_fn = stepping.make_train_step(
@@ -142,7 +142,6 @@ class _Run:
     eval_data: list[dict[str, np.ndarray]] | None
     on_best: Callable[[PyTree, dict[str, float]], None] | None
     best: float
-    primary: bool
 
     def go(
         self,
@@ -223,8 +222,12 @@ class _Run:
     def _evaluate(
         self, step: int, state: TrainState, *, again: bool = False
     ) -> dict[str, float]:
-        """Evaluate and report; `again` only returns what was reported before."""
-        if self.eval_data is None or not self.primary:
+        """Evaluate and report; `again` only returns what was reported before.
+
+        Every process evaluates, so that none waits for the first in the next step's
+        collectives longer than these allow.
+        """
+        if self.eval_data is None:
             return {}
         variables = self._evaluated_variables(state)
         metrics, pictures = self.task.evaluate(variables, self.eval_data)

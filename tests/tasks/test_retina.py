@@ -8,11 +8,12 @@ import numpy as np
 import optax
 import pytest
 
-from rkd_jax import models
+from rkd_jax import losses, models
 from rkd_jax.config import TaskConfig
 from rkd_jax.geometry.homography import apply_homography
 from rkd_jax.geometry.warp import sample
-from rkd_jax.tasks import global_mean
+from rkd_jax.keypoints import rasterize
+from rkd_jax.tasks import global_mean, global_sum
 from rkd_jax.tasks.retina import RetinaTask
 from rkd_jax.tasks.views import make_views
 from rkd_jax.training import state, step
@@ -212,3 +213,60 @@ def test_global_mean_is_the_mean_however_the_batch_is_split():
         )(values.reshape(count, -1), weights.reshape(count, -1))
         np.testing.assert_allclose(means, expected, rtol=1e-6)
     assert global_mean(values, jnp.zeros(8, jnp.float32), None) == 0
+
+
+def test_global_sum_and_its_gradient_ignore_how_the_batch_is_split():
+    values = jnp.arange(1, 9, dtype=jnp.float32)
+
+    def squared_total(weight, share):
+        return global_sum(jnp.sum(weight * share), "i") ** 2
+
+    for count in (1, 2, 4):
+        total, slope = jax.pmap(
+            lambda v: jax.lax.pmean(
+                jax.value_and_grad(squared_total)(jnp.float32(3), v), "i"
+            ),
+            axis_name="i",
+            devices=jax.devices()[:count],
+        )(values.reshape(count, -1))
+        np.testing.assert_allclose(total, (3 * 36) ** 2, rtol=1e-6)
+        np.testing.assert_allclose(slope, 2 * 3 * 36**2, rtol=1e-6)
+
+
+def test_flattened_dice_sums_over_labelled_images_alone():
+    task = unet_task(dice_per_example=False)
+    batch = batch_of(3)
+    variables, task_state = task.init(jax.random.PRNGKey(0), batch)
+    loss = jax.jit(task.loss)
+
+    def detector(labelled):
+        given = {**batch, "labelled": np.array(labelled)}
+        key = jax.random.PRNGKey(1)
+        metrics = loss(variables, task_state, None, given, key, jnp.int32(0))[1][0]
+        return float(metrics["detector"])
+
+    # Sums of single images, from which the Dice of two flattened ones follows.
+    sums = []
+    for i in range(2):
+        key = jax.random.fold_in(jax.random.PRNGKey(1), i)
+        example = {k: batch[k][i] for k in ("image", "size", "keypoints")}
+        views = make_views(
+            jax.random.split(key, 4)[0],
+            {**example, "keypoint_mask": batch["keypoint_mask"][i]},
+            crop=CROP,
+            detector_geometry="detector",
+            descriptor_geometry="descriptor",
+            light="none",
+        )
+        heatmap = task.model.apply(variables, views.raw[None]).heatmap
+        drawn = rasterize(
+            views.labels, views.labels_mask, (CROP, CROP), rounding="round"
+        )
+        target = losses.smooth_labels(drawn[None])
+        sums.append(
+            [float(jnp.sum(x)) for x in (heatmap * target, heatmap**2, target**2)]
+        )
+    overlap, ours, theirs = np.sum(sums, axis=0)
+    expected = 1 - (2 * overlap + 1e-3) / (ours + theirs + 1e-3)
+    assert detector([True, True, False]) == pytest.approx(expected, rel=1e-4)
+    assert detector([False, False, False]) == 0
