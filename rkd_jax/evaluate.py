@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rkd_jax.allocation import keep_freed_memory
+
 OK, BAD_INPUT = 0, 2
 _LINE_EVERY_S = 20.0
 
@@ -205,6 +207,7 @@ def _fire(args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     args = _parser().parse_args(argv)
+    keep_freed_memory()
     try:
         args.run(args)
     except (OSError, ValueError, TypeError) as error:

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from rkd_jax.allocation import keep_freed_memory
 from rkd_jax.files import atomic_path, write_text
 
 OK, BAD_INPUT, NOT_REGISTERED = 0, 2, 3
@@ -270,6 +271,7 @@ def _report(summary: dict[str, Any], out: str) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     args = _parser().parse_args(argv)
+    keep_freed_memory()
     try:
         summary = _run(args)
     except (OSError, ValueError, TypeError) as error:

@@ -24,6 +24,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 
 from rkd_jax import config as schema
+from rkd_jax.allocation import keep_freed_memory
 from rkd_jax.files import write_text
 
 PyTree = Any
@@ -480,6 +481,7 @@ def main(argv: Sequence[str], holder: Any = None) -> int:
     from rkd_jax.training.loop import Interrupted, NonFiniteLossError
 
     _start_logging()
+    keep_freed_memory()
     try:
         if len(argv) > 1:
             raise UsageError(f"unknown arguments: {' '.join(argv[1:])}")
