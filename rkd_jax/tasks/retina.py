@@ -87,7 +87,9 @@ class RetinaTask:
         views = jax.vmap(self._views)(keys[:, 0], _image_part(batch))
         expanding = self._expanding(step)
 
-        raw = self._student(variables, views.raw, key, 0, batch["example"])
+        raw, warped_descriptors = self._both_views(
+            variables, views, key, batch["example"]
+        )
         labels, expanded, task_state = self._expand(
             variables, raw, views, task_state, batch, key, expanding
         )
@@ -97,11 +99,8 @@ class RetinaTask:
         points = jax.vmap(self._descriptor_points, (0, 0, 0, 0, None))(
             keys[:, 1], raw.heatmap, views, labels, expanding
         )
-        warped = self._student(
-            variables, views.descriptor, key, 2, batch["example"], ("descriptor",)
-        )
         per_point, where, right = jax.vmap(self._descriptor_terms)(
-            keys[:, 2], raw.descriptors, warped.descriptors, points, views
+            keys[:, 2], raw.descriptors, warped_descriptors, points, views
         )
         labeled = batch["labelled"]
         terms = {
@@ -165,7 +164,7 @@ class RetinaTask:
         key: Array,
         number: int,
         examples: Array,
-        heads: tuple[str, ...] = ("detector", "descriptor"),
+        detector_images: int | None = None,
         train: bool = True,
     ) -> ModelOutput:
         """Run the student; `number` tells its passes' dropout apart."""
@@ -174,10 +173,32 @@ class RetinaTask:
             variables,
             images,
             train=train,
-            heads=heads,
+            detector_images=detector_images,
             example_ids=examples,
             rngs={"dropout": dropout},
         )
+
+    def _both_views(
+        self, variables: PyTree, views: Views, key: Array, examples: Array
+    ) -> tuple[ModelOutput, Array]:
+        """Return the output of the raw views, and the descriptors of the warped ones.
+
+        Both go through the network as one batch: the encoder is compiled once, and
+        the detector leaves the warped half out.
+        """
+        count = examples.shape[0]
+        # An example has two numbers, one a view, whatever device it is on.
+        numbers = jnp.concatenate([2 * examples, 2 * examples + 1])
+        both = self._student(
+            variables,
+            jnp.concatenate([views.raw, views.descriptor]),
+            key,
+            0,
+            numbers,
+            detector_images=count,
+        )
+        raw = ModelOutput(both.heatmap, both.logits, both.descriptors[:count], {})
+        return raw, both.descriptors[count:]
 
     def _expand(
         self,

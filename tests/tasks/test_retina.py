@@ -1,5 +1,6 @@
 """The retina task: what its terms must be, on any number of devices."""
 
+import dataclasses
 import functools
 
 import jax
@@ -19,7 +20,9 @@ from rkd_jax.tasks.views import make_views
 from rkd_jax.training import state, step
 
 SIDE, CROP, LABELED = 96, 64, 4
+FAST_COMPILE = {"xla_backend_optimization_level": 0}
 SMALL = {"widths": (4, 4, 8, 8), "descriptor_dim": 8}
+SWIN = {"feature_size": 12, "depths": (1, 1, 1, 1), "descriptor_dim": 8}
 
 
 def batch_of(count, *, labelled=True, seed=0):
@@ -149,6 +152,57 @@ def test_views_show_the_image_through_their_homography():
     np.testing.assert_allclose(
         np.asarray(views.labels)[on] + [x0, y0], batch["keypoints"][0][on], atol=1e-4
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("superretina", SMALL), ("swin_unetr", {**SWIN, "drop_rate": 0.5})],
+)
+def test_one_pass_over_both_views_equals_two_passes(name, options):
+    model = models.build(name, **options)
+    task = dataclasses.replace(unet_task(), model=model)
+    batch = batch_of(2)
+    batch["example"] = np.array([4, 7], np.int32)
+    variables, _ = task.init(jax.random.PRNGKey(0), batch)
+    keys = jax.random.split(jax.random.PRNGKey(1), 2)
+    parts = ("image", "size", "keypoints", "keypoint_mask")
+    views = jax.jit(jax.vmap(task._views))(keys, {k: batch[k] for k in parts})
+    if name == "swin_unetr":
+        views = views.replace(descriptor=views.raw)
+    rngs = {"dropout": jax.random.fold_in(keys[0], 0)}
+
+    def one_pass(variables):
+        raw, there = task._both_views(variables, views, keys[0], batch["example"])
+        return raw.heatmap, raw.descriptors, there
+
+    def two_passes(variables):
+        run = functools.partial(model.apply, variables, train=True, rngs=rngs)
+        raw = run(views.raw, example_ids=jnp.array([8, 14]))
+        warped = run(
+            views.descriptor, example_ids=jnp.array([9, 15]), heads=("descriptor",)
+        )
+        return raw.heatmap, raw.descriptors, warped.descriptors
+
+    def compiled(fn):
+        return jax.jit(fn).lower(variables).compile(FAST_COMPILE)(variables)
+
+    values, expected = compiled(one_pass), compiled(two_passes)
+    for ours, plain in zip(values, expected, strict=True):
+        np.testing.assert_allclose(ours, plain, atol=1e-5)
+    if name == "swin_unetr":
+        # Two equal views: only their dropout can tell them apart.
+        assert np.abs(values[1] - values[2]).max() > 0.01
+        return
+
+    def total(passes, variables):
+        return sum(jnp.sum(jnp.sin(3 * y)) for y in passes(variables))
+
+    ours, plain = (
+        compiled(jax.grad(functools.partial(total, passes)))
+        for passes in (one_pass, two_passes)
+    )
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(plain), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(b).max() + 1e-6)
 
 
 @pytest.fixture(scope="module")
