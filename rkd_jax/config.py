@@ -107,6 +107,8 @@ class TaskConfig:
     # Random geometry of the detector image and of the descriptor image.
     detector_geometry: str = "detector"
     descriptor_geometry: str = "descriptor"
+    # Bending of the descriptor image beyond that: none | retina.
+    deformation: str = "none"
     # paper: loader light on all, jitter on the descriptor image;
     # visit: independent hard light for the raw and for the descriptor image; none.
     light: str = "paper"
@@ -352,6 +354,7 @@ def _check_task(config: Config) -> None:
     _one_of("task.name", task.name, ("retina", "pretraining"))
     _one_of("task.detector_geometry", task.detector_geometry, GEOMETRIES)
     _one_of("task.descriptor_geometry", task.descriptor_geometry, GEOMETRIES)
+    _one_of("task.deformation", task.deformation, ("none", "retina"))
     _one_of("task.light", task.light, ("paper", "visit", "none"))
     _one_of("task.nms_method", task.nms_method, ("one_round", "two_round"))
     _one_of("task.descriptor_grid", task.descriptor_grid, ("aligned", "upstream"))

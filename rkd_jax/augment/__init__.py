@@ -7,8 +7,11 @@ Each light is split in two: `draw_*` turns a key into a plain tuple of factors, 
 """
 
 from rkd_jax.augment.geometry import (
+    DEFORMATION_PRESETS,
     GEOMETRY_PRESETS,
+    DeformationPreset,
     HomographyPreset,
+    sample_deformation,
     sample_geometry,
 )
 from rkd_jax.augment.light import (
@@ -31,7 +34,9 @@ from rkd_jax.augment.visit import (
 )
 
 __all__ = [
+    "DEFORMATION_PRESETS",
     "GEOMETRY_PRESETS",
+    "DeformationPreset",
     "HomographyPreset",
     "JitterDraw",
     "LoaderDraw",
@@ -46,6 +51,7 @@ __all__ = [
     "gaussian_blur",
     "jitter_light",
     "loader_light",
+    "sample_deformation",
     "sample_geometry",
     "visit_light",
 ]

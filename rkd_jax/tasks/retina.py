@@ -21,8 +21,7 @@ import numpy as np
 
 from rkd_jax import expansion, losses
 from rkd_jax.config import TaskConfig
-from rkd_jax.geometry.homography import apply_homography
-from rkd_jax.geometry.warp import warp, warp_mask
+from rkd_jax.geometry import deform, warp, warp_mask
 from rkd_jax.keypoints import Keypoints, detect, rasterize, sample_descriptors
 from rkd_jax.models import ModelOutput
 from rkd_jax.tasks import global_mean, global_sum
@@ -148,6 +147,7 @@ class RetinaTask:
             detector_geometry=self.options.detector_geometry,
             descriptor_geometry=self.options.descriptor_geometry,
             light=self.options.light,
+            deformation=self.options.deformation,
             mask_field=self.options.mask_field,
         )
 
@@ -410,7 +410,7 @@ class RetinaTask:
         """Return the loss of each point `[K]`, which count, and which match rightly."""
         options = self.options
         side = views.raw.shape[0]
-        xy_warped = apply_homography(views.h_descriptor, points.xy)
+        xy_warped = deform(views.descriptor_warp, points.xy)
         inside = jnp.all((xy_warped > 0) & (xy_warped < side - 1), axis=-1)
         where = points.mask & inside
         anchors = sample_descriptors(raw, points.xy, grid=options.descriptor_grid)
