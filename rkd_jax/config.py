@@ -110,7 +110,8 @@ class TaskConfig:
     # Bending of the descriptor image beyond that: none | retina.
     deformation: str = "none"
     # paper: loader light on all, jitter on the descriptor image;
-    # visit: independent hard light for the raw and for the descriptor image; none.
+    # visit: independent hard light for every view; modality: visit, and each view may
+    # be inverted (bright vessels) or hazy; none.
     light: str = "paper"
     # Epoch from which keypoints expand (PKE); -1 never.
     pke_start_epoch: int = 1
@@ -355,7 +356,7 @@ def _check_task(config: Config) -> None:
     _one_of("task.detector_geometry", task.detector_geometry, GEOMETRIES)
     _one_of("task.descriptor_geometry", task.descriptor_geometry, GEOMETRIES)
     _one_of("task.deformation", task.deformation, ("none", "retina"))
-    _one_of("task.light", task.light, ("paper", "visit", "none"))
+    _one_of("task.light", task.light, ("paper", "visit", "modality", "none"))
     _one_of("task.nms_method", task.nms_method, ("one_round", "two_round"))
     _one_of("task.descriptor_grid", task.descriptor_grid, ("aligned", "upstream"))
     losses = ("triplet", "infonce", "triplet+infonce")

@@ -95,7 +95,10 @@ def test_options_that_a_weights_file_leaves_out_have_their_defaults():
     [
         (["--config.optim.lrr=1"], ["config.optim.lrr", "did you mean optim.lr"]),
         (["--config.optim.lr=-1"], ["config.optim.lr", "positive"]),
-        (["--config.task.light=dark"], ["config.task.light", "paper, visit, none"]),
+        (
+            ["--config.task.light=dark"],
+            ["config.task.light", "paper, visit, modality, none"],
+        ),
         (["--config.data.kind=lab"], ["config.data.data_dir"]),
         (
             ["--config.data.kind=lab", "--config.data.data_dir=/no/such/folder"],

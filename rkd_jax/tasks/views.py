@@ -67,7 +67,8 @@ def make_views(
         detector_geometry: preset of `rkd_jax.augment.sample_geometry`.
         descriptor_geometry: likewise.
         light: "paper" (one light for all, jitter on the descriptor image), "visit"
-            (independent lights) or "none".
+            (independent lights), "modality" (the same, and each view may be of another
+            modality or hazy) or "none".
         deformation: preset of `rkd_jax.augment.sample_deformation` that bends the
             descriptor image.
         mask_field: False takes all that is not padding for the fundus, as upstream.
@@ -177,6 +178,15 @@ def _light(
             augment.loader_light(k_raw, view) for view in (raw, detector, descriptor)
         )
         return raw, detector, augment.jitter_light(k_descriptor, descriptor)
+    if kind == "modality":
+        raw, detector, descriptor = (
+            augment.modality_light(jax.random.fold_in(k, 1), view)
+            for k, view in (
+                (k_raw, raw),
+                (k_detector, detector),
+                (k_descriptor, descriptor),
+            )
+        )
     return (
         augment.visit_light(k_raw, raw),
         augment.visit_light(k_detector, detector),
