@@ -16,6 +16,7 @@ import os
 import pathlib
 import re
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -103,8 +104,11 @@ def run(config: schema.Config, workdir: str | os.PathLike[str]) -> dict[str, Any
 
     Raises:
         UsageError: the work directory holds a run of another config.
+        Interrupted: SIGTERM or SIGINT came; the run is saved.
         ValueError: the config or the data are not usable.
     """
+    from rkd_jax.training.signals import stop_signals
+
     config.validate()
     workdir = pathlib.Path(workdir).absolute()
     plan = stages(config, workdir)
@@ -114,13 +118,16 @@ def run(config: schema.Config, workdir: str | os.PathLike[str]) -> dict[str, Any
     _check_given(config)
     for stage in plan:
         _claim(stage.workdir, stage.config)
-    for stage in plan:
-        if stage.title == "teacher":
-            logger.info("no teacher given: training one in %s", stage.workdir)
-        # The encoder starts the student with and without teacher alike.
-        starts_there = stage.title in ("scratch", plan[-1].title)
-        results[stage.title] = _run_stage(stage, given if starts_there else {})
-        given[stage.title] = str(stage.workdir / WEIGHTS)
+    with stop_signals() as stop:
+        for stage in plan:
+            if stage.title == "teacher":
+                logger.info("no teacher given: training one in %s", stage.workdir)
+            # The encoder starts the student with and without teacher alike.
+            starts_there = stage.title in ("scratch", plan[-1].title)
+            results[stage.title] = _run_stage(
+                stage, given if starts_there else {}, stop
+            )
+            given[stage.title] = str(stage.workdir / WEIGHTS)
     minutes = (time.monotonic() - started) / 60
     _summary(results, workdir, minutes)
     return results
@@ -138,7 +145,9 @@ def _check_given(config: schema.Config) -> None:
             _same_network(path, weights.load(path), wanted)
 
 
-def _run_stage(stage: Stage, given: dict[str, str]) -> dict[str, float]:
+def _run_stage(
+    stage: Stage, given: dict[str, str], stop: threading.Event
+) -> dict[str, float]:
     """Train one stage and write its weights."""
     import jax
 
@@ -223,6 +232,7 @@ def _run_stage(stage: Stage, given: dict[str, str]) -> dict[str, float]:
         eval_data=tasks.held_out(config),
         on_best=lambda variables, metrics: save(BEST, variables, metrics),
         describe=lambda batch: _describe(source, batch),
+        stop=stop,
     )
     save(WEIGHTS, outcome.variables, outcome.metrics)
     if jax.process_count() > 1:
@@ -478,7 +488,8 @@ def main(argv: Sequence[str], holder: Any = None) -> int:
     a signal, saved.
     """
     from rkd_jax.training.checkpoint import CheckpointError
-    from rkd_jax.training.loop import Interrupted, NonFiniteLossError
+    from rkd_jax.training.loop import NonFiniteLossError
+    from rkd_jax.training.signals import Interrupted
 
     _start_logging()
     keep_freed_memory()
