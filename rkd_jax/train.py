@@ -250,6 +250,7 @@ def _source_arguments(config: schema.Config) -> dict[str, Any]:
         "size": data.size,
         "max_labels": data.max_labels,
         "crop_field": data.crop_field,
+        "resize_mode": data.resize_mode,
         "cache_mb": data.cache_mb,
     }
     if data.kind == "embedded":

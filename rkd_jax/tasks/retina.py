@@ -147,6 +147,7 @@ class RetinaTask:
             detector_geometry=self.options.detector_geometry,
             descriptor_geometry=self.options.descriptor_geometry,
             light=self.options.light,
+            clip_light=self.options.clip_light,
             deformation=self.options.deformation,
             mask_field=self.options.mask_field,
         )
@@ -514,8 +515,10 @@ class RetinaTask:
 
 def expansion_options(options: TaskConfig) -> expansion.ExpansionOptions:
     """Return the constants of keypoint expansion for a config."""
-    if options.upstream_expansion:
-        return expansion.ExpansionOptions.upstream()
+    if options.expansion != "ours":
+        upstream = expansion.ExpansionOptions.upstream(options.expansion)
+        # Upstream cuts positions that lie half a pixel further than ours.
+        return dataclasses.replace(upstream, rounding="round")
     return expansion.ExpansionOptions(
         max_candidates=options.max_keypoints,
         radius=options.nms_radius,

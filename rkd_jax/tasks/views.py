@@ -54,6 +54,7 @@ def make_views(
     detector_geometry: str,
     descriptor_geometry: str,
     light: str,
+    clip_light: bool = True,
     deformation: str = "none",
     mask_field: bool = True,
 ) -> Views:
@@ -69,6 +70,7 @@ def make_views(
         light: "paper" (one light for all, jitter on the descriptor image), "visit"
             (independent lights), "modality" (the same, and each view may be of another
             modality or hazy) or "none".
+        clip_light: False lets the loader's light of "paper" pass 1, as upstream.
         deformation: preset of `rkd_jax.augment.sample_deformation` that bends the
             descriptor image.
         mask_field: False takes all that is not padding for the fundus, as upstream.
@@ -117,6 +119,7 @@ def make_views(
         seen_through(flat(h_detector)),
         seen_through(descriptor_warp),
         light,
+        clip_light,
     )
     labels = example["keypoints"] - shift[None]
     inside = jnp.all((labels >= -0.5) & (labels < side - 0.5), axis=-1)
@@ -167,7 +170,7 @@ def box_mean(image: Array) -> Array:
 
 
 def _light(
-    key: Array, raw: Array, detector: Array, descriptor: Array, kind: str
+    key: Array, raw: Array, detector: Array, descriptor: Array, kind: str, clip: bool
 ) -> tuple[Array, Any, Any]:
     """Change the light of the three views as `make_views` says."""
     if kind == "none":
@@ -175,7 +178,8 @@ def _light(
     k_raw, k_detector, k_descriptor = jax.random.split(key, 3)
     if kind == "paper":
         raw, detector, descriptor = (
-            augment.loader_light(k_raw, view) for view in (raw, detector, descriptor)
+            augment.loader_light(k_raw, view, clip=clip)
+            for view in (raw, detector, descriptor)
         )
         return raw, detector, augment.jitter_light(k_descriptor, descriptor)
     if kind == "modality":
