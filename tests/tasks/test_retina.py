@@ -403,7 +403,7 @@ def test_field_mask_and_clipping_are_options_of_the_views():
 
     def views(**options):
         return make_views(
-            jax.random.PRNGKey(2),
+            jax.random.PRNGKey(3),
             {"image": image, **example},
             crop=0,
             detector_geometry="detector",
