@@ -195,6 +195,17 @@ def test_any_number_of_devices_gives_the_same_steps(count):
     assert many[1].task_state["seen"] == 12
 
 
+def test_the_step_is_compiled_once(caplog):
+    task, optimizer, batches = LineTask(), state.make_optimizer(lr=0.1, steps=3), Batches()
+    moving = step.replicate(state.init_state(task, optimizer, next(batches), seed=0))
+    step_fn = step.make_train_step(task, optimizer)
+    with jax.log_compiles(), caplog.at_level("WARNING", logger="jax"):
+        for _ in range(3):
+            moving, _ = step_fn(moving, None, step.shard(next(batches)))
+    compiled = [r for r in caplog.records if "XLA compilation" in r.getMessage()]
+    assert len(compiled) == 1
+
+
 def test_batches_that_devices_cannot_share_are_refused():
     with pytest.raises(ValueError, match="batch of 3"):
         step.shard({"x": np.zeros((3, 2))}, 2)
