@@ -193,7 +193,7 @@ def register(
     *,
     weights: str | os.PathLike | None = None,
     method: str = "network",
-    transform: str = "homography",
+    transform: str = "auto",
     estimator: str = "magsac",
     two_pass: bool = False,
 ) -> Registration:

@@ -27,6 +27,9 @@ class MatcherOptions:
         ratio: keep a match if it is this much nearer than the second best; None
             turns the test off.
         mutual: keep a match only if each is the other's nearest.
+        separation: points nearer than this to the best match are no second best.
+        min_similarity: least cosine of a match found again near where the transform
+            expects it.
         threshold_px: inlier distance of the estimator.
         truncate_points: drop the fraction of keypoints in file pixels, and place
             them without the half-pixel rule, as the published evaluation does. It
@@ -52,6 +55,8 @@ class MatcherOptions:
     subpixel: bool = True
     ratio: float | None = 0.95
     mutual: bool = True
+    separation: float = 0.0
+    min_similarity: float = 0.5
     threshold_px: float = 3.0
     truncate_points: bool = False
 
@@ -65,6 +70,8 @@ class MatcherOptions:
             "nms_method": self.nms_method in SUPPRESSIONS,
             "border": self.border >= 0,
             "ratio": self.ratio is None or 0 < self.ratio <= 1,
+            "separation": self.separation >= 0,
+            "min_similarity": -1 <= self.min_similarity <= 1,
             "threshold_px": self.threshold_px > 0,
         }
         for name, good in checks.items():

@@ -10,31 +10,14 @@ import cv2
 import numpy as np
 
 from rkd_jax.matching.fit import Fit, residuals
-from rkd_jax.matching.transforms import Homography, Transform
+from rkd_jax.matching.matches import Matches
+from rkd_jax.matching.transforms import Transform
 
 _SUPPORT_PX = 4.0  # a match within this distance supports the transform (working px)
 _MIN_SUPPORT = 15  # matches; 2 % of all matches come on top
 _MIN_COVERAGE_FRAC = 0.03  # of the overlap, by the hull of the supporting points
 _MAX_SCALE = 3.0  # largest magnification or reduction between the two images
 _MAX_STRETCH = 2.0  # largest ratio of the two local magnifications
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Matches:
-    """Matched points in pixels of the two files.
-
-    Attributes:
-        points_fixed: `[M, 2]` float64 (x, y).
-        points_moving: `[M, 2]` float64 (x, y).
-        similarity: `[M]` float32, cosine of the descriptors.
-    """
-
-    points_fixed: np.ndarray
-    points_moving: np.ndarray
-    similarity: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.points_fixed)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -182,6 +165,7 @@ def judge(
     fit: Fit,
     matches: Matches,
     *,
+    free: Matches | None = None,
     fixed_size: tuple[int, int],
     moving_size: tuple[int, int],
     fixed_scale: float,
@@ -227,7 +211,7 @@ def judge(
             supporting = matches.points_moving[support]
             relative = fixed_scale / moving_scale
             reason = _implausible(fit.transform, _box_corners(supporting), relative)
-            projective = Homography(getattr(fit.transform, "matrix", np.eye(3)))
+            projective = fit.transform.projective()
             reason = reason or _implausible(projective, _frame(moving_size), relative)
             coverage = _coverage(
                 fit.transform, matches.points_fixed[support], fixed_size, moving_size
