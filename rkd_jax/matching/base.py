@@ -20,6 +20,7 @@ from rkd_jax.data.preprocess import (
 )
 from rkd_jax.keypoints import Keypoints
 from rkd_jax.matching.curvature import Curvature
+from rkd_jax.matching.evidence import Sizes, gather
 from rkd_jax.matching.field import prepared_field
 from rkd_jax.matching.guided import fit_pair
 from rkd_jax.matching.matches import PairMatcher, Placed
@@ -184,6 +185,12 @@ class BaseMatcher:
         second pass fails the pair and its homography is multiplied to the first.
         """
         fixed, moving = self.view(fixed, moving)
+        sizes = Sizes(
+            fixed.prepared.file_size,
+            moving.prepared.file_size,
+            float(np.mean(fixed.prepared.scale)),
+            float(np.mean(moving.prepared.scale)),
+        )
 
         def attempt(view: View, back: Transform | None = None) -> Registration:
             pair = PairMatcher(
@@ -198,16 +205,17 @@ class BaseMatcher:
                 guided=guided,
                 curvature=curvature,
             )
-            moving_scale = float(np.mean(moving.prepared.scale))
-            return judge(
-                result,
-                matches,
-                free=free,
-                fixed_size=fixed.prepared.file_size,
-                moving_size=moving.prepared.file_size,
-                fixed_scale=pair.fixed.scale,
-                moving_scale=moving_scale,
-            )
+            evidence: dict[str, float] = {}
+            if result.transform is not None:
+                evidence = gather(
+                    result.transform,
+                    free,
+                    pair,
+                    sizes,
+                    estimator=estimator,
+                    curvature=curvature,
+                )
+            return judge(result, matches, evidence, sizes)
 
         first = attempt(moving)
         if not two_pass or first.transform is None:

@@ -7,6 +7,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.spatial import cKDTree
 
 from rkd_jax.keypoints import Keypoints
 
@@ -139,67 +140,12 @@ def match_keypoints(
     return pairs, 1.0 - 0.5 * distance[rows] ** 2
 
 
-def guided_nearest(
-    similarity: Array,
-    mapped0: Array,
-    mask0: Array,
-    xy1: Array,
-    mask1: Array,
-    *,
-    radius: Array | float,
-    min_similarity: Array | float,
-) -> tuple[Array, Array]:
-    """Match each point of set 0 to the most similar one near where it is mapped.
-
-    Args:
-        similarity: `[K0, K1]` float32, of all pairs.
-        mapped0: `[K0, 2]` float32, set 0 mapped into the image of set 1.
-        mask0: `[K0]` bool.
-        xy1: `[K1, 2]` float32.
-        mask1: `[K1]` bool.
-        radius: how far to look, in pixels of `xy1`.
-        min_similarity: a match is at least this similar.
-
-    Returns:
-        `index [K0]` int32 into set 1, -1 where there is no match, and the
-        `similarity [K0]` of the matches, 0 elsewhere. Each point is used at most
-        once: a match is the most similar of both within reach.
-
-    Example:
-        >>> xy = jnp.array([[0.0, 0.0], [9.0, 0.0]]); on = jnp.ones(2, bool)
-        >>> alike = jnp.array([[0.7, 0.9], [0.2, 0.8]])
-        >>> guided_nearest(
-        ...     alike, xy + 1.0, on, xy, on, radius=2.0, min_similarity=0.5
-        ... )[0].tolist()
-        [0, 1]
-    """
-    radius = jnp.asarray(radius, jnp.float32)
-    dx = mapped0[:, 0][:, None] - xy1[:, 0][None, :]
-    dy = mapped0[:, 1][:, None] - xy1[:, 1][None, :]
-    near = dx * dx + dy * dy <= radius * radius
-    near &= mask0[:, None] & mask1[None, :]
-    near &= similarity >= jnp.asarray(min_similarity, jnp.float32)
-    allowed = jnp.where(near, similarity, -jnp.inf)
-    index = jnp.argmax(allowed, axis=1)
-    rows = jnp.arange(similarity.shape[0])
-    best = allowed[rows, index]
-    keep = jnp.isfinite(best) & (jnp.argmax(allowed, axis=0)[index] == rows)
-    index = jnp.where(keep, index, -1).astype(jnp.int32)
-    return index, jnp.where(keep, best, 0.0)
-
-
-_guided_nearest = jax.jit(guided_nearest)
-
-
-@jax.jit
-def _similarities(descriptors0: Array, descriptors1: Array) -> Array:
-    return jnp.matmul(descriptors0, descriptors1.T, precision=jax.lax.Precision.HIGHEST)
-
-
 class GuidedMatcher:
     """Matches two keypoint sets near where a transform maps them, again and again.
 
-    The similarities of all pairs are computed once and stay on the device.
+    Only pairs within reach are compared, some ten a point: a k-d tree on the host
+    finds them in milliseconds, where the whole matrix of similarities would be read
+    several times.
 
     Args:
         keypoints0: keypoints with unit descriptors, K0 rows.
@@ -207,37 +153,68 @@ class GuidedMatcher:
 
     Raises:
         ValueError: if either set has no descriptors.
+
+    Example:
+        >>> xy, on = np.array([[0.0, 0.0], [9.0, 0.0]]), np.ones(2, bool)
+        >>> points = Keypoints(xy=xy, scores=xy[:, 0], mask=on, descriptors=np.eye(2))
+        >>> matcher = GuidedMatcher(points, points)
+        >>> matcher(xy + 1.0, radius=2.0, min_similarity=0.5)[0].tolist()
+        [[0, 0], [1, 1]]
     """
 
     def __init__(self, keypoints0: Keypoints, keypoints1: Keypoints) -> None:
         _check_descriptors(keypoints0, keypoints1)
-        self._mask0 = jnp.asarray(keypoints0.mask)
-        self._mask1 = jnp.asarray(keypoints1.mask)
-        self._xy1 = jnp.asarray(keypoints1.xy, jnp.float32)
-        self._similarity = _similarities(
-            jnp.asarray(keypoints0.descriptors), jnp.asarray(keypoints1.descriptors)
-        )
+        self._rows0 = np.flatnonzero(keypoints0.mask)
+        self._rows1 = np.flatnonzero(keypoints1.mask)
+        self._descriptors0 = np.asarray(keypoints0.descriptors)
+        self._descriptors1 = np.asarray(keypoints1.descriptors)
+        self._tree1 = None
+        if len(self._rows1):
+            self._tree1 = cKDTree(np.asarray(keypoints1.xy, float)[self._rows1])
 
     def __call__(
         self, mapped0: np.ndarray, *, radius: float, min_similarity: float
     ) -> tuple[np.ndarray, np.ndarray]:
         """Match points `[K0, 2]` mapped into image 1; NaN ones match nothing.
 
+        Args:
+            mapped0: `[K0, 2]`, in pixels of `keypoints1.xy`.
+            radius: how far to look, in the same pixels.
+            min_similarity: a match is at least this similar.
+
         Returns:
             `pairs [M, 2]` int64 and `similarity [M]` float32, as `match_keypoints`.
+            Each point is used at most once: a match is the most similar of both
+            within reach; of equal ones the first.
         """
-        far = 1e9  # beyond any radius
-        mapped0 = np.nan_to_num(mapped0, nan=far, posinf=far, neginf=-far)
-        index, similarity = _guided_nearest(
-            self._similarity,
-            jnp.asarray(np.clip(mapped0, -far, far).astype(np.float32)),
-            self._mask0,
-            self._xy1,
-            self._mask1,
-            radius=np.float32(radius),
-            min_similarity=np.float32(min_similarity),
+        nothing = np.zeros((0, 2), np.int64), np.zeros(0, np.float32)
+        rows0 = self._rows0[np.isfinite(mapped0[self._rows0]).all(axis=1)]
+        if self._tree1 is None or not len(rows0):
+            return nothing
+        near = cKDTree(mapped0[rows0]).sparse_distance_matrix(
+            self._tree1, radius, output_type="ndarray"
         )
-        index, similarity = np.asarray(index), np.asarray(similarity)
-        rows = np.flatnonzero(index >= 0)
-        pairs = np.stack([rows, index[rows].astype(np.int64)], axis=1)
-        return pairs, similarity[rows]
+        index0, index1 = rows0[near["i"]], self._rows1[near["j"]]
+        similarity = np.einsum(
+            "nd,nd->n", self._descriptors0[index0], self._descriptors1[index1]
+        )
+        alike = similarity >= min_similarity
+        index0, index1 = index0[alike], index1[alike]
+        similarity = similarity[alike]
+        best = _first_of_each(index0, index1, similarity)
+        best &= _first_of_each(index1, index0, similarity)
+        order = np.flatnonzero(best)[np.argsort(index0[best])]
+        pairs = np.stack([index0[order], index1[order]], axis=1).astype(np.int64)
+        return pairs, similarity[order].astype(np.float32)
+
+
+def _first_of_each(
+    group: np.ndarray, other: np.ndarray, similarity: np.ndarray
+) -> np.ndarray:
+    """Tell which rows are the most similar of their group, ties to the lower other."""
+    order = np.lexsort((other, -similarity, group))
+    first = np.ones(len(group), bool)
+    first[1:] = group[order][1:] != group[order][:-1]
+    chosen = np.zeros(len(group), bool)
+    chosen[order[first]] = True
+    return chosen

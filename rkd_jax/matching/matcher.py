@@ -19,6 +19,7 @@ from rkd_jax import weights as weight_files
 from rkd_jax.data.preprocess import Resized
 from rkd_jax.keypoints import Keypoints
 from rkd_jax.matching.base import BaseMatcher, Source
+from rkd_jax.matching.dog import dog_points, make_sift
 from rkd_jax.matching.options import MatcherOptions
 from rkd_jax.matching.registration import Registration
 
@@ -103,11 +104,25 @@ class Matcher(BaseMatcher):
         return self._maps(self._variables, images)
 
     def _apply_and_detect(
-        self, variables: Any, images: Array, sizes: Array, fields: Array
+        self,
+        variables: Any,
+        images: Array,
+        sizes: Array,
+        fields: Array,
+        more_xy: Array,
+        more_masks: Array,
     ) -> Keypoints:
+        """Detect keypoints and read descriptors there and at `more_xy [B, E, 2]`."""
         heatmaps, descriptors = self._apply(variables, images)
 
-        def one(heatmap: Array, cells: Array, size: Array, field: Array) -> Keypoints:
+        def one(
+            heatmap: Array,
+            cells: Array,
+            size: Array,
+            field: Array,
+            more_xy: Array,
+            more_mask: Array,
+        ) -> Keypoints:
             found = kp.detect(
                 heatmap,
                 max_keypoints=self.options.max_keypoints,
@@ -119,18 +134,47 @@ class Matcher(BaseMatcher):
                 subpixel=self.options.subpixel,
             )
             x, y = kp.pixel_index(found.xy, heatmap.shape, "round")
-            return found.replace(
-                mask=found.mask & field[y, x],
-                descriptors=kp.sample_descriptors(cells, found.xy, grid=self._grid),
+            own = found.mask & field[y, x]
+            x, y = kp.pixel_index(more_xy, heatmap.shape, "round")
+            xy = jnp.concatenate([found.xy, more_xy])
+            return Keypoints(
+                xy=xy,
+                scores=jnp.concatenate(
+                    [found.scores, jnp.where(more_mask, heatmap[y, x], 0.0)]
+                ),
+                mask=jnp.concatenate([own, more_mask]),
+                descriptors=kp.sample_descriptors(cells, xy, grid=self._grid),
             )
 
-        return jax.vmap(one)(heatmaps, descriptors, sizes, fields)
+        return jax.vmap(one)(heatmaps, descriptors, sizes, fields, more_xy, more_masks)
+
+    def _more_points(
+        self, views: Sequence[tuple[Resized, np.ndarray]]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return SIFT's points `[B, E, 2]` and masks; E is 0 without them."""
+        if self.options.points == "detector":
+            return np.zeros((len(views), 0, 2), np.float32), np.zeros(
+                (len(views), 0), bool
+            )
+        sift = make_sift()
+        found = [
+            dog_points(
+                sift,
+                *view,
+                border=self.options.border,
+                limit=self.options.max_dog,
+            )
+            for view in views
+        ]
+        return np.stack([xy for xy, _ in found]), np.stack([mask for _, mask in found])
 
     def _features(self, views: Sequence[tuple[Resized, np.ndarray]]) -> list[Keypoints]:
         images = np.stack([prepared.image for prepared, _ in views])[..., None]
         sizes = np.array([prepared.size for prepared, _ in views], np.int32)
         fields = np.stack([field for _, field in views])
-        batch = self._detect(self._variables, images, sizes, fields)
+        batch = self._detect(
+            self._variables, images, sizes, fields, *self._more_points(views)
+        )
         batch = jax.tree.map(np.asarray, batch)
         return [jax.tree.map(lambda a, i=i: a[i], batch) for i in range(len(views))]
 

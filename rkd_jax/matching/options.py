@@ -6,6 +6,8 @@ import dataclasses
 
 from rkd_jax.keypoints import SUPPRESSIONS
 
+POINTS = ("detector", "detector+dog")
+
 
 @dataclasses.dataclass(frozen=True)
 class MatcherOptions:
@@ -19,6 +21,9 @@ class MatcherOptions:
         quantize: go through 8 bits before resizing, as the published inference.
         mask_field: drop keypoints on the black margin and on its rim.
         max_keypoints: the best so many by score.
+        points: where a network's descriptors are read: "detector" (its own keypoints)
+            or "detector+dog" (and at SIFT's, which are more and finer placed).
+        max_dog: at most so many of SIFT's points.
         threshold: scores strictly above this count.
         nms_radius: no two keypoints are nearer than this.
         nms_method: "one_round" (deterministic ties) or "two_round" (SuperPoint's).
@@ -48,6 +53,8 @@ class MatcherOptions:
     quantize: bool = False
     mask_field: bool = True
     max_keypoints: int = 2048
+    points: str = "detector"
+    max_dog: int = 3000
     threshold: float = 0.01
     nms_radius: int = 6
     nms_method: str = "one_round"
@@ -65,6 +72,8 @@ class MatcherOptions:
             "working_size": self.working_size is None or self.working_size >= 32,
             "resize_mode": self.resize_mode in ("fit", "stretch"),
             "max_keypoints": self.max_keypoints >= 1,
+            "points": self.points in POINTS,
+            "max_dog": self.max_dog >= 1,
             "threshold": self.threshold >= 0,
             "nms_radius": self.nms_radius >= 0,
             "nms_method": self.nms_method in SUPPRESSIONS,

@@ -39,15 +39,13 @@ def _blocks(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return row * _BLOCKS + column, (column + 2 * row) % _FOLDS
 
 
-def _held_out(
-    family: Family, problem: Problem, fitted: Fit, folds: np.ndarray
-) -> np.ndarray:
+def _held_out(family: Family, problem: Problem, folds: np.ndarray) -> np.ndarray:
     """Return the loss `[N]` of each pair under a fit of the other folds."""
     loss = np.empty(len(problem.moving))
     scale = _SCALE * problem.threshold_px
     for fold in range(_FOLDS):
         out = folds == fold
-        result = family(problem.subset(~out, fitted.transform))
+        result = family(problem.subset(~out, problem.start))
         distance = np.full(out.sum(), np.inf)
         if result.transform is not None:
             distance = residuals(
@@ -107,9 +105,11 @@ def choose(
     if len(fits) < 2:
         name = next(iter(fits), first)
         return Choice(name, {}, fits.get(name) or families[name](problem))
-    part = problem.subset(near, None)
-    blocks, folds = _blocks(part.moving)
-    losses = {n: _held_out(families[n], part, f, folds) for n, f in fits.items()}
+    blocks, folds = _blocks(problem.moving[near])
+    losses = {
+        n: _held_out(families[n], problem.subset(near, f.transform), folds)
+        for n, f in fits.items()
+    }
     means = {name: float(loss.mean()) for name, loss in losses.items()}
     best = min(means, key=means.__getitem__)
     for name in fits:

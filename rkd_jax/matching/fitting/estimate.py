@@ -26,9 +26,10 @@ def estimate_homography(
     Returns:
         The matrix or None, the inliers `[N]` bool, and why there is no matrix.
 
-    OpenCV 5's LMEDS may return a good matrix with an empty mask. The inliers are then
-    those of its own rule for the scale of the errors, which needs nothing but the
-    matrix (`lmeds_inliers`).
+    OpenCV 5 marks as inliers of "lmeds" what lies within `threshold_px`, which the
+    method does not know: a matrix that is a little off for every pair (a homography of
+    a curved retina) comes back with less than the four pairs it was made from. The
+    inliers are then those of the method's own rule (`lmeds_inliers`), as in OpenCV 4.
     """
     cv2.setRNGSeed(_SEED)
     nothing = np.zeros(len(moving), bool)
@@ -47,7 +48,7 @@ def estimate_homography(
     if matrix is None or mask is None or not np.all(np.isfinite(matrix)):
         return None, nothing, lost
     inliers = mask.ravel().astype(bool)
-    if estimator == "lmeds" and not inliers.any():
+    if estimator == "lmeds" and inliers.sum() < 4:
         inliers = lmeds_inliers(matrix, moving, fixed)
     if inliers.sum() < 4:
         return None, inliers, lost

@@ -37,6 +37,8 @@ class Problem:
         threshold_px: inlier distance in the fixed image.
         curvature: what is known of k.
         start: a transform near the one sought, which replaces the first estimate.
+        near: whether the start was fitted to nearly the same pairs: then it is only
+            polished.
     """
 
     moving: np.ndarray
@@ -46,11 +48,16 @@ class Problem:
     threshold_px: float
     curvature: Curvature
     start: Transform | None = None
+    near: bool = False
 
-    def subset(self, chosen: np.ndarray, start: Transform | None) -> Problem:
-        """Return the problem of some of the pairs, started from a transform."""
+    def subset(self, chosen: np.ndarray, start: Transform) -> Problem:
+        """Return the problem of some of the pairs, started from the fit of all."""
         return dataclasses.replace(
-            self, moving=self.moving[chosen], fixed=self.fixed[chosen], start=start
+            self,
+            moving=self.moving[chosen],
+            fixed=self.fixed[chosen],
+            start=start,
+            near=True,
         )
 
 

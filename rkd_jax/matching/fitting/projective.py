@@ -26,6 +26,7 @@ MIN_RADIAL = 12  # points that nine parameters need at least
 # is off at the rim still draws its points in.
 FROM_ESTIMATE = (1.0, 0.65, 0.4)
 FROM_START = (1.5, 0.65, 0.4)
+FROM_NEARBY = (0.4,)
 _STEPS = 12
 _GRID = 7
 
@@ -174,7 +175,7 @@ def refine(
             damping = max(damping / 10.0, 1e-9)
             gain, now = now - after, after
             parameters, error, jacobian = new, w - target, new_jacobian
-            if gain < 1e-7 * max(now, 1.0):
+            if gain < 1e-6 * max(now, 1.0):
                 break
     matrix = np.append(parameters[:8], 1.0).reshape(3, 3)
     if not np.all(np.isfinite(matrix)) or np.linalg.cond(matrix) > 1e8:
@@ -201,7 +202,8 @@ def fit_homography(problem: Problem) -> Fit:
         return Fit(transform, inliers, reason)
     near = _like(problem.start, problem, 0.0)
     if near is not None:
-        near = refine(near, problem, curved=False, scales=FROM_START)
+        scales = FROM_NEARBY if problem.near else FROM_START
+        near = refine(near, problem, curved=False, scales=scales)
     return _finish(problem, None if near is None else near.projective())
 
 
@@ -226,7 +228,7 @@ def fit_radial(problem: Problem) -> Fit:
         near = _like(problem.start, problem, known)
         if near is None:
             return _finish(problem, None)
-        scales = FROM_START
+        scales = FROM_NEARBY if problem.near else FROM_START
         distance = residuals(near, problem.moving, problem.fixed)
         supported = int((distance <= 2.0 * problem.threshold_px).sum())
     if supported < MIN_RADIAL:

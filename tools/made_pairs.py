@@ -1,0 +1,207 @@
+"""Pairs to calibrate and check on, made from photographs that are not FIRE's.
+
+Registrable ones: one photograph seen twice, in two random views of a curved retina
+(homography between flattened fields, k of a camera) under the light of two visits, or
+two visits of an embedded eye. Unrelated ones: two photographs of different eyes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import pathlib
+import re
+from collections.abc import Sequence
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rkd_jax.augment import visit_light
+from rkd_jax.data.fundus_synthesis import visits
+from rkd_jax.data.preprocess import field_box, read_image
+from rkd_jax.matching.field import field_of_view
+from rkd_jax.matching.transforms import Frame, Radial
+from rkd_jax.matching.transforms.homography import project
+from rkd_jax.matching.transforms.radial import flatten
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".ppm"}
+_VIEW = 0.6  # of the photograph's width that one view of it has
+_MASKS = re.compile(r"_mask|1stHO|2ndHO|manual|labels|_Mask", re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MadePair:
+    """Two photographs and, if they show one eye, the map between them.
+
+    Attributes:
+        name: what it was made from.
+        fixed: `[H, W, 3]` uint8, or a path.
+        moving: the same.
+        points: `[N, 4]` x_fixed, y_fixed, x_moving, y_moving; None if unrelated.
+    """
+
+    name: str
+    fixed: np.ndarray | pathlib.Path
+    moving: np.ndarray | pathlib.Path
+    points: np.ndarray | None
+
+
+def photographs(folders: Sequence[str | pathlib.Path]) -> list[pathlib.Path]:
+    """List the photographs below folders, sorted, without masks and labels.
+
+    Raises:
+        FileNotFoundError: no such folder, or no photograph below it.
+        ValueError: a folder of FIRE or of the multimodal set, which are for testing.
+    """
+    found = []
+    for folder in map(pathlib.Path, folders):
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder of photographs")
+        if {"fire", "multimodal"} & {part.lower() for part in folder.parts}:
+            raise ValueError(
+                f"{folder}: FIRE and multimodal pairs are for testing only"
+            )
+        here = [
+            path
+            for path in sorted(folder.rglob("*"))
+            if path.suffix.lower() in SUFFIXES
+            and not _MASKS.search(str(path.relative_to(folder)))
+        ]
+        if not here:
+            raise FileNotFoundError(f"{folder}: no photographs ({sorted(SUFFIXES)})")
+        found += here
+    return found
+
+
+def eye_of(path: pathlib.Path) -> tuple[str, str]:
+    """Return (patient, eye) of a photograph by its name, as far as names tell.
+
+    >>> eye_of(pathlib.Path("EyePACS/train/10_left.jpeg"))
+    ('EyePACS/train/10', 'left')
+    >>> eye_of(pathlib.Path("CHASE_DB1/Image_03R.jpg"))
+    ('CHASE_DB1/Image_03', 'R')
+    """
+    match = re.fullmatch(r"(.*?)(?:_(left|right)|(?<=\d)([LR]))?", path.stem)
+    patient = str(path.parent / match[1])
+    return patient, match[2] or match[3] or ""
+
+
+def unrelated(
+    paths: Sequence[pathlib.Path], count: int, *, seed: int = 0, fellows: float = 0.3
+) -> list[tuple[pathlib.Path, pathlib.Path]]:
+    """Choose pairs of different eyes.
+
+    Args:
+        paths: photographs.
+        count: pairs wanted, all different.
+        seed: of the choice.
+        fellows: share of pairs that are left and right eye of one patient, as far as
+            there are such; they resemble each other most (mirrored).
+
+    Raises:
+        ValueError: there are not so many pairs.
+    """
+    rng = np.random.default_rng(seed)
+    patients: dict[str, list[pathlib.Path]] = {}
+    for path in paths:
+        patients.setdefault(eye_of(path)[0], []).append(path)
+    both = [
+        pair
+        for group in patients.values()
+        for pair in itertools.combinations(sorted(group), 2)
+        if eye_of(pair[0])[1] != eye_of(pair[1])[1]
+    ]
+    order = rng.permutation(len(both))[: round(fellows * count)]
+    chosen = [both[i] for i in order]
+    seen = set(chosen)
+    names = sorted(patients)
+    if len(names) < 2:
+        raise ValueError("photographs of one patient only: give more folders")
+    for _ in range(100 * count):
+        if len(chosen) == count:
+            return chosen
+        first, second = rng.choice(len(names), 2, replace=False)
+        group0, group1 = patients[names[first]], patients[names[second]]
+        pair = (
+            group0[rng.integers(len(group0))],
+            group1[rng.integers(len(group1))],
+        )
+        if pair not in seen and pair[::-1] not in seen:
+            seen.add(pair)
+            chosen.append(pair)
+    raise ValueError(f"found {len(chosen)} different pairs; {count} were asked for")
+
+
+def _view_matrix(rng: np.random.Generator, shift: np.ndarray) -> np.ndarray:
+    """Draw a view of the photograph: turn, zoom, shift, tilt, in field coordinates."""
+    angle, zoom = rng.normal(0, 0.06), np.exp(rng.normal(0, 0.03))
+    cos, sin = zoom * np.cos(angle), zoom * np.sin(angle)
+    turn = np.array([[cos, -sin, shift[0]], [sin, cos, shift[1]], [0, 0, 1.0]])
+    tilt = np.eye(3)
+    tilt[2, :2] = rng.normal(0, 0.02, 2)
+    return turn @ tilt
+
+
+def warped(
+    path: pathlib.Path, seed: int, *, light: bool = True, side: int = 768
+) -> MadePair:
+    """Make a registrable pair from one photograph.
+
+    Two cameras with the same random k (0 to .2) look at the photograph, each through a
+    round field of its own with .6 of the photograph's width, up to one field radius
+    apart. Both views get the light of a visit of their own.
+
+    Args:
+        path: a photograph.
+        seed: of views and light.
+        light: change the light.
+        side: of both images in pixels.
+    """
+    rng = np.random.default_rng(seed)
+    image = read_image(path)
+    image = np.ascontiguousarray(image[..., 1] if image.ndim == 3 else image)
+    photograph = Frame.of_box(field_box(image))
+    field = Frame.of_size((side, side))
+    curvature, way = rng.uniform(0, 0.2), rng.uniform(0, 2 * np.pi)
+    shift = rng.uniform(0, 0.45) * np.array([np.cos(way), np.sin(way)])
+    fixed_view, moving_view = (_view_matrix(rng, s) for s in (shift, -shift))
+    rows, columns = np.indices((side, side))
+    u = field.to_field(np.stack([columns, rows], axis=-1).astype(np.float64))
+    inside = np.sum(u * u, axis=-1) < 0.97**2
+    views = []
+    for matrix in (fixed_view, moving_view):
+        seen = _VIEW * project(matrix, flatten(u, curvature))
+        xy = photograph.from_field(seen).astype(np.float32)
+        view = cv2.remap(image, xy[..., 0], xy[..., 1], cv2.INTER_CUBIC)
+        views.append(np.where(inside, view, 0).astype(np.uint8))
+    if light:
+        keys = jax.random.split(jax.random.key(seed), 2)
+        views = [_lit(key, view) for key, view in zip(keys, views, strict=True)]
+    to_fixed = Radial(np.linalg.inv(fixed_view) @ moving_view, curvature, field, field)
+    axis = np.linspace(-0.9, 0.9, 15)
+    grid = field.from_field(np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2))
+    landmarks = np.concatenate([to_fixed.apply(grid), grid], axis=1)
+    seen = np.ones(len(grid), bool)
+    for columns in ((0, 1), (2, 3)):
+        seen &= np.linalg.norm(field.to_field(landmarks[:, columns]), axis=1) < 0.9
+    return MadePair(f"{path.parent.name}/{path.name}", *views, landmarks[seen])
+
+
+def _lit(key: jax.Array, image: np.ndarray) -> np.ndarray:
+    """Change the light of a uint8 image `[H, W]` within its field."""
+    field = field_of_view(image)
+    lit = _light(key, jnp.asarray(image, jnp.float32) / 255.0)
+    return np.where(field, np.round(np.asarray(lit) * 255.0), 0).astype(np.uint8)
+
+
+_light = jax.jit(visit_light)
+
+
+def embedded(seed: int, *, size: int = 640) -> MadePair:
+    """Make two visits of an embedded eye, under a camera with a random k (0 to .2)."""
+    curvature = float(np.random.default_rng([seed, 17]).uniform(0, 0.2))
+    pair = visits(seed, size=size, curvature=curvature)
+    points = pair.control_points.astype(np.float64)
+    return MadePair(f"embedded {seed}", pair.fixed.image, pair.moving.image, points)
