@@ -32,13 +32,14 @@ from rkd_jax.matching.confidence import (
     features,
     fit_logistic,
 )
+from rkd_jax.matching.unrelated_benchmark import eye_of, unrelated
 
 RIGHT_PX = 5.0
 _BINS = np.linspace(0, 1, 11)
 
 
 def make(
-    folders: Sequence[str], *, registrable: int, unrelated: int, seed: int
+    folders: Sequence[str], *, registrable: int, strangers: int, seed: int
 ) -> Iterator[tuple[int, made_pairs.MadePair]]:
     """Yield (half, pair): a fifth of the registrable pairs is embedded.
 
@@ -47,10 +48,10 @@ def make(
     """
     paths = made_pairs.photographs(folders)
     rng = np.random.default_rng(seed)
-    patients = sorted({made_pairs.eye_of(path)[0] for path in paths})
+    patients = sorted({eye_of(path)[0] for path in paths})
     first = set(rng.permutation(patients)[: len(patients) // 2].tolist())
     for half in (0, 1):
-        mine = [p for p in paths if (made_pairs.eye_of(p)[0] in first) == (half == 0)]
+        mine = [p for p in paths if (eye_of(p)[0] in first) == (half == 0)]
         folders_of = sorted({str(path.parent) for path in mine})
         groups = [[p for p in mine if str(p.parent) == f] for f in folders_of]
         embedded = registrable // 10
@@ -60,7 +61,7 @@ def make(
             yield half, made_pairs.warped(path, int(rng.integers(1 << 30)))
         for number in range(embedded):
             yield half, made_pairs.embedded(100_000 + half * 50_000 + number)
-        pairs = made_pairs.unrelated(mine, unrelated // 2, seed=seed + half)
+        pairs = unrelated(mine, strangers // 2, seed=seed + half)
         for fixed, moving in pairs:
             yield (
                 half,
@@ -202,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     pairs = make(
         args.photographs,
         registrable=args.registrable,
-        unrelated=args.unrelated,
+        strangers=args.unrelated,
         seed=args.seed,
     )
     rows = list(registrations(matchers, pairs))

@@ -8,9 +8,7 @@ two visits of an embedded eye. Unrelated ones: two photographs of different eyes
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import pathlib
-import re
 from collections.abc import Sequence
 
 import cv2
@@ -21,14 +19,13 @@ import numpy as np
 from rkd_jax.augment import visit_light
 from rkd_jax.data.fundus_synthesis import visits
 from rkd_jax.data.preprocess import field_box, read_image
+from rkd_jax.matching import unrelated_benchmark
 from rkd_jax.matching.field import field_of_view
 from rkd_jax.matching.transforms import Frame, Radial
 from rkd_jax.matching.transforms.homography import project
 from rkd_jax.matching.transforms.radial import flatten
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".ppm"}
 _VIEW = 0.6  # of the photograph's width that one view of it has
-_MASKS = re.compile(r"_mask|1stHO|2ndHO|manual|labels|_Mask", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,89 +46,13 @@ class MadePair:
 
 
 def photographs(folders: Sequence[str | pathlib.Path]) -> list[pathlib.Path]:
-    """List the photographs below folders, sorted, without masks and labels.
-
-    Raises:
-        FileNotFoundError: no such folder, or no photograph below it.
-        ValueError: a folder of FIRE or of the multimodal set, which are for testing.
-    """
-    found = []
+    """List the photographs below folders; refuse those that are for testing only."""
     for folder in map(pathlib.Path, folders):
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{folder}: no such folder of photographs")
         if {"fire", "multimodal"} & {part.lower() for part in folder.parts}:
             raise ValueError(
                 f"{folder}: FIRE and multimodal pairs are for testing only"
             )
-        here = [
-            path
-            for path in sorted(folder.rglob("*"))
-            if path.suffix.lower() in SUFFIXES
-            and not _MASKS.search(str(path.relative_to(folder)))
-        ]
-        if not here:
-            raise FileNotFoundError(f"{folder}: no photographs ({sorted(SUFFIXES)})")
-        found += here
-    return found
-
-
-def eye_of(path: pathlib.Path) -> tuple[str, str]:
-    """Return (patient, eye) of a photograph by its name, as far as names tell.
-
-    >>> eye_of(pathlib.Path("EyePACS/train/10_left.jpeg"))
-    ('EyePACS/train/10', 'left')
-    >>> eye_of(pathlib.Path("CHASE_DB1/Image_03R.jpg"))
-    ('CHASE_DB1/Image_03', 'R')
-    """
-    match = re.fullmatch(r"(.*?)(?:_(left|right)|(?<=\d)([LR]))?", path.stem)
-    patient = str(path.parent / match[1])
-    return patient, match[2] or match[3] or ""
-
-
-def unrelated(
-    paths: Sequence[pathlib.Path], count: int, *, seed: int = 0, fellows: float = 0.3
-) -> list[tuple[pathlib.Path, pathlib.Path]]:
-    """Choose pairs of different eyes.
-
-    Args:
-        paths: photographs.
-        count: pairs wanted, all different.
-        seed: of the choice.
-        fellows: share of pairs that are left and right eye of one patient, as far as
-            there are such; they resemble each other most (mirrored).
-
-    Raises:
-        ValueError: there are not so many pairs.
-    """
-    rng = np.random.default_rng(seed)
-    patients: dict[str, list[pathlib.Path]] = {}
-    for path in paths:
-        patients.setdefault(eye_of(path)[0], []).append(path)
-    both = [
-        pair
-        for group in patients.values()
-        for pair in itertools.combinations(sorted(group), 2)
-        if eye_of(pair[0])[1] != eye_of(pair[1])[1]
-    ]
-    order = rng.permutation(len(both))[: round(fellows * count)]
-    chosen = [both[i] for i in order]
-    seen = set(chosen)
-    names = sorted(patients)
-    if len(names) < 2:
-        raise ValueError("photographs of one patient only: give more folders")
-    for _ in range(100 * count):
-        if len(chosen) == count:
-            return chosen
-        first, second = rng.choice(len(names), 2, replace=False)
-        group0, group1 = patients[names[first]], patients[names[second]]
-        pair = (
-            group0[rng.integers(len(group0))],
-            group1[rng.integers(len(group1))],
-        )
-        if pair not in seen and pair[::-1] not in seen:
-            seen.add(pair)
-            chosen.append(pair)
-    raise ValueError(f"found {len(chosen)} different pairs; {count} were asked for")
+    return unrelated_benchmark.photographs(folders)
 
 
 def _view_matrix(rng: np.random.Generator, shift: np.ndarray) -> np.ndarray:

@@ -215,7 +215,8 @@ class BaseMatcher:
                     estimator=estimator,
                     curvature=curvature,
                 )
-            return judge(result, matches, evidence, sizes)
+            frames = (pair.moving.frame, pair.fixed.frame)
+            return judge(result, matches, evidence, sizes, frames=frames)
 
         first = attempt(moving)
         if not two_pass or first.transform is None:

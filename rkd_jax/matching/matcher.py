@@ -179,10 +179,45 @@ class Matcher(BaseMatcher):
         return [jax.tree.map(lambda a, i=i: a[i], batch) for i in range(len(views))]
 
 
+_PACKAGE = pathlib.Path(weight_files.__file__).parent
+
+
 def packaged_weights() -> pathlib.Path | None:
-    """Return the weight file that comes with the package, if there is one."""
-    path = pathlib.Path(weight_files.__file__).parent / "default.safetensors"
+    """Return the weight file that is taken by default, if there is one."""
+    path = _PACKAGE / "default.safetensors"
     return path if path.is_file() else None
+
+
+def find_weights(weights: str | os.PathLike | None = None) -> pathlib.Path:
+    """Return the path of a weight file.
+
+    Args:
+        weights: a file, or the name of one that comes with the package ("small");
+            None takes "default".
+
+    Raises:
+        FileNotFoundError: there is none; the message lists the names there are.
+    """
+    if weights is None:
+        path = packaged_weights()
+        if path is None:
+            raise FileNotFoundError(
+                "no weights given and none come with this package: pass a .safetensors "
+                "file (train one with `python -m rkd_jax.train`, or convert one with "
+                "tools/convert_weights.py), or use method 'sift'"
+            )
+        return path
+    path = pathlib.Path(weights)
+    if path.is_file():
+        return path
+    named = _PACKAGE / f"{path.name}.safetensors"
+    if path.name == os.fspath(weights) and named.is_file():
+        return named
+    names = sorted(file.stem for file in _PACKAGE.glob("*.safetensors"))
+    raise FileNotFoundError(
+        f"{weights}: no such weight file; with the package come the names "
+        f"{', '.join(names) or '(none)'}"
+    )
 
 
 def load_matcher(
@@ -195,7 +230,8 @@ def load_matcher(
     """Build a matcher.
 
     Args:
-        weights: a weight file; None takes the packaged one.
+        weights: a weight file, or the name of one that comes with the package (see
+            `find_weights`); None takes the default.
         method: "network", or "sift" for OpenCV's SIFT, which needs no weights.
         options: settings; None takes those that suit the method.
         **changes: single fields of `MatcherOptions`.
@@ -216,13 +252,8 @@ def load_matcher(
         return SiftMatcher(options, **changes)
     if method != "network":
         raise ValueError(f"method: expected 'network' or 'sift', found {method!r}")
-    weights = packaged_weights() if weights is None else weights
-    if weights is None:
-        raise FileNotFoundError(
-            "no weights given and none come with this package: pass a .safetensors "
-            "file (train one with `python -m rkd_jax.train`, or convert one with "
-            "tools/convert_weights.py), or use method 'sift'"
-        )
+    if not isinstance(weights, weight_files.Weights):
+        weights = find_weights(weights)
     return Matcher(weights, options, **changes)
 
 
@@ -239,6 +270,7 @@ def register(
     method: str = "network",
     transform: str = "auto",
     estimator: str = "magsac",
+    guided: bool = True,
     two_pass: bool = False,
 ) -> Registration:
     """Register one pair: `load_matcher(weights).register(fixed, moving)`.
@@ -254,10 +286,18 @@ def register(
         >>> result.ok, result.warp_points([[70.0, 80.0]]).round(1).tolist()
         (True, [[70.0, 80.0]])
     """
-    path = packaged_weights() if weights is None else pathlib.Path(weights)
-    stamp = path.stat().st_mtime if path is not None and path.is_file() else 0.0
-    name = None if weights is None else os.fspath(weights)
-    matcher = _cached_matcher(name, stamp, method)
+    path, stamp = None, 0.0
+    if method == "network":
+        path = find_weights(weights)
+        stamp = path.stat().st_mtime
+    elif weights is not None:
+        path = pathlib.Path(weights)
+    matcher = _cached_matcher(None if path is None else str(path), stamp, method)
     return matcher.register(
-        fixed, moving, transform=transform, estimator=estimator, two_pass=two_pass
+        fixed,
+        moving,
+        transform=transform,
+        estimator=estimator,
+        guided=guided,
+        two_pass=two_pass,
     )

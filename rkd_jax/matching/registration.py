@@ -13,7 +13,7 @@ from rkd_jax.matching.confidence import ConfidenceModel, packaged_model
 from rkd_jax.matching.evidence import Sizes, implausible
 from rkd_jax.matching.fit import Fit
 from rkd_jax.matching.matches import Matches
-from rkd_jax.matching.transforms import Transform
+from rkd_jax.matching.transforms import Frame, Transform
 
 _MIN_SUPPORT = 8  # matches; four of them fit any homography
 _MIN_COVERAGE_FRAC = 0.03  # of the overlap, by the hull of the supporting points
@@ -35,6 +35,8 @@ class Registration:
         evidence: the numbers behind the judgement.
         fixed_size: (height, width) of the fixed file.
         moving_size: (height, width) of the moving file.
+        frames: where the camera's field lies in the moving and in the fixed file;
+            None if nobody looked.
     """
 
     ok: bool
@@ -46,6 +48,7 @@ class Registration:
     evidence: dict[str, float]
     fixed_size: tuple[int, int]
     moving_size: tuple[int, int]
+    frames: tuple[Frame, Frame] | None = None
 
     def _trusted(self) -> Transform:
         if not self.ok or self.transform is None:
@@ -112,6 +115,7 @@ def judge(
     evidence: Mapping[str, float],
     sizes: Sizes,
     *,
+    frames: tuple[Frame, Frame] | None = None,
     model: ConfidenceModel | None = None,
 ) -> Registration:
     """Decide whether to believe a fit.
@@ -137,6 +141,7 @@ def judge(
         evidence: what `rkd_jax.matching.evidence.gather` measured of the fit; empty
             without a transform.
         sizes: of both files.
+        frames: fields of the moving and the fixed file, for the record.
         model: None takes the packaged one.
     """
     confidence, reason = 0.0, fit.reason
@@ -160,6 +165,7 @@ def judge(
         evidence={**evidence, "inlier_ratio": share},
         fixed_size=tuple(sizes.fixed),
         moving_size=tuple(sizes.moving),
+        frames=frames,
     )
 
 

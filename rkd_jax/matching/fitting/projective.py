@@ -183,6 +183,25 @@ def refine(
     return Radial(matrix, float(parameters[8]), start.moving_frame, start.fixed_frame)
 
 
+def curvature_error(radial: Radial, problem: Problem) -> float:
+    """Return the standard deviation of k that the pairs alone leave, or infinity.
+
+    From the normal matrix of the last round of `refine`, the other eight parameters
+    being free as well: two views that differ by no turn of the eye say nothing of k.
+    """
+    u = radial.moving_frame.to_field(problem.moving)
+    parameters = np.append((radial.matrix / radial.matrix[2, 2]).ravel()[:8], 0.0)
+    parameters[8] = radial.curvature
+    w, jacobian = _terms(parameters, u, True)
+    error = np.sum((w - radial.fixed_frame.to_field(problem.fixed)) ** 2, axis=1)
+    unit = FROM_NEARBY[-1] * problem.threshold_px / radial.fixed_frame.radius
+    flat = jacobian.reshape(-1, 9)
+    normal = (flat * np.repeat(3.0 / (unit**2 + error), 2)[:, None]).T @ flat
+    if np.linalg.cond(normal) > 1e14:
+        return np.inf
+    return float(np.sqrt(np.linalg.inv(normal)[8, 8]))
+
+
 def _finish(problem: Problem, transform: Transform | None) -> Fit:
     """Tell the inliers of a refined transform."""
     if transform is None:
