@@ -62,13 +62,13 @@ class BaseMatcher:
         """Return what a result depends on, ready for JSON."""
         raise NotImplementedError
 
-    def _prepare(self, source: Source) -> tuple[Resized, np.ndarray]:
+    def _prepare(self, source: Source, name: str) -> tuple[Resized, np.ndarray]:
         """Read and prepare one photograph, and find its field."""
         options = self.options
         image = read_image(source)
         box = field_box(image) if options.crop_field else None
         prepared = fit_to(
-            normalize(image, name=describe(source)),
+            normalize(image, name=name),
             self.working_size,
             mode=options.resize_mode,
             pad_to="square",
@@ -82,15 +82,21 @@ class BaseMatcher:
         field[: prepared.size[0], : prepared.size[1]] = True
         return prepared, field
 
-    def view(self, *sources: Source | View) -> list[View]:
+    def view(
+        self, *sources: Source | View, names: Sequence[str] | None = None
+    ) -> list[View]:
         """Find the keypoints of photographs, all in one batch.
 
         Args:
             *sources: paths or arrays; a `View` is passed through.
+            names: what to call the sources in an error; None: by their paths.
         """
         views = list(sources)
         new = [i for i, source in enumerate(sources) if not isinstance(source, View)]
-        ready = [self._prepare(sources[i]) for i in new]
+        ready = [
+            self._prepare(sources[i], names[i] if names else describe(sources[i]))
+            for i in new
+        ]
         found = self._features(ready) if ready else []
         for i, (prepared, field), keypoints in zip(new, ready, found, strict=True):
             views[i] = View(prepared, field, keypoints)
