@@ -16,7 +16,8 @@ from rkd_jax.matching.transforms import (
 )
 
 MIN_QUADRATIC = 12  # points that a correction of 2 x 6 parameters needs at least
-_RIDGE = 3e-3  # times the number of points, on all terms but the constant
+# All coefficients but the constant are expected to be of this size, in thresholds.
+_EXPECTED = 2.0
 # Of each round: who takes part, and the Cauchy scale, in inlier thresholds.
 _REACH = (3.0, 2.0, 1.5, 1.0)
 _SCALES = (0.67, 0.5, 0.4, 0.4)
@@ -29,13 +30,19 @@ def correction_frame(fixed: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def reweighted_ridge(
-    terms: np.ndarray, target: np.ndarray, start: np.ndarray, scale_px: float
+    terms: np.ndarray,
+    target: np.ndarray,
+    start: np.ndarray,
+    scale_px: float,
+    expected_px: float,
 ) -> np.ndarray:
     """Solve target `[N, 2]` ~ terms `[N, 6]` by iteratively reweighted ridge.
 
-    Cauchy weights 1 / (1 + (error / scale)^2).
+    Cauchy weights 1 / (1 + (error / scale)^2). The ridge is what a Gaussian prior of
+    standard deviation `expected_px` on the coefficients says beside Cauchy noise: it
+    matters for a few points, and vanishes for many.
     """
-    ridge = _RIDGE * len(terms) * np.diag([0.0, 1, 1, 1, 1, 1])
+    ridge = scale_px**2 / (3.0 * expected_px**2) * np.diag([0.0, 1, 1, 1, 1, 1])
     residual = start
     for _ in range(10):
         error = target - terms @ residual.T
@@ -74,7 +81,11 @@ def _correct(
     use, residual = start.inliers & finite, np.zeros((2, 6))
     for reach, width in zip(_REACH, _SCALES, strict=True):
         residual = reweighted_ridge(
-            terms[use], target[use], residual, width * problem.threshold_px
+            terms[use],
+            target[use],
+            residual,
+            width * problem.threshold_px,
+            _EXPECTED * problem.threshold_px,
         )
         error = target - terms @ residual.T
         distance = np.where(finite, np.hypot(error[:, 0], error[:, 1]), np.inf)
