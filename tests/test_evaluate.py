@@ -214,3 +214,135 @@ def test_unknown_pair_and_broken_predictions_exit_2(benchmark, tmp_path, capsys)
     (tmp_path / "predictions.npz").write_bytes(b"PK\x03\x04 half a file")
     assert _run(benchmark, tmp_path) == 2
     assert "not a complete file of predictions" in capsys.readouterr().err
+
+
+def test_one_camera_is_told_and_its_results_are_kept(benchmark, tmp_path, capsys):
+    options = ["--camera", "shared", "--transform", "radial"]
+    assert _run(benchmark, tmp_path, *options) == 0
+    assert "camera: one camera: k = " in capsys.readouterr().out
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert "from the matches of all 3 pairs" in metrics["camera"]
+    settings, predictions = predictions_file.load_predictions(
+        tmp_path / "predictions.npz"
+    )
+    k = settings["curvature"]["mean"]
+    for prediction in predictions:
+        if not prediction.failed:
+            assert json.loads(prediction.transform)["curvature"] == k
+    before = (tmp_path / "predictions.npz").read_bytes()
+    assert _run(benchmark, tmp_path, *options) == 0
+    assert (tmp_path / "predictions.npz").read_bytes() == before
+    # Fewer pairs are another series.
+    chosen = tmp_path / "pairs.txt"
+    chosen.write_text("S01\n")
+    assert _run(benchmark, tmp_path, *options, "--pairs", str(chosen)) == 0
+    settings, _ = predictions_file.load_predictions(tmp_path / "predictions.npz")
+    assert settings["calibrated_on"] == ["S01"]
+
+
+def test_ablation_lays_both_protocols_side_by_side(benchmark, tmp_path, capsys):
+    arguments = ["ablation", "--data_dir", str(benchmark), "--out", str(tmp_path)]
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    with open(tmp_path / "ablation.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["network"], r["protocol"]) for r in rows] == [
+        ("sift", "paper"),
+        ("sift", "ours"),
+    ]
+    assert rows[0]["paper_mAUC"] == "0.573"
+    assert rows[1]["paper_mAUC"] == ""
+    for row, protocol in zip(rows, ("paper", "ours"), strict=True):
+        settings, predictions = predictions_file.load_predictions(
+            tmp_path / "sift" / protocol / "predictions.npz"
+        )
+        assert (
+            settings["transform"] == {"paper": "homography", "ours": "auto"}[protocol]
+        )
+        metrics, _ = fire_benchmark.score(predictions)
+        assert float(row["mAUC"]) == pytest.approx(metrics["mAUC"], abs=6e-4)
+    assert (tmp_path / "ablation.md").read_text() in shown
+    assert cv2.imread(str(tmp_path / "ablation.png")).shape[1] == 900
+
+
+def test_ablation_refuses_names_it_cannot_use(benchmark, tmp_path, capsys):
+    arguments = ["ablation", "--data_dir", str(benchmark), "--out", str(tmp_path / "o")]
+    for more, message in (
+        (["--weights", "file.safetensors"], "expected NAME=FILE"),
+        (["--weights", "sift=default"], "is taken"),
+        (["--weights", "a=none.safetensors"], "none.safetensors: no such weight file"),
+        (["--compare", "sift", "swin"], "--compare swin: expected one of ['sift']"),
+    ):
+        assert main([*arguments, *more]) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+def test_pairs_across_modalities_are_scored_by_their_landmarks(tmp_path, capsys):
+    eye = _texture(3)
+    x, y = np.meshgrid([60.0, 120, 180], [70.0, 130, 170])
+    moving = np.stack([x.ravel(), y.ravel()], axis=1)
+    for name, shift in (("07", 0.0), ("12", 6.0)):
+        cv2.imwrite(str(tmp_path / f"{name}_moving.png"), eye)
+        cv2.imwrite(str(tmp_path / f"{name}_fixed.png"), SHIFT.warp(eye, (250, 250)))
+        table = np.c_[SHIFT.apply(moving) + [shift, 0], moving]
+        head = "x_fixed,y_fixed,x_moving,y_moving"
+        np.savetxt(
+            tmp_path / f"{name}_landmarks.csv",
+            table,
+            fmt="%.3f",
+            delimiter=",",
+            header=head,
+            comments="",
+        )
+    out = tmp_path / "out"
+    arguments = ["multimodal", "--data_dir", str(tmp_path), "--out", str(out)]
+    arguments += ["--method", "sift", "--size", "256"]
+    assert main(arguments) == 0
+    assert "50.0% of 2 pairs below 5 px" in capsys.readouterr().out
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert (metrics["success"], metrics["ok"]) == (0.5, 2)
+    with open(out / "pairs.csv", newline="") as file:
+        errors = [float(row["mean_error"]) for row in csv.DictReader(file)]
+    np.testing.assert_allclose(errors, [0, 6], atol=0.3)
+    (tmp_path / "07_landmarks.csv").write_text("x,y\n1,2\n")
+    assert main([*arguments, "--overwrite"]) == 2
+    assert "07_landmarks.csv: columns 'x, y'; expected" in capsys.readouterr().err
+    (tmp_path / "07_landmarks.csv").write_text(head + "\n1,2,3\n")
+    assert main([*arguments, "--overwrite"]) == 2
+    assert "line 2: expected four finite numbers" in capsys.readouterr().err
+    (tmp_path / "07_moving.png").unlink()
+    assert main(arguments) == 2
+    assert "07_moving.*: image missing" in capsys.readouterr().err
+
+
+def test_pairs_of_different_eyes_are_counted(tmp_path, capsys):
+    (tmp_path / "eyes").mkdir()
+    for number in range(3):
+        for side in ("left", "right"):
+            image = _texture(10 * number + (side == "left"))
+            cv2.imwrite(str(tmp_path / "eyes" / f"{number}_{side}.png"), image)
+    cv2.imwrite(str(tmp_path / "eyes" / "0_mask.png"), _texture(9))
+    out = tmp_path / "out"
+    arguments = [
+        "unrelated",
+        "--photographs",
+        str(tmp_path / "eyes"),
+        "--out",
+        str(out),
+    ]
+    arguments += ["--count", "6", "--method", "sift", "--size", "256"]
+    assert main(arguments) == 0
+    assert "0 of 6 pairs of different eyes" in capsys.readouterr().out
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["ok"] == 0
+    # Clopper and Pearson: 1 - .025^(1/6).
+    assert metrics["ok_percent_high"] == pytest.approx(100 * (1 - 0.025 ** (1 / 6)))
+    with open(out / "pairs.csv", newline="") as file:
+        names = [row["pair"] for row in csv.DictReader(file)]
+    eyes = [tuple(name.split()[1:]) for name in names]
+    assert not any("mask" in part for pair in eyes for part in pair)
+    assert all(first != second for first, second in eyes)
+    assert sum(a.split("_")[0] == b.split("_")[0] for a, b in eyes) >= 2
+    assert main([*arguments, "--count", "99"]) == 2
+    assert "99 were asked for" in capsys.readouterr().err
