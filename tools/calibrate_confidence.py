@@ -21,11 +21,13 @@ import pathlib
 import sys
 from collections.abc import Iterator, Sequence
 
+import cv2
 import made_pairs
 import numpy as np
 
 from rkd_jax.files import atomic_path, write_text
 from rkd_jax.matching.base import BaseMatcher
+from rkd_jax.matching.charts import reliability_chart
 from rkd_jax.matching.confidence import (
     FEATURES,
     ConfidenceModel,
@@ -141,39 +143,6 @@ def summary(predicted: np.ndarray, right: np.ndarray) -> dict[str, float]:
     }
 
 
-def picture(rows: Sequence[dict[str, float]], title: str, path: pathlib.Path) -> None:
-    """Draw the reliability curve, with the number of registrations at each point."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(4.6, 4.4), layout="constrained")
-    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    x, y = [r["confidence"] for r in rows], [r["right"] for r in rows]
-    axes.plot(x, y, "o-", color="#1f6f8b")
-    for row in rows:
-        # Wilson's 95 % interval of the share.
-        n, p, z = row["pairs"], row["right"], 1.96
-        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        low, high = middle - half, middle + half
-        axes.plot([row["confidence"]] * 2, [low, high], color="#1f6f8b", linewidth=1)
-        axes.annotate(
-            str(n), (row["confidence"], p), (5, -11), textcoords="offset points"
-        )
-    axes.set(
-        xlabel="confidence",
-        ylabel="share of registrations that are right",
-        title=title,
-        xlim=(-0.03, 1.08),
-        ylim=(-0.03, 1.05),
-    )
-    with atomic_path(path) as part:
-        figure.savefig(part, dpi=140)
-    pyplot.close(figure)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--photographs", nargs="+", required=True, metavar="DIR")
@@ -244,7 +213,10 @@ def calibrate(rows: Sequence[dict[str, object]], out: pathlib.Path) -> int:
     )
     write_text(out / "confidence.json", model.to_json())
     curve = reliability(predicted(check), right[check])
-    picture(curve, f"{check.sum()} registrations kept apart", out / "reliability.png")
+    chart = reliability_chart(curve, f"{check.sum()} registrations kept apart")
+    _, data = cv2.imencode(".png", chart[..., ::-1])
+    with atomic_path(out / "reliability.png") as part:
+        part.write_bytes(data.tobytes())
     for row in curve:
         print(
             f"{row['low']:.1f} to {row['high']:.1f}: {row['pairs']:5} registrations, "
