@@ -193,7 +193,8 @@ def calibrate(rows: Sequence[dict[str, object]], out: pathlib.Path) -> int:
         for name in ("half", "right", "implausible")
     )
     usable = np.isfinite(values).all(axis=1)
-    fitting = usable & ~bad & (half == 0)
+    # Implausible ones are refused without the model, yet show it what chance gives.
+    fitting = usable & (half == 0)
     model = fit_logistic(values[fitting], right[fitting])
 
     def predicted(chosen: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ from rkd_jax.matching.transforms import Frame, Radial
 from rkd_jax.matching.transforms.homography import project
 from rkd_jax.matching.transforms.radial import flatten
 
-_VIEW = 0.6  # of the photograph's width that one view of it has
+_VIEW = 0.5  # of the photograph's width that one view of it has
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ def warped(
     """Make a registrable pair from one photograph.
 
     Two cameras with the same random k (0 to .2) look at the photograph, each through a
-    round field of its own with .6 of the photograph's width, up to one field radius
+    round field of its own with half of the photograph's width, up to 1.3 field radii
     apart. Both views get the light of a visit of their own.
 
     Args:
@@ -86,7 +86,7 @@ def warped(
     photograph = Frame.of_box(field_box(image))
     field = Frame.of_size((side, side))
     curvature, way = rng.uniform(0, 0.2), rng.uniform(0, 2 * np.pi)
-    shift = rng.uniform(0, 0.45) * np.array([np.cos(way), np.sin(way)])
+    shift = rng.uniform(0, 0.65) * np.array([np.cos(way), np.sin(way)])
     fixed_view, moving_view = (_view_matrix(rng, s) for s in (shift, -shift))
     rows, columns = np.indices((side, side))
     u = field.to_field(np.stack([columns, rows], axis=-1).astype(np.float64))

@@ -75,10 +75,11 @@ def fit_pair(
     """
     run = _fitter(pair, estimator, curvature)
     threshold = pair.options.threshold_px
-    if not guided:
-        return run(free, family, threshold), free
     first, later = _STAGES[family]
-    result, matches = run(free, first, threshold), free
+    result, matches = run(free, first if guided else family, threshold), free
+    pair.learn_similarity(free.similarity[result.inliers])
+    if not guided:
+        return result, matches
     unit = pair.fixed.prepared.image.shape[0] / 768.0
     for radius, limit in ROUNDS:
         if result.transform is None:

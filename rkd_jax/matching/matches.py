@@ -12,6 +12,9 @@ from rkd_jax.matching.match import GuidedMatcher, match_keypoints
 from rkd_jax.matching.options import MatcherOptions
 from rkd_jax.matching.transforms import Frame, Transform
 
+_TEACHERS = 20  # matches from which to learn how alike true ones are
+_UNUSUAL_PERCENT = 2.0
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Matches:
@@ -67,6 +70,7 @@ class PairMatcher:
 
     def __init__(self, fixed: Placed, moving: Placed, options: MatcherOptions) -> None:
         self.fixed, self.moving, self.options = fixed, moving, options
+        self._least = options.min_similarity
         self._guide: GuidedMatcher | None = None
 
     def _matches(self, pairs: np.ndarray, similarity: np.ndarray) -> Matches:
@@ -90,6 +94,18 @@ class PairMatcher:
         )
         return self._matches(pairs, similarity)
 
+    def learn_similarity(self, similarity: np.ndarray) -> None:
+        """Learn from matches that support a fit how alike true ones are.
+
+        Networks differ: with one, two views of a spot have a cosine of .9, with
+        another .4. `near` takes what all but 2 % of these matches reach, where that is
+        less than `options.min_similarity`. Fewer than 20 teach nothing.
+        """
+        self._least = self.options.min_similarity
+        if len(similarity) >= _TEACHERS:
+            usual = float(np.percentile(similarity, _UNUSUAL_PERCENT))
+            self._least = min(self._least, usual)
+
     def near(
         self,
         transform: Transform,
@@ -111,6 +127,6 @@ class PairMatcher:
         pairs, similarity = self._guide(
             mapped + np.asarray(shift_px),
             radius=radius_px,
-            min_similarity=self.options.min_similarity,
+            min_similarity=self._least,
         )
         return self._matches(pairs, similarity)

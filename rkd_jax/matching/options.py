@@ -34,7 +34,8 @@ class MatcherOptions:
         mutual: keep a match only if each is the other's nearest.
         separation: points nearer than this to the best match are no second best.
         min_similarity: least cosine of a match found again near where the transform
-            expects it.
+            expects it; less where a network's true matches are less alike
+            (`rkd_jax.matching.matches.PairMatcher.learn_similarity`).
         threshold_px: inlier distance of the estimator.
         truncate_points: drop the fraction of keypoints in file pixels, and place
             them without the half-pixel rule, as the published evaluation does. It

@@ -163,3 +163,12 @@ def test_there_and_back_is_near_for_a_true_fit_only():
     )
     assert everything["asymmetry_px"] == off
     assert {**support(TRUTH, pair.free(), SIZES)}.items() <= everything.items()
+
+
+def test_similarity_of_true_matches_lowers_the_bar_only():
+    pair = _pair(kinds=400, related=False)
+    counts = []
+    for similarity in (np.zeros(0), np.full(50, 0.9), np.linspace(-1, -0.9, 50)):
+        pair.learn_similarity(similarity.astype(np.float32))
+        counts.append(len(pair.near(TRUTH, 60.0)))
+    assert counts[0] == counts[1] < counts[2]
