@@ -196,7 +196,11 @@ def test_any_number_of_devices_gives_the_same_steps(count):
 
 
 def test_the_step_is_compiled_once(caplog):
-    task, optimizer, batches = LineTask(), state.make_optimizer(lr=0.1, steps=3), Batches()
+    task, optimizer, batches = (
+        LineTask(),
+        state.make_optimizer(lr=0.1, steps=3),
+        Batches(),
+    )
     moving = step.replicate(state.init_state(task, optimizer, next(batches), seed=0))
     step_fn = step.make_train_step(task, optimizer)
     with jax.log_compiles(), caplog.at_level("WARNING", logger="jax"):
