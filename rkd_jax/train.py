@@ -9,6 +9,7 @@ is what `register` and `evaluate` read.
 import copy
 import dataclasses
 import difflib
+import hashlib
 import json
 import logging
 import math
@@ -31,6 +32,7 @@ from rkd_jax.files import write_text
 PyTree = Any
 logger = logging.getLogger(__name__)
 WEIGHTS, BEST, CONFIG = "weights.safetensors", "best.safetensors", "config.json"
+DATA = "data.json"
 # What may change between a run and its continuation.
 FREE_FIELDS = ("loop.log_every", "loop.keep", "data.num_threads", "data.cache_mb")
 
@@ -157,6 +159,7 @@ def _run_stage(
 
     config, workdir = stage.config, stage.workdir
     source = pipeline.make_source(**_source_arguments(config))
+    _claim_data(workdir, source)
     share = _share(config.data.batch_size, jax.process_count())
     steps_per_epoch = max(len(source) // config.data.batch_size, 1)
     logger.info(
@@ -383,6 +386,34 @@ def _claim(workdir: pathlib.Path, config: schema.Config) -> None:
         write_text(path, json.dumps(ours, indent=1))
 
 
+def _claim_data(workdir: pathlib.Path, source: Any) -> None:
+    """Write down which images a run is made of, or refuse others than those.
+
+    Batches and value maps go by the number of an image: one more or less, and they
+    belong to other photographs.
+    """
+    import jax
+
+    names = [pathlib.PurePath(name).name for name in source.names]
+    ours = {
+        "images": len(names),
+        "labelled": source.n_labelled,
+        "sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+    }
+    path = workdir / DATA
+    if path.exists():
+        theirs = json.loads(path.read_text(encoding="utf-8"))
+        if theirs != ours:
+            raise UsageError(
+                f"{path}: this run began with {theirs['images']} images, "
+                f"{theirs['labelled']} of them labelled; now there are "
+                f"{ours['images']} and {ours['labelled']}, or they have other names: "
+                "use another --workdir, or bring the old images back"
+            )
+    elif jax.process_index() == 0:
+        write_text(path, json.dumps(ours))
+
+
 def _summary(
     results: dict[str, dict[str, float]], workdir: pathlib.Path, minutes: float
 ) -> None:
@@ -458,10 +489,25 @@ def _define_flags() -> Any:
     return holder
 
 
+def _check_config_file(argv: Sequence[str]) -> None:
+    """Refuse a `--config` that is no file, and name those beside it."""
+    for argument, following in zip(argv, [*argv[1:], ""]):
+        name, equals, value = argument.partition("=")
+        if name in ("--config", "-config"):
+            path = pathlib.Path((value if equals else following).split(":")[0])
+            if not path.is_file():
+                beside = sorted(p.as_posix() for p in path.parent.glob("*.py"))
+                raise UsageError(
+                    f"--config: no file {path}; "
+                    + (f"there are {', '.join(beside)}" if beside else "check the path")
+                )
+
+
 def _parse_flags(argv: Sequence[str]) -> list[str]:
     """Parse the command line; end with status 2 and a plain message if it is wrong."""
     known = schema.flatten(schema.as_dict(schema.Config()))
     try:
+        _check_config_file(argv)
         for argument in argv[1:]:
             field = re.match(r"--?(?:no)?config\.([\w.]+)", argument)
             if field and field[1] not in known:

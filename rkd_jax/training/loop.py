@@ -207,8 +207,11 @@ class _Run:
         bad = [k for k, v in values.items() if not math.isfinite(v) and k != "loss"]
         if bad or not math.isfinite(values["loss"]):
             found = ", ".join(f"{k} = {values[k]}" for k in bad or ["loss"])
+            whose = "batch"
+            if jax.process_count() > 1:
+                whose = f"part of the batch on process {jax.process_index()}"
             raise NonFiniteLossError(
-                f"step {step}: {found}; the batch was {describe(batch)}. Nothing of "
+                f"step {step}: {found}; the {whose} was {describe(batch)}. Nothing of "
                 "this step was saved; look at these images, or lower config.optim.lr"
             )
         return values
