@@ -175,7 +175,8 @@ class BaseMatcher:
             two_pass: warp the moving image by the first result, find and match
                 keypoints again, and fit anew from these points, taken back into the
                 original moving image. Where the second pass fits nothing, or is not
-                believed though the first is, the first one stands.
+                believed though the first is, the first one stands (see the option
+                `second_pass_decides`).
             curvature: what is known of the camera (`rkd_jax.matching.calibrate`);
                 None: nothing but geometry.
 
@@ -230,7 +231,8 @@ class BaseMatcher:
         warped = self._warped_view(fixed, moving, first.transform)
         second = attempt(warped, first.transform)
         kept = second
-        if second.transform is None or (first.ok and not second.ok):
+        failed = second.transform is None or (first.ok and not second.ok)
+        if failed and not self.options.second_pass_decides:
             kept = first
         ratios = {
             f"inlier_ratio_pass_{i}": result.evidence["inlier_ratio"]

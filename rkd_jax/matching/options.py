@@ -40,6 +40,8 @@ class MatcherOptions:
         truncate_points: drop the fraction of keypoints in file pixels, and place
             them without the half-pixel rule, as the published evaluation does. It
             costs up to a pixel; for parity only.
+        second_pass_decides: of two passes the second stands whatever it gives, as in
+            the published evaluation; by default the first where the second fails.
 
     Example:
         >>> MatcherOptions.paper().ratio
@@ -67,6 +69,7 @@ class MatcherOptions:
     min_similarity: float = 0.5
     threshold_px: float = 3.0
     truncate_points: bool = False
+    second_pass_decides: bool = False
 
     def __post_init__(self) -> None:
         checks = {
@@ -115,5 +118,6 @@ class MatcherOptions:
             "subpixel": False,
             "ratio": 0.9,
             "mutual": False,
+            "second_pass_decides": True,
         }
         return cls(**{**protocol, **changes})
