@@ -9,6 +9,7 @@ is what `register` and `evaluate` read.
 import copy
 import dataclasses
 import difflib
+import hashlib
 import json
 import logging
 import math
@@ -16,6 +17,7 @@ import os
 import pathlib
 import re
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -24,11 +26,13 @@ from absl import app, flags
 from absl import logging as absl_logging
 
 from rkd_jax import config as schema
+from rkd_jax.allocation import keep_freed_memory
 from rkd_jax.files import write_text
 
 PyTree = Any
 logger = logging.getLogger(__name__)
 WEIGHTS, BEST, CONFIG = "weights.safetensors", "best.safetensors", "config.json"
+DATA = "data.json"
 # What may change between a run and its continuation.
 FREE_FIELDS = ("loop.log_every", "loop.keep", "data.num_threads", "data.cache_mb")
 
@@ -59,7 +63,7 @@ def stages(config: schema.Config, workdir: pathlib.Path) -> list[Stage]:
     if config.task.distill and not config.teacher.weights:
         plan.append(Stage("teacher", _teacher(config), workdir / "teacher"))
     if config.compare_scratch:
-        plan.append(Stage("scratch", _scratch(config), workdir / "scratch"))
+        plan.append(Stage("scratch", _derived(config), workdir / "scratch"))
     return [
         *plan,
         Stage("student" if config.task.distill else "network", config, workdir),
@@ -85,12 +89,6 @@ def _teacher(config: schema.Config) -> schema.Config:
     return derived
 
 
-def _scratch(config: schema.Config) -> schema.Config:
-    derived = _derived(config)
-    derived.init_weights = ""
-    return derived
-
-
 def _pretraining(config: schema.Config) -> schema.Config:
     derived = _derived(config)
     derived.task.name = "pretraining"
@@ -108,8 +106,11 @@ def run(config: schema.Config, workdir: str | os.PathLike[str]) -> dict[str, Any
 
     Raises:
         UsageError: the work directory holds a run of another config.
+        Interrupted: SIGTERM or SIGINT came; the run is saved.
         ValueError: the config or the data are not usable.
     """
+    from rkd_jax.training.signals import stop_signals
+
     config.validate()
     workdir = pathlib.Path(workdir).absolute()
     plan = stages(config, workdir)
@@ -119,12 +120,16 @@ def run(config: schema.Config, workdir: str | os.PathLike[str]) -> dict[str, Any
     _check_given(config)
     for stage in plan:
         _claim(stage.workdir, stage.config)
-    for stage in plan:
-        if stage.title == "teacher":
-            logger.info("no teacher given: training one in %s", stage.workdir)
-        last = stage is plan[-1]
-        results[stage.title] = _run_stage(stage, given if last else {})
-        given[stage.title] = str(stage.workdir / WEIGHTS)
+    with stop_signals() as stop:
+        for stage in plan:
+            if stage.title == "teacher":
+                logger.info("no teacher given: training one in %s", stage.workdir)
+            # The encoder starts the student with and without teacher alike.
+            starts_there = stage.title in ("scratch", plan[-1].title)
+            results[stage.title] = _run_stage(
+                stage, given if starts_there else {}, stop
+            )
+            given[stage.title] = str(stage.workdir / WEIGHTS)
     minutes = (time.monotonic() - started) / 60
     _summary(results, workdir, minutes)
     return results
@@ -142,7 +147,9 @@ def _check_given(config: schema.Config) -> None:
             _same_network(path, weights.load(path), wanted)
 
 
-def _run_stage(stage: Stage, given: dict[str, str]) -> dict[str, float]:
+def _run_stage(
+    stage: Stage, given: dict[str, str], stop: threading.Event
+) -> dict[str, float]:
     """Train one stage and write its weights."""
     import jax
 
@@ -152,6 +159,7 @@ def _run_stage(stage: Stage, given: dict[str, str]) -> dict[str, float]:
 
     config, workdir = stage.config, stage.workdir
     source = pipeline.make_source(**_source_arguments(config))
+    _claim_data(workdir, source)
     share = _share(config.data.batch_size, jax.process_count())
     steps_per_epoch = max(len(source) // config.data.batch_size, 1)
     logger.info(
@@ -224,9 +232,10 @@ def _run_stage(stage: Stage, given: dict[str, str]) -> dict[str, float]:
         title=stage.title,
         teacher=teacher,
         variables=start,
-        eval_data=tasks.held_out(config) if jax.process_index() == 0 else None,
+        eval_data=tasks.held_out(config),
         on_best=lambda variables, metrics: save(BEST, variables, metrics),
         describe=lambda batch: _describe(source, batch),
+        stop=stop,
     )
     save(WEIGHTS, outcome.variables, outcome.metrics)
     if jax.process_count() > 1:
@@ -244,6 +253,7 @@ def _source_arguments(config: schema.Config) -> dict[str, Any]:
         "size": data.size,
         "max_labels": data.max_labels,
         "crop_field": data.crop_field,
+        "resize_mode": data.resize_mode,
         "cache_mb": data.cache_mb,
     }
     if data.kind == "embedded":
@@ -376,6 +386,34 @@ def _claim(workdir: pathlib.Path, config: schema.Config) -> None:
         write_text(path, json.dumps(ours, indent=1))
 
 
+def _claim_data(workdir: pathlib.Path, source: Any) -> None:
+    """Write down which images a run is made of, or refuse others than those.
+
+    Batches and value maps go by the number of an image: one more or less, and they
+    belong to other photographs.
+    """
+    import jax
+
+    names = [pathlib.PurePath(name).name for name in source.names]
+    ours = {
+        "images": len(names),
+        "labelled": source.n_labelled,
+        "sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+    }
+    path = workdir / DATA
+    if path.exists():
+        theirs = json.loads(path.read_text(encoding="utf-8"))
+        if theirs != ours:
+            raise UsageError(
+                f"{path}: this run began with {theirs['images']} images, "
+                f"{theirs['labelled']} of them labelled; now there are "
+                f"{ours['images']} and {ours['labelled']}, or they have other names: "
+                "use another --workdir, or bring the old images back"
+            )
+    elif jax.process_index() == 0:
+        write_text(path, json.dumps(ours))
+
+
 def _summary(
     results: dict[str, dict[str, float]], workdir: pathlib.Path, minutes: float
 ) -> None:
@@ -451,10 +489,25 @@ def _define_flags() -> Any:
     return holder
 
 
+def _check_config_file(argv: Sequence[str]) -> None:
+    """Refuse a `--config` that is no file, and name those beside it."""
+    for argument, following in zip(argv, [*argv[1:], ""]):
+        name, equals, value = argument.partition("=")
+        if name in ("--config", "-config"):
+            path = pathlib.Path((value if equals else following).split(":")[0])
+            if not path.is_file():
+                beside = sorted(p.as_posix() for p in path.parent.glob("*.py"))
+                raise UsageError(
+                    f"--config: no file {path}; "
+                    + (f"there are {', '.join(beside)}" if beside else "check the path")
+                )
+
+
 def _parse_flags(argv: Sequence[str]) -> list[str]:
     """Parse the command line; end with status 2 and a plain message if it is wrong."""
     known = schema.flatten(schema.as_dict(schema.Config()))
     try:
+        _check_config_file(argv)
         for argument in argv[1:]:
             field = re.match(r"--?(?:no)?config\.([\w.]+)", argument)
             if field and field[1] not in known:
@@ -482,9 +535,11 @@ def main(argv: Sequence[str], holder: Any = None) -> int:
     a signal, saved.
     """
     from rkd_jax.training.checkpoint import CheckpointError
-    from rkd_jax.training.loop import Interrupted, NonFiniteLossError
+    from rkd_jax.training.loop import NonFiniteLossError
+    from rkd_jax.training.signals import Interrupted
 
     _start_logging()
+    keep_freed_memory()
     try:
         if len(argv) > 1:
             raise UsageError(f"unknown arguments: {' '.join(argv[1:])}")

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 
 from rkd_jax import config as schema
 from rkd_jax import train, weights
+from rkd_jax.data import records
 
 ROOT = pathlib.Path(__file__).parents[1]
 TINY = (
@@ -95,7 +96,10 @@ def test_options_that_a_weights_file_leaves_out_have_their_defaults():
     [
         (["--config.optim.lrr=1"], ["config.optim.lrr", "did you mean optim.lr"]),
         (["--config.optim.lr=-1"], ["config.optim.lr", "positive"]),
-        (["--config.task.light=dark"], ["config.task.light", "paper, visit, none"]),
+        (
+            ["--config.task.light=dark"],
+            ["config.task.light", "paper, visit, modality, none"],
+        ),
         (["--config.data.kind=lab"], ["config.data.data_dir"]),
         (
             ["--config.data.kind=lab", "--config.data.data_dir=/no/such/folder"],
@@ -111,12 +115,33 @@ def test_bad_usage_is_named_without_traceback(tmp_path, options, words):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("config", ["configs/unet.py:big", "configs/nothing.py"])
-def test_unknown_variants_and_files_are_named(tmp_path, config):
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("configs/unet.py:big", ["big", "crops, demo, upstream"]),
+        ("configs/nothing.py", ["configs/nothing.py", "configs/unet.py"]),
+    ],
+)
+def test_unknown_variants_and_files_are_named(tmp_path, config, words):
     done = call(config, tmp_path / "run")
-    assert done.returncode not in (0, None)
-    assert config.split(":")[-1].split("/")[-1] in done.stderr
+    assert done.returncode == 2
+    assert all(word in done.stderr for word in words), done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_run_refuses_other_images_than_it_began_with(tmp_path):
+    eye = np.zeros((40, 40), np.uint8)
+    eye[10:30, 10:30] = 200
+
+    def source(*names):
+        items = [records.Item(n, lambda: (eye, None), False) for n in names]
+        return records.Records(items, size=32, max_labels=4)
+
+    train._claim_data(tmp_path, source("old/a.png", "old/b.png"))
+    train._claim_data(tmp_path, source("moved/a.png", "moved/b.png"))
+    for other in (("a.png",), ("b.png", "a.png")):
+        with pytest.raises(train.UsageError, match="began with 2 images"):
+            train._claim_data(tmp_path, source(*other))
 
 
 def lines(workdir):

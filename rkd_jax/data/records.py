@@ -48,6 +48,7 @@ class Records:
         size: working size S in px.
         max_labels: rows N of "keypoints"; an image with more is refused.
         crop_field: cut to the field of view before resizing.
+        resize_mode: "fit" or "stretch", see `preprocess.fit_to`.
         cache_mb: memory for preprocessed images in MiB; 0 keeps none.
 
     >>> eye = np.random.default_rng(0).integers(0, 255, (60, 90), np.uint8)
@@ -64,6 +65,7 @@ class Records:
         size: int,
         max_labels: int,
         crop_field: bool = False,
+        resize_mode: str = "fit",
         cache_mb: float = 2048,
     ):
         if size < preprocess.MIN_SIDE_PX:
@@ -73,6 +75,7 @@ class Records:
         self.size = size
         self.max_labels = max_labels
         self.crop_field = crop_field
+        self.resize_mode = resize_mode
         self._items = tuple(items)
         self._ranks = np.cumsum([item.labelled for item in self._items]) - 1
         self._capacity = int(cache_mb * 2**20 / (size * size))
@@ -113,7 +116,9 @@ class Records:
         image = preprocess.read_image(source)
         box = preprocess.field_box(image) if self.crop_field else None
         normalized = preprocess.normalize(image, name=item.name)
-        resized = preprocess.fit_to(normalized, self.size, box=box)
+        resized = preprocess.fit_to(
+            normalized, self.size, mode=self.resize_mode, box=box
+        )
         xy = np.zeros((0, 2)) if fractions is None else _keypoints(fractions, resized)
         if len(xy) > self.max_labels:
             raise ValueError(

@@ -1,5 +1,7 @@
 """Matchers on made pairs with a known map, and on pairs that must not register."""
 
+import dataclasses
+
 import cv2
 import jax
 import numpy as np
@@ -36,6 +38,27 @@ def test_sift_finds_the_known_map(
     assert error.max() < 0.5
     assert result.confidence > 0.8
     assert ("inlier_ratio_pass_2" in result.evidence) == two_pass
+
+
+@pytest.mark.parametrize("decides", [False, True])
+def test_a_second_pass_without_points_fails_the_pair_only_on_request(
+    fixed, moving, decides
+):
+    class Blind(SiftMatcher):
+        """Finds nothing in the warped image."""
+
+        def _warped_view(self, fixed, moving, transform):
+            view = super()._warped_view(fixed, moving, transform)
+            nothing = np.zeros_like(view.keypoints.mask)
+            return dataclasses.replace(
+                view, keypoints=view.keypoints.replace(mask=nothing)
+            )
+
+    matcher = Blind(working_size=320, second_pass_decides=decides)
+    result = matcher.register(fixed, moving, two_pass=True)
+    assert result.ok is not decides
+    assert (result.transform is None) is decides
+    assert result.evidence["inlier_ratio_pass_1"] > 0.2
 
 
 def test_quadratic_family_and_image_arrays_of_all_kinds(

@@ -1,0 +1,68 @@
+"""The schema refuses what cannot be trained, field by field."""
+
+import math
+
+import pytest
+
+from rkd_jax import config as schema
+from rkd_jax.augment import DEFORMATION_PRESETS, GEOMETRY_PRESETS
+
+
+def with_value(field, value):
+    config = schema.Config()
+    *groups, name = field.split(".")
+    target = config
+    for group in groups:
+        target = getattr(target, group)
+    assert hasattr(target, name)
+    setattr(target, name, value)
+    return config
+
+
+def test_defaults_are_valid():
+    assert schema.Config().validate()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("seed", -1),
+        ("data.batch_size", 0),
+        ("data.num_threads", -1),
+        ("data.resize_mode", "crop"),
+        ("model.descriptor_dim", 0),
+        ("model.kernels", (2,)),
+        ("model.kernels", ()),
+        ("optim.lr", math.inf),
+        ("optim.lr", 0.0),
+        ("pretrain.lr", -1.0),
+        ("optim.ema_decay", 1.0),
+        ("task.border", -1),
+        ("task.deformation", "rubber"),
+        ("task.detector_weight", math.nan),
+        ("task.expansion", "theirs"),
+        ("task.gor_weight", -1.0),
+        ("task.light", "dark"),
+        ("task.mask_size", 0),
+        ("task.max_keypoints", 10**9),
+        ("task.nms_radius", -1),
+        ("task.threshold", 2.0),
+    ],
+)
+def test_values_out_of_range_are_named(field, value):
+    with pytest.raises(ValueError, match=field):
+        with_value(field, value).validate()
+
+
+def test_one_start_of_the_encoder():
+    config = schema.Config(init_weights="start.safetensors")
+    config.model.name = "swin_unetr"
+    config.pretrain.steps = 10
+    with pytest.raises(ValueError, match=r"init_weights.*pretrain\.steps"):
+        config.validate()
+
+
+def test_names_in_the_schema_are_those_of_the_presets():
+    assert set(schema.GEOMETRIES) == set(GEOMETRY_PRESETS)
+    for name in DEFORMATION_PRESETS:
+        with_value("task.deformation", name).validate()
