@@ -9,7 +9,7 @@ and how cost grows with size, batch, keypoints and devices. PyTorch's networks a
 are written from docs/specification.md; the better of its two memory layouts counts.
 Without PyTorch only our own half is timed. Run it on an otherwise idle machine.
 
-Writes `benchmark.json` and `benchmark.png`; prints a line a result. What does not fit
+Writes `benchmark.json` and `benchmark.svg`; prints a line a result. What does not fit
 into `--minutes` is left out and named.
 """
 
@@ -135,7 +135,7 @@ class Benchmark:
         from benchmarks import ours
 
         for size, batch in self.cases():
-            for kind in KINDS:
+            for kind in self.args.kinds:
                 passes = COST[kind] * ours.unet_gflop(size) * batch
                 runs = 3 * self.args.rounds if self.torch else self.args.rounds
                 guess = passes / (0.6 * self.rate) * (runs + 3)
@@ -171,7 +171,7 @@ class Benchmark:
     def process(self) -> None:
         """Compile time and peak memory, each in a process of its own."""
         sizes = sorted(self.args.sizes, reverse=True)
-        for kind in ("unet_step", "rkd_step"):
+        for kind in (k for k in self.args.kinds if k.endswith("_step")):
             for size in sizes:
                 self._process(kind, size)
 
@@ -367,6 +367,12 @@ def _numbers(text: str) -> list[int]:
     return [int(part) for part in text.split(",")]
 
 
+def _kinds(text: str) -> list[str]:
+    if unknown := sorted(set(text.split(",")) - set(KINDS)):
+        raise argparse.ArgumentTypeError(f"unknown {unknown}; known: {KINDS}")
+    return text.split(",")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
@@ -375,6 +381,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=5, help="timed runs of an arm")
     parser.add_argument("--minutes", type=float, default=28, help="time to fill")
     parser.add_argument("--sections", default=",".join(SECTIONS))
+    parser.add_argument(
+        "--kinds", type=_kinds, default=KINDS, help=f"of the network: {','.join(KINDS)}"
+    )
     parser.add_argument("--out", default="benchmark", metavar="DIR")
     parser.add_argument("--no_torch", action="store_true", help="our half only")
     parser.add_argument(

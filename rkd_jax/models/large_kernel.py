@@ -52,6 +52,9 @@ class LargeKernel(SuperRetina):
             raise ValueError(f"kernels is {self.kernels}; expected different odd sizes")
         super().__post_init__()
 
+    def stage_radius(self) -> int:
+        return 1 + max(self.kernels) // 2
+
     def _stage(self, number: int, x: jax.Array, activation: Activation) -> jax.Array:
         if number == 1:
             return super()._stage(number, x, activation)

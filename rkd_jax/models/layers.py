@@ -260,14 +260,18 @@ def max_pool(x: jax.Array) -> jax.Array:
     return jnp.maximum(x[:, :, :, 0], x[:, :, :, 1])
 
 
-def _double(x: jax.Array, axis: int) -> jax.Array:
+Place = tuple[tuple[jax.Array | int, int], tuple[jax.Array | int, int]]
+"""Where a map lies in a larger one: (start, size of the whole) of rows and columns."""
+
+
+def _double(x: jax.Array, axis: int, start: jax.Array | int, whole: int) -> jax.Array:
     """Double one axis; output i reads the input at i * (n - 1) / (2n - 1)."""
     n = x.shape[axis]
     shape = [1] * x.ndim
     shape[axis] = n
-    k = jnp.arange(n, dtype=jnp.float32).reshape(shape)
-    before = (k / (2 * n - 1)).astype(x.dtype)
-    after = ((n - 1 - k) / (2 * n - 1)).astype(x.dtype)
+    k = (start + jnp.arange(n)).astype(jnp.float32).reshape(shape)
+    before = (k / (2 * whole - 1)).astype(x.dtype)
+    after = ((whole - 1 - k) / (2 * whole - 1)).astype(x.dtype)
     first = jax.lax.slice_in_dim(x, 0, 1, axis=axis)
     last = jax.lax.slice_in_dim(x, n - 1, n, axis=axis)
     head = jax.lax.slice_in_dim(x, 0, n - 1, axis=axis)
@@ -280,13 +284,17 @@ def _double(x: jax.Array, axis: int) -> jax.Array:
     return both.reshape(*x.shape[:axis], 2 * n, *x.shape[axis + 1 :])
 
 
-def upsample(x: jax.Array) -> jax.Array:
+def upsample(x: jax.Array, place: Place | None = None) -> jax.Array:
     """Double both sides bilinearly with aligned corners: `[B, h, w, C]`.
+
+    With aligned corners the weights depend on the place in the map; `place` tells it
+    for a tile.
 
     Source: `torch.nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)`.
     `jax.image.resize` uses half-pixel centers instead and does not match.
     """
-    return _double(_double(x, 1), 2)
+    rows, columns = place or ((0, x.shape[1]), (0, x.shape[2]))
+    return _double(_double(x, 1, *rows), 2, *columns)
 
 
 class DescriptorHead(nn.Module):

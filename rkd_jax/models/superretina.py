@@ -35,11 +35,19 @@ class DetectorDecoder(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, skips: list[jax.Array], activation: Activation = nn.relu
+        self,
+        x: jax.Array,
+        skips: list[jax.Array],
+        activation: Activation = nn.relu,
+        place: layers.Place | None = None,
     ) -> jax.Array:
         """Map the trunk and the skips of stages 1, 2, 3 to logits `[B, H, W, K]`."""
         for stage in (3, 2, 1):
-            x = jnp.concatenate([layers.upsample(x), skips[stage - 1]], axis=-1)
+            cell, here = 2**stage, None
+            if place is not None:
+                here = tuple((start // cell, whole // cell) for start, whole in place)
+            x = layers.upsample(x, here)
+            x = jnp.concatenate([x, skips[stage - 1]], axis=-1)
             features = self.widths[stage - 1]
             x = DoubleConv(features, name=f"up{stage}", dtype=self.dtype)(x, activation)
         return layers.Conv(self.out_channels, 1, name="conv_last", dtype=self.dtype)(x)
@@ -83,6 +91,10 @@ class SuperRetina(nn.Module):
         layers.compute_dtype(self.compute_dtype)
         super().__post_init__()
 
+    def stage_radius(self) -> int:
+        """Return how many cells around it a cell of stages 2 to 4 sees."""
+        return 2
+
     def _stage(self, number: int, x: jax.Array, activation: Activation) -> jax.Array:
         """Return encoder stage 1..4 of `x`; `large_kernel` has its own."""
         dtype = layers.compute_dtype(self.compute_dtype)
@@ -101,6 +113,7 @@ class SuperRetina(nn.Module):
         train: bool = False,
         heads: tuple[str, ...] = layers.HEADS,
         detector_images: int | None = None,
+        place: layers.Place | None = None,
         example_ids: jax.Array | None = None,
     ) -> layers.ModelOutput:
         """Compute the heads asked for.
@@ -111,6 +124,8 @@ class SuperRetina(nn.Module):
             heads: Any of "detector" and "descriptor"; others are not computed.
             detector_images: The detector is computed for this many leading images
                 only: heatmap and logits have that batch size. Default all.
+            place: Where the images lie in larger ones, pixels in multiples of 16; see
+                `tiles`.
             example_ids: `[B]` numbers of the examples; without effect here.
 
         Returns:
@@ -146,7 +161,10 @@ class SuperRetina(nn.Module):
             )
             heatmap, logits = layers.finish_detector(
                 decoder(
-                    x[:count], [skip[:count] for skip in stages[:3]], decoder_activation
+                    x[:count],
+                    [skip[:count] for skip in stages[:3]],
+                    decoder_activation,
+                    place,
                 ),
                 *images.shape[1:3],
             )

@@ -1,9 +1,14 @@
 """Rows of results as a table, a JSON file and a plot."""
 
+import html
 import json
+import math
 import pathlib
 import statistics
 
+from rkd_jax.files import write_text
+
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 COLUMNS = ("section", "what", "size", "batch", "precision")
 
 
@@ -52,62 +57,72 @@ def line(row: dict) -> str:
 
 
 def write(folder: pathlib.Path, machine: dict, rows: list[dict]) -> None:
-    """Write `benchmark.json` and `benchmark.png`."""
-    from rkd_jax.files import atomic_path, write_text
-
+    """Write `benchmark.json` and `benchmark.svg`."""
     text = json.dumps({"machine": machine, "rows": rows}, indent=1)
     write_text(folder / "benchmark.json", text)
-    with atomic_path(folder / "benchmark.png") as part:
-        _plot(part, machine, rows)
+    write_text(folder / "benchmark.svg", plot(machine["device"], rows))
 
 
-def _plot(path: pathlib.Path, machine: dict, rows: list[dict]) -> None:
-    """Draw seconds an image over the image size, ours and PyTorch's, and scaling."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    kinds = list(dict.fromkeys(r["what"] for r in rows if r["section"] == "network"))
-    figure, axes = plt.subplots(1, max(len(kinds), 1) + 1, figsize=(17, 3.6))
-    for axis, kind in zip(axes, kinds):
-        chosen = [r for r in rows if r["what"] == kind and "ours_s" in r]
-        groups = dict.fromkeys((r["batch"], r["precision"]) for r in chosen)
-        for batch, precision in groups:
-            mine = sorted(
-                (
-                    r
-                    for r in chosen
-                    if (r["batch"], r["precision"]) == (batch, precision)
-                ),
-                key=lambda r: r["size"],
-            )
-            label = f"batch {batch}, {precision}"
-            sizes = [r["size"] for r in mine]
-            axis.plot(
-                sizes, [r["ours_s"] / batch for r in mine], "o-", label=f"ours, {label}"
-            )
-            rivals = [r for r in mine if "torch_s" in r]
-            axis.plot(
-                [r["size"] for r in rivals],
-                [r["torch_s"] / batch for r in rivals],
-                "x--",
-                label=f"PyTorch, {label}",
-            )
-        axis.set(title=kind, xlabel="image side, px", ylabel="seconds an image")
-        axis.legend(fontsize=6)
+def plot(title: str, rows: list[dict]) -> str:
+    """Draw seconds an image over size, ours and PyTorch's, and scaling: SVG."""
+    rows = [row for row in rows if "ours_s" in row]
+    kinds = dict.fromkeys(r["what"] for r in rows if r["section"] == "network")
+    panels = []
+    for kind in kinds:
+        lines: dict[str, list[tuple[float, float]]] = {}
+        for row in (r for r in rows if r["section"] == "network" and r["what"] == kind):
+            case = f"batch {row['batch']}, {row['precision']}"
+            for who, key in (("ours", "ours_s"), ("PyTorch", "torch_s")):
+                if key in row:
+                    point = row["size"], row[key] / row["batch"]
+                    lines.setdefault(f"{who}, {case}", []).append(point)
+        panels.append((f"{kind}: s an image over px", lines))
     for what in ("keypoints", "devices"):
-        chosen = [r for r in rows if r["what"] == what and "ours_s" in r]
-        axes[-1].plot(
-            [r["count"] for r in chosen],
-            [r["ours_s"] for r in chosen],
-            "o-",
-            label=what,
+        points = [(r["count"], r["ours_s"]) for r in rows if r["what"] == what]
+        if points:
+            panels.append((f"s over number of {what}", {what: points}))
+    parts = [_panel(240 * i, *panel) for i, panel in enumerate(panels)]
+    width = 240 * max(len(panels), 1)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} 250" '
+        f'font-family="sans-serif" font-size="9">\n'
+        f'<rect width="100%" height="100%" fill="white"/>\n'
+        f'<text x="8" y="12">{html.escape(title)}</text>\n'
+        + "\n".join(parts)
+        + "\n</svg>\n"
+    )
+
+
+def _panel(left: int, title: str, lines: dict[str, list[tuple[float, float]]]) -> str:
+    """Draw one diagram, both axes logarithmic, with its legend below."""
+    points = [point for line in lines.values() for point in line]
+    spans = [(min(axis), max(axis)) for axis in zip(*points)]
+
+    def place(value: float, axis: int) -> float:
+        low, high = (math.log(v) for v in spans[axis])
+        share = (math.log(value) - low) / (high - low) if high > low else 0.5
+        return left + 30 + 190 * share if axis == 0 else 160 - 120 * share
+
+    parts = [
+        f'<text x="{left + 30}" y="30">{html.escape(title)}</text>',
+        f'<rect x="{left + 30}" y="40" width="190" height="120" fill="none" '
+        'stroke="silver"/>',
+    ]
+    for axis, (low, high) in enumerate(spans):
+        for value in dict.fromkeys((low, high)):
+            x, y = (place(value, 0), 171) if axis == 0 else (left + 4, place(value, 1))
+            parts.append(f'<text x="{x:.0f}" y="{y:.0f}">{value:.3g}</text>')
+    for number, (name, line) in enumerate(lines.items()):
+        color = COLORS[number % len(COLORS)]
+        dots = [(place(x, 0), place(y, 1)) for x, y in sorted(line)]
+        where = " ".join(f"{x:.1f},{y:.1f}" for x, y in dots)
+        dash = ' stroke-dasharray="4 3"' if name.startswith("PyTorch") else ""
+        parts.append(f'<polyline points="{where}" fill="none" stroke="{color}"{dash}/>')
+        parts += [
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2" fill="{color}"/>' for x, y in dots
+        ]
+        parts.append(
+            f'<text x="{left + 30}" y="{184 + 10 * number}" fill="{color}">'
+            f"{html.escape(name)}</text>"
         )
-    axes[-1].set(xlabel="number", ylabel="seconds", xscale="log", yscale="log")
-    axes[-1].set_title("matching by keypoints; step by devices", fontsize=9)
-    axes[-1].legend(fontsize=6)
-    figure.suptitle(machine["device"], fontsize=9)
-    figure.tight_layout()
-    figure.savefig(path, dpi=110, format="png")
-    plt.close(figure)
+    return "\n".join(parts)
