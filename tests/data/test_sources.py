@@ -1,5 +1,6 @@
 """Sources: the annotated layout, folders, the embedded data, and their records."""
 
+import gzip
 import logging
 
 import numpy as np
@@ -174,6 +175,23 @@ class TestFolder:
             sources.make_source("folder", data_dir=tmp_path)
         with pytest.raises(FileNotFoundError, match="no such folder"):
             image_files.list_images(tmp_path / "absent")
+
+
+class TestImageFiles:
+    def test_gzipped_images(self, tmp_path):
+        path = tmp_path / "im1.vk.PPM.GZ"
+        path.write_bytes(gzip.compress(b"P6 content"))
+        assert image_files.read_bytes(path) == b"P6 content"
+        assert image_files.stem(path) == "im1.vk"
+        assert image_files.list_images(tmp_path, gzipped=True) == [path]
+        with pytest.raises(ValueError, match="no image in this folder"):
+            image_files.list_images(tmp_path)
+        whole = path.read_bytes()
+        flipped = whole[:10] + bytes([whole[10] ^ 255]) + whole[11:]
+        for damaged in (whole[:-4], b"P6 content", flipped):
+            path.write_bytes(damaged)
+            with pytest.raises(ValueError, match=r"im1\.vk\.PPM\.GZ: damaged gzip"):
+                image_files.read_bytes(path)
 
 
 class TestRecords:
