@@ -368,7 +368,9 @@ def test_command_line_names_bad_input(tmp_path, capsys):
     assert main(["drive", str(tmp_path), str(tmp_path / "file")]) == 2
     assert "file: a file; data_dir must be a folder" in capsys.readouterr().err
     assert main(["drive", str(tmp_path), str(tmp_path / "file/below")]) == 2
-    assert "error: " in capsys.readouterr().err
+    assert "file: a file; data_dir must be a folder" in capsys.readouterr().err
+    assert main(["image_folder", str(tmp_path / "file"), str(tmp_path / "out")]) == 2
+    assert "file: a file; image_folder expects" in capsys.readouterr().err
     folders = [str(tmp_path / "raw"), str(tmp_path / "out")]
     assert main(["drive", *folders, "--auxiliary_dir", "more"]) == 2
     message = capsys.readouterr().err

@@ -110,8 +110,9 @@ class RawBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         if foreign:
             raise TypeError(f"{self.name} has no option {', '.join(foreign)}")
         data_dir = pathlib.Path(options.get("data_dir") or ".")
-        if data_dir.exists() and not data_dir.is_dir():
-            raise NotADirectoryError(f"{data_dir}: a file; data_dir must be a folder")
+        for part in (data_dir, *data_dir.parents):
+            if part.is_file():
+                raise NotADirectoryError(f"{part}: a file; data_dir must be a folder")
         self.raw_dir = None if raw_dir is None else pathlib.Path(raw_dir)
         super().__init__(file_format="array_record", **options)
 
@@ -151,11 +152,12 @@ class RawBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             raise ValueError(f"{self.name}: give raw_dir, a folder with {self.layout}")
         lacking = [n for n in self.required if not (self.raw_dir / n).exists()]
         if not self.raw_dir.is_dir() or lacking:
-            found = (
-                "no such folder"
-                if not self.raw_dir.is_dir()
-                else (f"no {', '.join(lacking)} in it")
-            )
+            if self.raw_dir.is_file():
+                found = "a file"
+            elif not self.raw_dir.is_dir():
+                found = "no such folder"
+            else:
+                found = f"no {', '.join(lacking)} in it"
             raise FileNotFoundError(
                 f"{self.raw_dir}: {found}; {self.name} expects {self.layout}"
             )
