@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rkd_jax.allocation import keep_freed_memory
+from rkd_jax.compiled import add_option, keep_compiled
 
 OK, BAD_INPUT = 0, 2
 _LINE_EVERY_S = 20.0
@@ -38,6 +39,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace predictions in --out"
     )
+    add_option(parser)
 
 
 def _add_matcher(parser: argparse.ArgumentParser) -> None:
@@ -414,6 +416,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     keep_freed_memory()
     try:
+        keep_compiled(args.compilation_cache_dir)
         args.run(args)
     except (OSError, ValueError, TypeError) as error:
         message = " ".join(str(error).split())

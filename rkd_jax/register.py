@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from rkd_jax.allocation import keep_freed_memory
+from rkd_jax.compiled import add_option, keep_compiled
 from rkd_jax.files import write_text
 
 OK, BAD_INPUT, NOT_REGISTERED = 0, 2, 3
@@ -189,6 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--json", action="store_true", help="print each result as one line of JSON"
     )
+    add_option(parser)
     return parser
 
 
@@ -375,6 +377,7 @@ def _run(args: argparse.Namespace) -> int:
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: --out must be a folder, found a file")
     pairs = list_pairs(args.fixed, args.moving)
+    keep_compiled(args.compilation_cache_dir)
     matcher = load_matcher(args.weights, method=args.method)
     if pairs is None:
         return _single(args, matcher)

@@ -27,6 +27,7 @@ from absl import logging as absl_logging
 
 from rkd_jax import config as schema
 from rkd_jax.allocation import keep_freed_memory
+from rkd_jax.compiled import default_folder, keep_compiled
 from rkd_jax.files import write_text
 
 PyTree = Any
@@ -440,9 +441,7 @@ def _start_jax(cache_dir: str, coordinator: str, count: int, number: int) -> Non
     """Join the other processes, if there are any, and keep compiled programs."""
     import jax
 
-    if cache_dir:
-        jax.config.update("jax_compilation_cache_dir", cache_dir)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 2.0)
+    keep_compiled(cache_dir)
     if coordinator == "auto":
         jax.distributed.initialize()
     elif coordinator:
@@ -475,7 +474,7 @@ def _define_flags() -> Any:
     flags.DEFINE_string("workdir", None, "Where the run is kept; default runs/NAME.")
     flags.DEFINE_string(
         "compilation_cache_dir",
-        str(pathlib.Path.home() / ".cache" / "rkd_jax"),
+        default_folder(),
         "Compiled programs are kept here; empty: nowhere.",
     )
     flags.DEFINE_string(

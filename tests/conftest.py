@@ -3,6 +3,8 @@
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Doors that run here keep nothing in the user's cache.
+os.environ["RKD_JAX_CACHE_DIR"] = ""
 
 import jax
 import pytest
