@@ -76,6 +76,8 @@ class DataConfig:
     tfds_name: str = ""
     # Folder of further images without labels (lab).
     auxiliary_dir: str = ""
+    # Leave out listed samples whose files are missing, with a warning (lab).
+    skip_missing: bool = False
     # Split file of the lab layout used for training, and for validation.
     train_split: str = "train"
     val_split: str = "val"

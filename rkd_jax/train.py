@@ -271,6 +271,7 @@ def _source_arguments(config: schema.Config) -> dict[str, Any]:
         arguments["split"] = data.train_split
     if data.kind == "lab":
         arguments["auxiliary_dir"] = data.auxiliary_dir or None
+        arguments["skip_missing"] = data.skip_missing
     return arguments
 
 

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 from rkd_jax import config as schema
 from rkd_jax import train, weights
-from rkd_jax.data import records
+from rkd_jax.data import records, sources
 
 ROOT = pathlib.Path(__file__).parents[1]
 TINY = (
@@ -89,6 +89,20 @@ def test_options_that_a_weights_file_leaves_out_have_their_defaults():
         other = schema.ModelConfig(name="superretina", **{field: value})
         with pytest.raises(train.UsageError, match=field):
             train._same_network("teacher.safetensors", loaded, other)
+
+
+def test_missing_samples_are_left_out_where_the_config_says_so(tmp_path):
+    for folder in ("ImageData", "Annotations", "ImageSets"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "ImageData/a.png").write_bytes(b"not read here")
+    (tmp_path / "Annotations/a.txt").write_text("0.5 0.5\n")
+    (tmp_path / "ImageSets/train.txt").write_text("a.png, a.txt\nb.png, b.txt\n")
+    config = schema.Config()
+    config.data.kind, config.data.data_dir = "lab", str(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"--config\.data\.skip_missing=true"):
+        sources.make_source(**train._source_arguments(config))
+    config.data.skip_missing = True
+    assert len(sources.make_source(**train._source_arguments(config))) == 1
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
     python tools/convert_weights.py superretina SuperRetina.pth superretina.safetensors
 
-Reads the authors' containers ({"net": ..., "optimizer": ..., "epoch": ...}) and bare
-state dicts. Code in the file is never run: PyTorch loads it with weights_only=True.
-Needs PyTorch (`pip install 'rkd_jax[torch]'`).
+Reads the authors' containers ({"net": ..., "optimizer": ..., "epoch": ...}), those of
+Lightning ({"state_dict": ...}) and bare state dicts. Code in the file is never run:
+PyTorch loads it with weights_only=True. Needs PyTorch (`pip install 'rkd_jax[torch]'`).
 
 Exit code 0: written; 2: bad input, with one line that says why.
 """
@@ -12,6 +12,7 @@ Exit code 0: written; 2: bad input, with one line that says why.
 import argparse
 import hashlib
 import pickle
+import re
 import sys
 import zipfile
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ KINDS = {
 }
 PREPROCESS = {"channel": "green", "size": 768, "descriptor_grid": "upstream"}
 TEACHER = "teacher."
+CONTAINERS = ("net", "state_dict")  # keys under which a file may hold its state dict
 INDEX = "relative_position_index"
 
 
@@ -186,12 +188,15 @@ def convert(
         source: What to call it in an error.
 
     Raises:
-        ValueError: Entries are unknown, missing or misshapen, or a stored relative
-            position index differs from ours: all of them listed.
+        ValueError: Entries are unknown, missing, misshapen or not finite, or a stored
+            relative position index differs from ours: all of them listed.
     """
     shapes = {name: array.shape for name, array in state.items()}
     table, options = names_and_options(kind, shapes)
-    ours = weights.expected_shapes(KINDS[kind], options)
+    try:
+        ours = weights.expected_shapes(KINDS[kind], options)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{source}: {error}") from None
     expected = {name: _their_shape(ours[t.name], t) for name, t in table.items()}
     buffers = {name: state[name] for name in state if name.endswith(f".{INDEX}")}
     known = {name.rpartition(".")[0] for name in table}
@@ -201,6 +206,7 @@ def convert(
             expected[name] = index.shape
     parameters = {name: a for name, a in state.items() if name not in buffers}
     weights.check_tensors(shapes, expected, source)
+    weights.check_finite(state, source)
     wrong = sorted(k for k, v in buffers.items() if not np.array_equal(v, index))
     if wrong:
         raise ValueError(f"{source}: another relative position index in {wrong}")
@@ -247,6 +253,8 @@ def read_state(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(
             "PyTorch is needed to read the file: pip install 'rkd_jax[torch]'"
         ) from None
+    if path.is_dir():
+        raise ValueError(f"{path}: a folder; expected a .pth file")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
@@ -260,15 +268,22 @@ def read_state(path: Path) -> dict[str, np.ndarray]:
         KeyError,
         AttributeError,
     ) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ValueError(
-            f"{path}: not a PyTorch file of plain tensors ({reason[0]})"
-        ) from None
-    if isinstance(state, Mapping) and isinstance(state.get("net"), Mapping):
-        state = state["net"]
+        raise ValueError(f"{path}: {_why_unreadable(path, error)}") from None
+    if isinstance(state, Mapping):
+        inside = [state[k] for k in CONTAINERS if isinstance(state.get(k), Mapping)]
+        state = inside[0] if inside else state
     if not isinstance(state, Mapping) or not state:
-        raise ValueError(f"{path}: holds no state dict, nor one under 'net'")
-    strangers = [str(k) for k, v in state.items() if not isinstance(v, torch.Tensor)]
+        raise ValueError(
+            f"{path}: holds no state dict, nor one under "
+            f"{' or '.join(map(repr, CONTAINERS))}"
+        )
+    nameless = [repr(name) for name in state if not isinstance(name, str)]
+    if nameless:
+        raise ValueError(
+            f"{path}: names that are not text: {', '.join(nameless)}; expected a state "
+            "dict, as torch.save(model.state_dict(), FILE) writes it"
+        )
+    strangers = [k for k, v in state.items() if not isinstance(v, torch.Tensor)]
     if strangers:
         raise ValueError(f"{path}: not tensors: {', '.join(strangers)}")
     if all(name.startswith("module.") for name in state):
@@ -277,6 +292,27 @@ def read_state(path: Path) -> dict[str, np.ndarray]:
         name: (v.float() if v.is_floating_point() else v).numpy()
         for name, v in state.items()
     }
+
+
+def _why_unreadable(path: Path, error: Exception) -> str:
+    """Return our sentence about a file that PyTorch refuses.
+
+    Its own message is not passed on: that tells how to run the code in a file.
+    """
+    with path.open("rb") as file:
+        head = file.read(4)
+    if not head:
+        return "not a PyTorch file: it is empty (0 bytes)"
+    foreign = re.search(r"GLOBAL (\S+)", str(error))
+    if foreign:
+        return (
+            f"not a PyTorch file of plain tensors: it holds the Python object "
+            f"{foreign[1]}, and code in a weight file is never run; have its author "
+            "save the state dict alone, torch.save(model.state_dict(), FILE)"
+        )
+    if head.startswith((b"PK", b"\x80")):
+        return "not a PyTorch file of plain tensors, or damaged; copy it again"
+    return f"not a PyTorch file (it begins with {head!r})"
 
 
 def main(argv: list[str] | None = None) -> int:

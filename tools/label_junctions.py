@@ -21,19 +21,21 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import gzip
 import io
-import os
 import pathlib
 import sys
 
 import numpy as np
 
+from rkd_jax import files
+from rkd_jax.data.image_files import read_bytes
 from rkd_jax.data.junctions import Junctions, field_of_view, find_junctions
-from rkd_jax.data.reading import read_image
-from rkd_jax.data.vessel_masks import DATASETS, Sample, folders, split
+from rkd_jax.data.preprocess import resize_points
+from rkd_jax.data.reading import check_sides, read_image
+from rkd_jax.data.vessel_masks import DATASETS, LAYOUTS, Sample, folders, split
 
 PICTURE_PX = 1200
+MOST_VESSELS_FRAC = 0.5  # of an image; in a photograph vessels cover about a tenth
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,28 +60,11 @@ def format_points(xy: np.ndarray, width: int, height: int) -> str:
     return "".join(f"{x / width:.9f} {y / height:.9f}\n" for x, y in xy)
 
 
-def parse_points(text: str, width: int, height: int) -> np.ndarray:
-    """Return pixels `[N, 2]` float32 of annotation text: `format_points` undone.
-
-    >>> parse_points("0.5 0.25", 100, 40).tolist()
-    [[50.0, 10.0]]
-    """
-    rows = [[float(v) for v in line.split()] for line in text.splitlines()]
-    xy = np.array(rows, np.float64).reshape(-1, 2)
-    return (xy * (width, height)).astype(np.float32)
-
-
 def _read(path: pathlib.Path) -> tuple[bytes, np.ndarray]:
-    data = path.read_bytes()
-    if path.name.lower().endswith(".gz"):
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError) as error:
-            raise ValueError(f"{path}: damaged gzip file ({error})") from error
-    try:
-        return data, read_image(data)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    data = read_bytes(path)
+    image = read_image(data, name=str(path))
+    check_sides(image.shape[1], image.shape[0], str(path))
+    return data, image
 
 
 def _read_mask(path: pathlib.Path, shape: tuple[int, int]) -> np.ndarray:
@@ -93,6 +78,16 @@ def _read_mask(path: pathlib.Path, shape: tuple[int, int]) -> np.ndarray:
     if not pixels.any():
         raise ValueError(f"{path}: the mask is empty (all pixels are 0)")
     return pixels > pixels.max() / 2.0
+
+
+def _read_vessels(path: pathlib.Path, shape: tuple[int, int]) -> np.ndarray:
+    mask = _read_mask(path, shape)
+    if mask.mean() > MOST_VESSELS_FRAC:
+        raise ValueError(
+            f"{path}: {mask.mean():.0%} of the mask are vessel; expected white vessels "
+            "on black: is it inverted, or a mask of something else?"
+        )
+    return mask
 
 
 def _encode(image: np.ndarray, kind: str, **options) -> bytes:
@@ -118,8 +113,8 @@ def draw(image: np.ndarray, mask: np.ndarray, junctions: Junctions) -> np.ndarra
     large = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     outline, _ = cv2.findContours(large, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(picture, outline, -1, (0, 160, 0), 1)
-    for (x, y), crossing in zip(junctions.xy, junctions.crossing):
-        center = (round((x + 0.5) * scale - 0.5), round((y + 0.5) * scale - 0.5))
+    centers = np.rint(resize_points(junctions.xy, scale)).astype(int).tolist()
+    for center, crossing in zip(centers, junctions.crossing):
         color = (255, 255, 0) if crossing else (0, 255, 255)
         cv2.circle(picture, center, 6, color, 1, cv2.LINE_AA)
     return picture
@@ -129,7 +124,7 @@ def label(sample: Sample, prefix: str, max_points: int | None) -> Labelled:
     """Find the junctions of one sample and prepare its files."""
     data, image = _read(sample.image)
     shape = image.shape[:2]
-    mask = _read_mask(sample.mask, shape)
+    mask = _read_vessels(sample.mask, shape)
     if sample.field is not None:
         field = _read_mask(sample.field, shape)
     else:
@@ -150,16 +145,6 @@ def label(sample: Sample, prefix: str, max_points: int | None) -> Labelled:
         points=len(junctions.xy),
         crossings=int(junctions.crossing.sum()),
     )
-
-
-def _atomic_write(path: pathlib.Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _lists(out: pathlib.Path) -> dict[str, list[str]]:
@@ -188,7 +173,7 @@ def write_lab(
         ValueError: a file is there with other content, or an image is in the other
             list already.
     """
-    lists, files = _lists(out), {}
+    lists, contents = _lists(out), {}
     for item in labelled:
         stem = pathlib.Path(item.image_name).stem
         line, side = f"{item.image_name}, {stem}.txt", sides[item.sample.name]
@@ -200,19 +185,19 @@ def write_lab(
             )
         if line not in lists[side]:
             lists[side].append(line)
-        files[out / "ImageData" / item.image_name] = item.image_bytes
-        files[out / "Annotations" / f"{stem}.txt"] = item.label_bytes
-        files[out / "Pictures" / f"{stem}.jpg"] = item.picture_bytes
-    for path, data in files.items():
+        contents[out / "ImageData" / item.image_name] = item.image_bytes
+        contents[out / "Annotations" / f"{stem}.txt"] = item.label_bytes
+        contents[out / "Pictures" / f"{stem}.jpg"] = item.picture_bytes
+    for path, data in contents.items():
         if path.exists() and path.read_bytes() != data:
             raise ValueError(
                 f"{path}: exists with other content; remove it or choose another --out"
             )
-    for path, data in files.items():
-        _atomic_write(path, data)
+    for path, data in contents.items():
+        files.write_bytes(path, data)
     for part, lines in lists.items():
         text = "".join(f"{line}\n" for line in lines)
-        _atomic_write(out / "ImageSets" / f"{part}.txt", text.encode())
+        files.write_bytes(out / "ImageSets" / f"{part}.txt", text.encode())
     return lists
 
 
@@ -232,10 +217,8 @@ def _run(args: argparse.Namespace) -> None:
         samples = folders(args.images, args.masks)
         source, prefix = args.images, args.name or "images"
     if not samples:
-        raise ValueError(
-            f"{source}: no image with a vessel mask in the layout of "
-            f"{args.dataset or 'two folders'}; see --help"
-        )
+        layout = LAYOUTS.get(args.dataset, "images, and masks of the same stems")
+        raise ValueError(f"{source}: no image with a vessel mask; expected {layout}")
     if args.val_every < 0 or args.max_points < 0:
         raise ValueError("--val_every and --max_points must be 0 or more")
     if args.out.exists() and not args.out.is_dir():
@@ -244,23 +227,28 @@ def _run(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.out}: not empty; give --append to add to it")
     labelled = []
     for i, sample in enumerate(samples, start=1):
-        labelled.append(label(sample, prefix, args.max_points or None))
-        last = labelled[-1]
-        print(
-            f"{i}/{len(samples)} {last.image_name}: {last.points} points, "
-            f"{last.crossings} of them crossings",
-            file=sys.stderr,
-        )
+        item = label(sample, prefix, args.max_points or None)
+        if item.points:
+            labelled.append(item)
+            found = f"{item.points} points, {item.crossings} of them crossings"
+        else:
+            found = f"left out, no junction found in {sample.mask}; check the mask"
+        print(f"{i}/{len(samples)} {item.image_name}: {found}", file=sys.stderr)
+    if not labelled:
+        raise ValueError(f"{source}: no junction found in any vessel mask; check them")
     sides = split(samples, args.val_every)
     lists = write_lab(args.out, labelled, sides)
     points = np.array([item.points for item in labelled])
     crossings = sum(item.crossings for item in labelled)
-    val = sum(side == "val" for side in sides.values())
+    val = sum(sides[item.sample.name] == "val" for item in labelled)
+    left_out = len(samples) - len(labelled)
     print(
         f"{prefix}: {len(labelled)} images ({len(labelled) - val} train, {val} val), "
         f"{points.sum()} points ({crossings} crossings); an image has "
         f"{points.mean():.1f} on average, {points.min()} to {points.max()}"
     )
+    if left_out:
+        print(f"{left_out} images without a junction left out, see above")
     print(f"{args.out}: {len(lists['train'])} train, {len(lists['val'])} val in all")
 
 

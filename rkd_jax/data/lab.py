@@ -13,36 +13,8 @@ import pathlib
 
 import numpy as np
 
-IMAGE_SUFFIXES = (
-    *(".png", ".jpg", ".jpeg", ".tif", ".tiff"),
-    *(".bmp", ".gif", ".ppm", ".pgm", ".webp"),
-)
 LAYOUT = "ImageData/, Annotations/ and ImageSets/<split>.txt"
 logger = logging.getLogger(__name__)
-
-
-def list_images(folder: str | os.PathLike) -> list[pathlib.Path]:
-    """Return the images of a folder (not of its subfolders), sorted by name.
-
-    Raises:
-        FileNotFoundError: no such folder.
-        ValueError: no image in it.
-    """
-    folder = pathlib.Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder of images; check the path")
-    found = sorted(p for p in folder.iterdir() if is_image(p))
-    if not found:
-        raise ValueError(
-            f"{folder}: no image in this folder; expected files ending in "
-            f"{', '.join(IMAGE_SUFFIXES)}"
-        )
-    return found
-
-
-def is_image(path: pathlib.Path) -> bool:
-    """Tell by its name whether a file is an image (hidden files are not)."""
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
 def read_annotation(path: str | os.PathLike) -> np.ndarray:
@@ -88,8 +60,8 @@ def read_split(
     Args:
         root: folder with the three folders of the layout.
         split: name of the split file without ".txt".
-        skip_missing: leave out samples whose files are missing, and log how many;
-            by default they are an error (upstream drops them without a word).
+        skip_missing: leave out samples whose files are missing, and log which and how
+            many; by default they are an error (upstream drops them without a word).
 
     Returns:
         Pairs of existing paths, in the order of the file.
@@ -97,7 +69,8 @@ def read_split(
     Raises:
         FileNotFoundError: no such root or split (the splits found are listed), or
             files of samples that do not exist.
-        ValueError: a line that is not "image, label", or no sample at all.
+        ValueError: a line that is not "image, label", an image listed twice (its two
+            examples would be expanded apart from each other), or no sample at all.
     """
     root = pathlib.Path(root)
     lacking = [
@@ -114,7 +87,7 @@ def read_split(
             f"{path}: no such split; splits found: {', '.join(known) or 'none'}"
         )
     text = path.read_text("utf-8-sig", errors="replace")
-    samples, missing = [], []
+    samples, missing, lines = [], [], {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
@@ -127,6 +100,12 @@ def read_split(
         image, label = words
         if number == 1 and not pathlib.Path(image).suffix:
             continue  # a header such as "Image_ID, Label_ID"
+        if image in lines:
+            raise ValueError(
+                f"{path}, line {number}: {image} is listed in line {lines[image]} "
+                "already; remove one of the lines"
+            )
+        lines[image] = number
         files = root / "ImageData" / image, _label_file(root / "Annotations", label)
         absent = [str(f.relative_to(root)) for f in files if not f.is_file()]
         if absent:
@@ -136,12 +115,23 @@ def read_split(
     if missing and not skip_missing:
         raise FileNotFoundError(
             f"{path}: {len(missing)} samples lack files: {'; '.join(missing)}. Add the "
-            "files, remove the lines, or pass skip_missing=True in Python"
+            "files, remove the lines, or leave the samples out: "
+            "--config.data.skip_missing=true in training, --skip_missing in the "
+            "builders, skip_missing=True in Python"
+        )
+    if not samples:
+        found = f"; all {len(missing)} lack files" if missing else ""
+        raise ValueError(
+            f"{path}: no sample in this split{found}; expected 'image, label'"
         )
     if missing:
-        logger.warning("%s: %d samples lack files, left out", path, len(missing))
-    if not samples:
-        raise ValueError(f"{path}: no sample in this split; expected 'image, label'")
+        logger.warning(
+            "%s: %d of %d samples lack files, left out: %s",
+            path,
+            len(missing),
+            len(missing) + len(samples),
+            "; ".join(missing),
+        )
     return samples
 
 

@@ -13,7 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax.data.reading import MAX_MEGAPIXELS, describe, read_image
+from rkd_jax.data.reading import (
+    MAX_MEGAPIXELS,
+    MIN_SIDE_PX,
+    check_sides,
+    describe,
+    read_image,
+)
 
 __all__ = [
     "MAX_MEGAPIXELS",
@@ -25,9 +31,8 @@ __all__ = [
     "normalize",
     "prepare",
     "read_image",
+    "resize_points",
 ]
-
-MIN_SIDE_PX = 32
 
 
 def normalize(image: np.ndarray, *, name: str = "image") -> np.ndarray:
@@ -61,11 +66,7 @@ def normalize(image: np.ndarray, *, name: str = "image") -> np.ndarray:
 
     channel = image[..., 1] if image.ndim == 3 else image
     height, width = channel.shape
-    if min(height, width) < MIN_SIDE_PX:
-        raise ValueError(
-            f"{name}: image is {width}x{height} px; both sides must be at least "
-            f"{MIN_SIDE_PX} px: give a photograph, not a thumbnail"
-        )
+    check_sides(width, height, name)
     low, high = float(channel.min()), float(channel.max())
     if not high - low > 1e-6:
         raise ValueError(
@@ -117,6 +118,17 @@ def percentile(image: np.ndarray, percent: float) -> float:
     return float(below + (place - low) * (above - below))
 
 
+def resize_points(xy: Any, scale: Any) -> np.ndarray:
+    """Map points (x, y) [..., 2] of an image to the image resized by `scale`, float64.
+
+    The half-pixel rule: pixel centres are whole numbers, so the image begins at -0.5.
+
+    >>> resize_points([[0.0, 9.5]], 2).tolist()
+    [[0.5, 19.5]]
+    """
+    return (np.asarray(xy, np.float64) + 0.5) * np.asarray(scale) - 0.5
+
+
 @dataclasses.dataclass(frozen=True)
 class Resized:
     """An image at the working size, with the exact way back to file pixels.
@@ -145,13 +157,11 @@ class Resized:
 
     def to_file(self, xy: Any) -> np.ndarray:
         """Map points (x, y) [..., 2] of `image` to file pixels, float64."""
-        points = np.asarray(xy, np.float64)
-        return (points + 0.5) / np.asarray(self.scale) - 0.5 + np.asarray(self.box[:2])
+        return resize_points(xy, 1 / np.asarray(self.scale)) + np.asarray(self.box[:2])
 
     def from_file(self, xy: Any) -> np.ndarray:
         """Map points (x, y) [..., 2] of the file to pixels of `image`, float64."""
-        points = np.asarray(xy, np.float64) - np.asarray(self.box[:2])
-        return (points + 0.5) * np.asarray(self.scale) - 0.5
+        return resize_points(np.asarray(xy) - np.asarray(self.box[:2]), self.scale)
 
 
 def fit_to(

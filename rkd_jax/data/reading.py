@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 MAX_MEGAPIXELS = 100.0
+MIN_SIDE_PX = 32
 _OPEN_LOCK = threading.Lock()
 
 
@@ -34,6 +35,7 @@ def read_image(
     source: str | os.PathLike | bytes | np.ndarray,
     *,
     max_megapixels: float = MAX_MEGAPIXELS,
+    name: str | None = None,
 ) -> np.ndarray:
     """Read one image from a path, from encoded bytes or from an array.
 
@@ -48,6 +50,7 @@ def read_image(
             or float. Float arrays whose largest value is at most 1 are taken as
             0..1, others as 0..255.
         max_megapixels: larger images are refused; of files, before decoding.
+        name: what to call the image in an error; by default `describe(source)`.
 
     Returns:
         [H, W] (grey) or [H, W, 3] (RGB): uint8, or float32 in 0..1 where the
@@ -61,7 +64,7 @@ def read_image(
     >>> read_image(np.zeros((4, 5, 1), np.uint8)).shape
     (4, 5)
     """
-    name = describe(source)
+    name = describe(source) if name is None else name
     if isinstance(source, (str, os.PathLike)):
         path = pathlib.Path(source)
         if not path.exists():
@@ -76,6 +79,15 @@ def read_image(
     if image.ndim in (2, 3):
         _check_megapixels(image.shape[1], image.shape[0], name, max_megapixels)
     return _from_array(image, name)
+
+
+def check_sides(width: int, height: int, name: str) -> None:
+    """Raise a ValueError if a side of an image is shorter than `MIN_SIDE_PX`."""
+    if min(height, width) < MIN_SIDE_PX:
+        raise ValueError(
+            f"{name}: image is {width}x{height} px; both sides must be at least "
+            f"{MIN_SIDE_PX} px: give a photograph, not a thumbnail"
+        )
 
 
 def _check_megapixels(width: int, height: int, name: str, limit: float) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax.data import lab
+from rkd_jax.data import image_files, lab
 from rkd_jax.data.records import Item, Records
 
 KINDS = ("embedded", "lab", "folder", "tfds")
@@ -172,7 +172,7 @@ def _lab_items(root: pathlib.Path, split: str, skip_missing: bool) -> list[Item]
 def _folder_items(folder: str | os.PathLike) -> list[Item]:
     return [
         Item(str(path), functools.partial(_pair, path, None), False)
-        for path in lab.list_images(folder)
+        for path in image_files.list_images(folder)
     ]
 
 

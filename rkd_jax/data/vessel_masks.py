@@ -6,7 +6,8 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".ppm", ".bmp", ".gif")
+from rkd_jax.data.image_files import is_image
+from rkd_jax.data.image_files import stem as stem_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,26 +21,15 @@ class Sample:
     field: pathlib.Path | None = None
 
 
-def _stem(path: pathlib.Path) -> str:
-    """Return the name without `.gz` and the image suffix.
-
-    >>> _stem(pathlib.Path("im0001.vk.ppm.gz"))
-    'im0001.vk'
-    """
-    name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
-    return name[: name.rfind(".")] if "." in name else name
-
-
 def _images_in(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     """Return the images of a folder by stem; two of one stem are an error."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; check the path")
     found: dict[str, pathlib.Path] = {}
     for path in sorted(folder.iterdir()):
-        name = path.name.lower().removesuffix(".gz")
-        if not path.is_file() or not name.endswith(IMAGE_SUFFIXES):
+        if not path.is_file() or not is_image(path, gzipped=True):
             continue
-        stem = _stem(path)
+        stem = stem_of(path)
         if stem in found:
             raise ValueError(
                 f"{path}: a second image named {stem!r} beside {found[stem].name}; "
@@ -79,6 +69,8 @@ def chase_db1(root: pathlib.Path) -> list[Sample]:
 
 def hrf(root: pathlib.Path) -> list[Sample]:
     """List HRF: `images/01_h.jpg`, `manual1/01_h.*`, `mask/01_h_mask.*` if there."""
+    if not (root / "manual1").is_dir() or not (root / "images").is_dir():
+        return []
     masks = _images_in(root / "manual1")
     fields = _images_in(root / "mask") if (root / "mask").is_dir() else {}
     return [
@@ -113,6 +105,18 @@ DATASETS: dict[str, Callable[[pathlib.Path], list[Sample]]] = {
     "chase_db1": chase_db1,
     "hrf": hrf,
     "stare": stare,
+}
+
+
+# What the root of each must hold, for error messages.
+LAYOUTS: dict[str, str] = {
+    "drive": (
+        "training/images/21_training.tif, training/1st_manual/21_manual1.gif and "
+        "training/mask/21_training_mask.gif"
+    ),
+    "chase_db1": "Image_01L.jpg and Image_01L_1stHO.png",
+    "hrf": "images/01_h.jpg, manual1/01_h.tif and mask/01_h_mask.tif",
+    "stare": "images/im0001.ppm and labels-vk/im0001.vk.ppm (also .ppm.gz or .png)",
 }
 
 

@@ -50,6 +50,7 @@ def held_out_pairs(config: Config) -> list[dict[str, np.ndarray]]:
             max_labels=data.max_labels,
             crop_field=data.crop_field,
             resize_mode=data.resize_mode,
+            skip_missing=data.skip_missing,
             cache_mb=data.cache_mb,
         )
         return [_warped_pair(source[i % len(source)], i) for i in range(count)]

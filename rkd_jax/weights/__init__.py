@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,16 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from rkd_jax import models
+from rkd_jax import files, models
 
-__all__ = ["Weights", "check_tensors", "expected_shapes", "load", "save"]
+__all__ = [
+    "Weights",
+    "check_finite",
+    "check_tensors",
+    "expected_shapes",
+    "load",
+    "save",
+]
 
 FORMAT = "rkd_jax.weights.1"
 STORAGE = ("float32", "float16")
@@ -82,6 +90,19 @@ def check_tensors(
         raise ValueError(f"{subject}: {'; '.join(problems)}")
 
 
+def check_finite(tensors: Mapping[str, np.ndarray], subject: str) -> None:
+    """Raise one ValueError that lists the arrays with NaN or infinite values.
+
+    >>> check_finite({"a": np.zeros(3), "b": np.array([1])}, "model.pth")
+    """
+    broken = sorted(k for k, v in tensors.items() if not np.isfinite(v).all())
+    if broken:
+        raise ValueError(
+            f"{subject}: NaN or infinite values in {', '.join(broken)}; a network with "
+            "them answers nothing: take weights from before training diverged"
+        )
+
+
 def save(
     path: str | os.PathLike,
     variables: dict[str, Any],
@@ -104,15 +125,16 @@ def save(
         dtype: Storage, "float32" or "float16" (half the size, about 3 digits).
 
     Raises:
-        ValueError: Variables do not fit the model, are too large for float16, or
-            `dtype` is another.
+        ValueError: Variables do not fit the model, are not finite or too large for
+            float16, or `dtype` is another.
+        OSError: The file cannot be written, `path` is a folder for example.
     """
     if dtype not in STORAGE:
         raise ValueError(f"dtype is {dtype!r}; expected one of {list(STORAGE)}")
-    path = Path(path)
     tensors = {k: np.asarray(v, np.float32) for k, v in _flatten(variables).items()}
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     check_tensors(shapes, expected_shapes(model, options), f"variables of {model}")
+    check_finite(tensors, f"variables of {model}")
     if dtype == "float16":
         limit = np.finfo(np.float16).max
         large = [k for k, v in tensors.items() if np.any(np.abs(v) > limit)]
@@ -128,7 +150,7 @@ def save(
         "parameters": str(sum(math.prod(shape) for shape in shapes.values())),
     }
     metadata[DIGEST] = _digest(metadata, tensors)
-    _write_atomically(path, safetensors.numpy.save(tensors, metadata))
+    files.write_bytes(path, safetensors.numpy.save(tensors, metadata))
 
 
 def load(path: str | os.PathLike, *, model: str | None = None) -> Weights:
@@ -144,7 +166,7 @@ def load(path: str | os.PathLike, *, model: str | None = None) -> Weights:
     Raises:
         FileNotFoundError: No such file.
         ValueError: Not a weight file, truncated or corrupt, of another model, or
-            with unknown, missing or misshapen parameters (all listed).
+            with unknown, missing, misshapen or non-finite parameters (all listed).
     """
     path = Path(path)
     if not path.is_file():
@@ -172,6 +194,7 @@ def load(path: str | os.PathLike, *, model: str | None = None) -> Weights:
             f"{path}: damaged or edited (its SHA-256 is not the one it was saved "
             "with); copy it again"
         )
+    check_finite(tensors, f"{path}: weights of {name}")
     variables: dict[str, Any] = {}
     for key, tensor in tensors.items():
         *parents, leaf = key.split("/")
@@ -220,17 +243,3 @@ def _json_field(path: Path, metadata: dict[str, str], key: str) -> dict[str, Any
     if not isinstance(value, dict):
         raise ValueError(f"{path}: metadata {key!r} is {value!r}, expected an object")
     return value
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    """Write beside `path`, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

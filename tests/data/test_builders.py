@@ -3,8 +3,10 @@
 import gzip
 import io
 import os
+import struct
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -14,6 +16,9 @@ import rkd_jax
 from rkd_jax.data import builders, preprocess, sources
 
 tfds = pytest.importorskip("tensorflow_datasets")
+
+from rkd_jax.data.builders import _common  # noqa: E402
+from rkd_jax.data.builders.__main__ import main  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -268,6 +273,69 @@ def test_damaged_image_is_named(tmp_path):
         prepared("image_folder", raw, tmp_path)
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_kept_formats_are_decoded_before_they_are_stored(tmp_path, suffix):
+    whole = write(tmp_path / f"whole{suffix}", photo(0)).read_bytes()
+    cut = tmp_path / f"cut{suffix}"
+    cut.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=rf"cut\{suffix}: damaged or truncated"):
+        _common.stored_bytes(cut)
+    cut.write_bytes(whole)
+    assert _common.stored_bytes(cut) == whole
+    dot = write(tmp_path / f"dot{suffix}", photo(0, 1, 1))
+    with pytest.raises(ValueError, match=rf"dot\{suffix}: image is 1x1 px; both"):
+        _common.stored_bytes(dot)
+
+
+def test_huge_images_are_refused_before_decoding(tmp_path):
+    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + b"IHDR" + header
+    crc = struct.pack(">I", zlib.crc32(chunk[4:]))
+    path = tmp_path / "huge.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + crc + b"\0\0\0\0IDAT5\xaf\x06\x1e")
+    with pytest.raises(ValueError, match=r"huge\.png: .*400\.0 megapixels"):
+        _common.stored_bytes(path)
+
+
+def test_prepared_data_are_not_taken_for_other_files(tmp_path):
+    for folder, seed in (("a", 0), ("b", 1)):
+        write(tmp_path / folder / "eye.png", photo(seed))
+    first = prepared("image_folder", tmp_path / "a", tmp_path)
+    prepared("image_folder", tmp_path / "a", tmp_path)
+    without_raw = prepared("image_folder", None, tmp_path)
+    assert names(without_raw, "train") == names(first, "train")
+    with pytest.raises(ValueError, match=r"already prepared, from other.*remove it"):
+        prepared("image_folder", tmp_path / "b", tmp_path)
+    write(tmp_path / "a/second.png", photo(2))
+    with pytest.raises(ValueError, match=r"1\.0\.0: already prepared, from other"):
+        prepared("image_folder", tmp_path / "a", tmp_path)
+
+
+def test_data_prepared_inside_the_raw_folder_do_not_count(tmp_path):
+    write(tmp_path / "eye.png", photo(0))
+    for _ in range(2):
+        prepared("image_folder", tmp_path, tmp_path)
+    for _ in range(2):
+        builders.build(
+            "image_folder", raw_dir=tmp_path, data_dir=tmp_path
+        ).download_and_prepare()
+
+
+def test_skip_missing_from_the_command_line(tmp_path, capsys, caplog):
+    raw = tmp_path / "lab"
+    write(raw / "ImageData/eye0.png", photo(0))
+    for folder in ("Annotations", "ImageSets"):
+        (raw / folder).mkdir()
+    (raw / "Annotations/eye0.txt").write_text("0.5 0.5\n")
+    (raw / "ImageSets/train.txt").write_text("eye0.png, eye0\neye1.png, eye1.txt\n")
+    args = ["medal_retina", str(raw), str(tmp_path / "out")]
+    assert main(args) == 2
+    assert "--skip_missing in the builders" in capsys.readouterr().err
+    assert main([*args, "--skip_missing"]) == 0
+    assert "medal_retina train: 1 examples" in capsys.readouterr().out
+    assert "1 of 2 samples lack files, left out" in caplog.text
+
+
 def test_unknown_name(tmp_path):
     with pytest.raises(ValueError, match="unknown data set 'varia'; known: chase_db1"):
         builders.build("varia", data_dir=tmp_path)
@@ -293,8 +361,17 @@ def test_command_line_needs_no_tensorflow(tmp_path):
 
 
 def test_command_line_names_bad_input(tmp_path, capsys):
-    from rkd_jax.data.builders.__main__ import main
-
     code = main(["drive", str(tmp_path / "absent"), str(tmp_path / "out")])
     assert code == 2
     assert "no such folder" in capsys.readouterr().err
+    (tmp_path / "file").write_text("x")
+    assert main(["drive", str(tmp_path), str(tmp_path / "file")]) == 2
+    assert "file: a file; data_dir must be a folder" in capsys.readouterr().err
+    assert main(["drive", str(tmp_path), str(tmp_path / "file/below")]) == 2
+    assert "file: a file; data_dir must be a folder" in capsys.readouterr().err
+    assert main(["image_folder", str(tmp_path / "file"), str(tmp_path / "out")]) == 2
+    assert "file: a file; image_folder expects" in capsys.readouterr().err
+    folders = [str(tmp_path / "raw"), str(tmp_path / "out")]
+    assert main(["drive", *folders, "--auxiliary_dir", "more"]) == 2
+    message = capsys.readouterr().err
+    assert message == "error: drive has no option auxiliary_dir\n"

@@ -1,12 +1,13 @@
 """Sources: the annotated layout, folders, the embedded data, and their records."""
 
+import gzip
 import logging
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from rkd_jax.data import lab, preprocess, sources
+from rkd_jax.data import image_files, preprocess, sources
 from rkd_jax.data.records import Item, Records
 
 
@@ -106,7 +107,20 @@ class TestLab:
         (root / "Annotations/eye2.txt").write_text("0.5 0.5\n")
         with caplog.at_level(logging.WARNING):
             assert len(lab_source(root, skip_missing=True)) == 1
-        assert "1 samples lack files" in caplog.text
+        assert "1 of 2 samples lack files, left out: line 2: ImageData/eye0.png" in (
+            caplog.text
+        )
+        (root / "ImageData/eye2.png").unlink()
+        with pytest.raises(ValueError, match="no sample in this split; all 2 lack fil"):
+            lab_source(root, skip_missing=True)
+
+    def test_an_image_listed_twice_is_refused(self, root):
+        path = root / "ImageSets/train.txt"
+        path.write_text("eye0.png, eye0.txt\n\neye1.png, eye1\neye0.png,eye0\n")
+        with pytest.raises(
+            ValueError, match=r"train\.txt, line 4: eye0\.png is listed in line 1 alr"
+        ):
+            lab_source(root)
 
     def test_structure_errors(self, root):
         with pytest.raises(FileNotFoundError, match=r"no such split.*train, val"):
@@ -160,7 +174,24 @@ class TestFolder:
         with pytest.raises(ValueError, match="no image in this folder"):
             sources.make_source("folder", data_dir=tmp_path)
         with pytest.raises(FileNotFoundError, match="no such folder"):
-            lab.list_images(tmp_path / "absent")
+            image_files.list_images(tmp_path / "absent")
+
+
+class TestImageFiles:
+    def test_gzipped_images(self, tmp_path):
+        path = tmp_path / "im1.vk.PPM.GZ"
+        path.write_bytes(gzip.compress(b"P6 content"))
+        assert image_files.read_bytes(path) == b"P6 content"
+        assert image_files.stem(path) == "im1.vk"
+        assert image_files.list_images(tmp_path, gzipped=True) == [path]
+        with pytest.raises(ValueError, match="no image in this folder"):
+            image_files.list_images(tmp_path)
+        whole = path.read_bytes()
+        flipped = whole[:10] + bytes([whole[10] ^ 255]) + whole[11:]
+        for damaged in (whole[:-4], b"P6 content", flipped):
+            path.write_bytes(damaged)
+            with pytest.raises(ValueError, match=r"im1\.vk\.PPM\.GZ: damaged gzip"):
+                image_files.read_bytes(path)
 
 
 class TestRecords:

@@ -84,6 +84,25 @@ def test_bare_and_data_parallel_state_dicts(tool, tmp_path):
     np.testing.assert_array_equal(bare["conv1a.bias"], state["conv1a.bias"].numpy())
 
 
+def test_lightning_container(tool, tmp_path):
+    state = _superretina()
+    contents = {"state_dict": state, "epoch": 7, "callbacks": {}}
+    torch.save(contents, tmp_path / "last.ckpt")
+    read = tool.read_state(tmp_path / "last.ckpt")
+    assert read.keys() == state.keys()
+
+
+def test_values_that_are_not_finite_are_refused(tool, tmp_path, capsys):
+    state = _superretina()
+    state["conv1a.bias"][3] = float("nan")
+    state["conv4b.weight"][0, 0, 0, 0] = float("-inf")
+    source, target = _write(tmp_path / "a.pth", state), tmp_path / "out.safetensors"
+    assert tool.main(["superretina", str(source), str(target)]) == 2
+    message = capsys.readouterr().err
+    assert "a.pth: NaN or infinite values in conv1a.bias, conv4b.weight;" in message
+    assert not target.exists()
+
+
 def test_all_wrong_entries_are_in_one_line(tool, tmp_path, capsys):
     state = _superretina()
     del state["conv1a.bias"], state["conv_last.weight"]
@@ -178,10 +197,12 @@ class _Code:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not a PyTorch file"),
-        (b"PK\x03\x04 broken", "not a PyTorch file"),
-        ({"net": {"a": _Code()}}, "not a PyTorch file"),
+        (b"", "not a PyTorch file: it is empty"),
+        (b"PK\x03\x04 broken", "not a PyTorch file of plain tensors, or damaged"),
+        (b"learning rate 0.1\n", "not a PyTorch file (it begins with b'lear')"),
+        ({"net": {"a": _Code()}}, "plain tensors: it holds the Python object"),
         ({"net": {"a": "text"}}, "not tensors: a"),
+        ({0: torch.zeros(1), "a": torch.zeros(1), 7: torch.zeros(1)}, "text: 0, 7;"),
         ([1, 2], "holds no state dict"),
         ({}, "holds no state dict"),
     ],
@@ -198,6 +219,28 @@ def test_bad_files_exit_with_2(tool, tmp_path, capsys, content, message):
     assert "bad.pth" in captured.err
     assert captured.err.count("\n") == 1
     assert "must not run" not in captured.out
+    assert "weights_only" not in captured.err  # PyTorch's advice is to load unsafely
+    assert "torch.load" not in captured.err
+
+
+def test_a_folder_as_input_or_output(tool, tmp_path, capsys):
+    assert tool.main(["superretina", str(tmp_path), str(tmp_path / "out")]) == 2
+    assert f"{tmp_path}: a folder; expected a .pth file" in capsys.readouterr().err
+    source = _write(tmp_path / "a.pth", _superretina())
+    (tmp_path / "out").mkdir()
+    assert tool.main(["superretina", str(source), str(tmp_path / "out")]) == 2
+    message = capsys.readouterr().err
+    assert "out: a folder; expected the name of a file" in message
+    assert "Errno" not in message
+
+
+def test_an_impossible_feature_size_names_the_file(tool, tmp_path, capsys):
+    source = tmp_path / "odd.pth"
+    torch.save({"swinViT.patch_embed.proj.weight": torch.zeros(7, 1, 2, 2)}, source)
+    assert tool.main(["monai_swin_unetr", str(source), str(tmp_path / "out")]) == 2
+    message = capsys.readouterr().err
+    assert f"{source}: num_heads" in message
+    assert "stage 1 has 7 channels" in message
 
 
 def test_missing_file_exits_with_2(tool, tmp_path, capsys):

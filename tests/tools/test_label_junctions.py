@@ -98,11 +98,8 @@ def test_drive_end_to_end(tool, tmp_path, capsys):
         "drive_24_training.png, drive_24_training.txt",
     ]
     text = (out / "Annotations/drive_21_training.txt").read_text()
-    xy = tool.parse_points(text, WIDTH, HEIGHT)
-    np.testing.assert_allclose(xy, [CROSS], atol=1.0)
-    np.testing.assert_allclose(
-        np.loadtxt(io.StringIO(text)) * (WIDTH, HEIGHT), xy[0], atol=1e-4
-    )
+    xy = np.loadtxt(io.StringIO(text)) * (WIDTH, HEIGHT)
+    np.testing.assert_allclose(xy, CROSS, atol=1.0)
     with Image.open(out / "ImageData/drive_21_training.png") as image:
         np.testing.assert_array_equal(np.asarray(image), photograph(21))
     with Image.open(out / "Pictures/drive_21_training.jpg") as picture:
@@ -196,8 +193,27 @@ def test_annotation_text_round_trip(tool):
     values = np.loadtxt(io.StringIO(text))
     assert values.min() >= 0
     assert values.max() < 1
-    np.testing.assert_allclose(tool.parse_points(text, 999, 960), xy, atol=2e-4)
-    assert tool.parse_points("", 9, 9).shape == (0, 2)
+    np.testing.assert_allclose(values * (999, 960), xy, atol=1e-5)
+    assert tool.format_points(np.zeros((0, 2)), 9, 9) == ""
+
+
+def test_masks_without_a_junction_are_left_out_and_named(tool, tmp_path, capsys):
+    save(tmp_path / "i/a.png", photograph(0))
+    save(tmp_path / "m/a.png", mask())
+    save(tmp_path / "i/b.png", photograph(1))
+    line = np.zeros_like(mask())
+    cv2.line(line, (20, 50), (100, 50), 255, 3)
+    save(tmp_path / "m/b.png", line)
+    out = tmp_path / "lab"
+    pair = ("--images", tmp_path / "i", "--masks", tmp_path / "m", "--out", out)
+    assert call(tool, *pair) == 0
+    assert lines_of(out / "ImageSets/train.txt") == ["images_a.png, images_a.txt"]
+    assert [p.name for p in (out / "ImageData").iterdir()] == ["images_a.png"]
+    report = capsys.readouterr()
+    assert "left out, no junction found in" in report.err
+    assert "m/b.png; check the mask" in report.err
+    assert "images: 1 images (1 train, 0 val)" in report.out
+    assert "1 images without a junction left out" in report.out
 
 
 def bad_usage(tmp_path):
@@ -212,7 +228,11 @@ def bad_folder(tmp_path):
 def bad_layout(tmp_path):
     (tmp_path / "empty").mkdir()
     args = ("--dataset", "drive", "--data_dir", tmp_path / "empty")
-    return (*args, "--out", tmp_path / "lab"), "no image with a vessel mask"
+    return (
+        *args,
+        "--out",
+        tmp_path / "lab",
+    ), "vessel mask; expected training/images/21_"
 
 
 def two_folders(tmp_path, image, drawn):
@@ -232,11 +252,38 @@ def bad_mask(tmp_path):
     return two_folders(tmp_path, photograph(0), 0 * mask()), "a.png: the mask is empty"
 
 
+def white_mask(tmp_path):
+    args = two_folders(tmp_path, photograph(0), 0 * mask() + 255)
+    return args, "m/a.png: 100% of the mask are vessel"
+
+
+def inverted_mask(tmp_path):
+    args = two_folders(tmp_path, photograph(0), 255 - mask())
+    return args, r"m/a.png: 9\d% of the mask are vessel.*inverted"
+
+
+def no_junction(tmp_path):
+    line = np.zeros_like(mask())
+    cv2.line(line, (20, 50), (100, 50), 255, 3)
+    return two_folders(tmp_path, photograph(0), line), "no junction found in any"
+
+
+def bad_dot(tmp_path):
+    args = two_folders(tmp_path, photograph(0)[:1, :1], mask()[:1, :1])
+    return args, r"error: \S*i/a.png: image is 1x1 px; both sides"
+
+
+def bad_hrf(tmp_path):
+    (tmp_path / "HRF").mkdir()
+    args = ("--dataset", "hrf", "--data_dir", tmp_path / "HRF")
+    return (*args, "--out", tmp_path / "lab"), "mask; expected images/01_h.jpg, manual1"
+
+
 def bad_image(tmp_path):
     args = two_folders(tmp_path, photograph(0), mask())
     path = tmp_path / "i/a.png"
     path.write_bytes(path.read_bytes()[:300])
-    return args, "i/a.png: .*damaged"
+    return args, r"error: \S*i/a.png: damaged"  # the file is named once
 
 
 def bad_constant(tmp_path):
@@ -286,6 +333,7 @@ def negative(tmp_path):
     "case",
     [
         bad_usage, bad_folder, bad_layout, bad_size, bad_mask, bad_image, bad_constant,
+        white_mask, inverted_mask, no_junction, bad_dot, bad_hrf,
         no_mask, same_stem, not_empty, other_content, other_side, negative,
     ],
 )  # fmt: skip

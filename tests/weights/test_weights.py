@@ -131,6 +131,21 @@ def test_bad_metadata_is_refused(path, field, value, message):
         weights.load(path)
 
 
+def test_values_that_are_not_finite_are_neither_saved_nor_loaded(path, variables):
+    params = dict(variables["params"], slope=jnp.array(jnp.nan))
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"infinite values in params/slope;"):
+        weights.save(path, {"params": params}, model=NAME, options=OPTIONS)
+    assert path.read_bytes() == before
+    tensors = safetensors.numpy.load_file(path)
+    tensors["params/stage1/conv_a/bias"][2] = np.inf
+    metadata = dict(weights.load(path).metadata)
+    del metadata["sha256"]
+    path.write_bytes(safetensors.numpy.save(tensors, metadata))
+    with pytest.raises(ValueError, match=r"a\.safetensors.*params/stage1/conv_a/bias"):
+        weights.load(path)
+
+
 def test_a_failed_save_leaves_the_old_file(path, variables, monkeypatch):
     before = path.read_bytes()
 

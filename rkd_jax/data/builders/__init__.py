@@ -44,13 +44,15 @@ def build(
         name: a key of `BUILDERS`.
         data_dir: folder of prepared data sets (TFDS adds NAME/VERSION).
         raw_dir: the data set as published, unpacked; needed to prepare it only.
-        **options: of the builder, for example `auxiliary_dir` of medal_retina.
+        **options: of the builder: `auxiliary_dir` and `skip_missing` of medal_retina.
 
     Returns:
         A `tfds.core.GeneratorBasedBuilder`.
 
     Raises:
         ValueError: unknown name.
+        TypeError: an option that this builder does not have.
+        NotADirectoryError: `data_dir` is a file.
     """
     if name not in BUILDERS:
         raise ValueError(f"unknown data set {name!r}; known: {', '.join(BUILDERS)}")

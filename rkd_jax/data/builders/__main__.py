@@ -16,14 +16,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("raw_dir", help="the data set as published, unpacked")
     parser.add_argument("data_dir", help="folder of prepared data sets")
     parser.add_argument("--auxiliary_dir", help="medal_retina: images without labels")
+    parser.add_argument(
+        "--skip_missing",
+        action="store_true",
+        help="medal_retina: leave out listed samples whose files are missing",
+    )
     args = parser.parse_args(argv)
-    options = {"auxiliary_dir": args.auxiliary_dir} if args.auxiliary_dir else {}
+    given = {"auxiliary_dir": args.auxiliary_dir, "skip_missing": args.skip_missing}
+    options = {name: value for name, value in given.items() if value}
     try:
         builder = builders.build(
             args.name, raw_dir=args.raw_dir, data_dir=args.data_dir, **options
         )
         builder.download_and_prepare()
-    except (FileNotFoundError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for split, info in builder.info.splits.items():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
+import hashlib
+import inspect
 import io
 import os
 import pathlib
@@ -11,24 +12,29 @@ from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
-from rkd_jax.data import lab, reading
+from rkd_jax.data import image_files, reading
 
 _KEPT = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # signatures of PNG and JPEG
 _GREY = ("1", "L", "I;16", "I")
+_LABEL_BYTES = 2**20  # files up to this size are compared by content: labels, lists
+_RECORD = "raw_files"  # metadata of a prepared data set: what it was prepared from
 
 
 def stored_bytes(path: pathlib.Path) -> bytes:
     """Return the bytes to store of an image file: PNG and JPEG as they are, else PNG.
 
+    All are decoded first: what is damaged should stop here, not a night's training.
+
     Raises:
-        ValueError: an empty or damaged file.
+        ValueError: an empty or damaged file, one with a side below 32 px or of more
+            than 100 megapixels.
     """
-    data = path.read_bytes()
-    if path.suffix.lower() == ".gz":
-        data = gzip.decompress(data)
+    data = image_files.read_bytes(path)
+    image = reading.open_image(data, name=str(path))
+    reading.check_sides(*image.size, str(path))
     if data.startswith(_KEPT):
         return data
-    image = reading.without_palette(reading.open_image(data, name=str(path)))
+    image = reading.without_palette(image)
     if image.mode not in (*_GREY, "LA", "RGB", "RGBA"):
         image = image.convert("RGB")
     buffer = io.BytesIO()
@@ -50,22 +56,34 @@ def find(folder: pathlib.Path, stems: Iterable[str]) -> list[pathlib.Path]:
     """Return the images in a folder with one of these names (without suffix)."""
     if not folder.is_dir():
         return []
-    by_stem = {_stem(path): path for path in folder.iterdir() if _is_image(path)}
+    by_stem = {image_files.stem(path): path for path in images(folder)}
     return [by_stem[stem] for stem in stems if stem in by_stem]
 
 
 def images(folder: pathlib.Path) -> list[pathlib.Path]:
     """Return the images of a folder, gzipped ones too, sorted by name."""
-    return sorted(path for path in folder.iterdir() if _is_image(path))
+    return sorted(
+        path for path in folder.iterdir() if image_files.is_image(path, gzipped=True)
+    )
 
 
-def _is_image(path: pathlib.Path) -> bool:
-    plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
-    return lab.is_image(plain)
+def fingerprint(folder: pathlib.Path, *, without: pathlib.Path) -> str:
+    """Return a digest of a folder's files: names, sizes and, of small ones, contents.
 
-
-def _stem(path: pathlib.Path) -> str:
-    return pathlib.Path(path.stem).stem if path.suffix == ".gz" else path.stem
+    Args:
+        folder: taken with all its subfolders, without hidden files.
+        without: a subfolder to leave out, if it lies there.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        hidden = path.name.startswith(".")
+        if hidden or not path.is_file() or path.resolve().is_relative_to(without):
+            continue
+        size = path.stat().st_size
+        digest.update(f"{path.relative_to(folder).as_posix()} {size}\n".encode())
+        if size <= _LABEL_BYTES:
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 class RawBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -87,8 +105,46 @@ class RawBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     required: ClassVar[Sequence[str]] = ()
 
     def __init__(self, *, raw_dir: str | os.PathLike | None = None, **options: Any):
+        known = inspect.signature(tfds.core.DatasetBuilder.__init__).parameters
+        foreign = sorted(set(options) - set(known))
+        if foreign:
+            raise TypeError(f"{self.name} has no option {', '.join(foreign)}")
+        data_dir = pathlib.Path(options.get("data_dir") or ".")
+        for part in (data_dir, *data_dir.parents):
+            if part.is_file():
+                raise NotADirectoryError(f"{part}: a file; data_dir must be a folder")
         self.raw_dir = None if raw_dir is None else pathlib.Path(raw_dir)
         super().__init__(file_format="array_record", **options)
+
+    def download_and_prepare(self, **options: Any) -> None:
+        """Write the data set, unless it is there already.
+
+        Raises:
+            ValueError: it is there, but was prepared from other files or options.
+            FileNotFoundError: no raw folder, or not of the layout.
+        """
+        prepared = self.data_path.exists()
+        if prepared and self.raw_dir is None:
+            return
+        facts = self.raw_facts()
+        if not prepared:
+            self.info.metadata[_RECORD] = facts
+        elif (self.info.metadata or {}).get(_RECORD) != facts:
+            raise ValueError(
+                f"{self.data_path}: already prepared, from other files or options than "
+                f"{self.raw_dir} now has; remove it, or give another data_dir"
+            )
+        super().download_and_prepare(**options)
+
+    def raw_facts(self) -> dict[str, Any]:
+        """Return what the prepared data depend on, as JSON: files and options."""
+        return {"raw_dir": self.fingerprint(self.raw())}
+
+    def fingerprint(self, folder: pathlib.Path) -> str:
+        """Return the digest of a folder, without prepared data that lie in it."""
+        root = pathlib.Path(self._data_dir_root).resolve()
+        own = root if folder.resolve() in root.parents else root / self.name
+        return fingerprint(folder, without=own)
 
     def raw(self) -> pathlib.Path:
         """Return the raw folder, checked against the layout."""
@@ -96,11 +152,12 @@ class RawBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             raise ValueError(f"{self.name}: give raw_dir, a folder with {self.layout}")
         lacking = [n for n in self.required if not (self.raw_dir / n).exists()]
         if not self.raw_dir.is_dir() or lacking:
-            found = (
-                "no such folder"
-                if not self.raw_dir.is_dir()
-                else (f"no {', '.join(lacking)} in it")
-            )
+            if self.raw_dir.is_file():
+                found = "a file"
+            elif not self.raw_dir.is_dir():
+                found = "no such folder"
+            else:
+                found = f"no {', '.join(lacking)} in it"
             raise FileNotFoundError(
                 f"{self.raw_dir}: {found}; {self.name} expects {self.layout}"
             )
@@ -115,6 +172,7 @@ class RawBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             description=type(self).__doc__,
             features=tfds.features.FeaturesDict(features),
             homepage=homepage,
+            metadata=tfds.core.MetadataDict(),
             disable_shuffling=True,
         )
 
@@ -148,7 +206,7 @@ def vessel_example(
 ) -> dict[str, Any]:
     """Return one example of `vessel_features`."""
     return {
-        "name": _stem(path),
+        "name": image_files.stem(path),
         "image": encoded(path),
         "vessels": [encoded(p) for p in vessels],
         "field": [encoded(p) for p in field],

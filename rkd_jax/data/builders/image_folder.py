@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tensorflow_datasets as tfds
 
-from rkd_jax.data import lab
+from rkd_jax.data import image_files
 from rkd_jax.data.builders import _common
 
 
 class ImageFolder(_common.RawBuilder):
     """The images of one folder (not of its subfolders), sorted by name."""
 
-    layout = f"images ending in {', '.join(lab.IMAGE_SUFFIXES)}"
+    layout = f"images ending in {', '.join(image_files.IMAGE_SUFFIXES)}"
 
     def _info(self):
         return self.describe(
@@ -19,7 +19,7 @@ class ImageFolder(_common.RawBuilder):
         )
 
     def _split_generators(self, dl_manager):
-        return {"train": self._generate_examples(lab.list_images(self.raw()))}
+        return {"train": self._generate_examples(image_files.list_images(self.raw()))}
 
     def _generate_examples(self, paths):
         return _common.numbered(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from rkd_jax.data import lab
+from rkd_jax.data import image_files, lab
 from rkd_jax.data.builders import _common
 
 
@@ -22,6 +22,7 @@ class MedalRetina(_common.RawBuilder):
     Args:
         raw_dir: root with ImageData, Annotations, ImageSets.
         auxiliary_dir: folder of further images without labels, if any.
+        skip_missing: leave out listed samples whose files are missing, and log them.
         **options: of `tfds.core.GeneratorBasedBuilder`.
     """
 
@@ -29,10 +30,21 @@ class MedalRetina(_common.RawBuilder):
     required = ("ImageData", "Annotations", "ImageSets")
 
     def __init__(
-        self, *, auxiliary_dir: str | os.PathLike | None = None, **options: Any
+        self,
+        *,
+        auxiliary_dir: str | os.PathLike | None = None,
+        skip_missing: bool = False,
+        **options: Any,
     ):
         self.auxiliary_dir = auxiliary_dir and pathlib.Path(auxiliary_dir)
+        self.skip_missing = skip_missing
         super().__init__(**options)
+
+    def raw_facts(self):
+        facts = {**super().raw_facts(), "skip_missing": self.skip_missing}
+        if self.auxiliary_dir:
+            facts["auxiliary_dir"] = self.fingerprint(self.auxiliary_dir)
+        return facts
 
     def _info(self):
         features = {
@@ -51,12 +63,15 @@ class MedalRetina(_common.RawBuilder):
         for name in names:
             samples = [
                 (image, lab.read_annotation(label))
-                for image, label in lab.read_split(root, name)
+                for image, label in lab.read_split(
+                    root, name, skip_missing=self.skip_missing
+                )
             ]
             generators[name] = self._generate_examples(samples)
         if self.auxiliary_dir:
             unlabelled = [
-                (path, np.zeros((0, 2))) for path in lab.list_images(self.auxiliary_dir)
+                (path, np.zeros((0, 2)))
+                for path in image_files.list_images(self.auxiliary_dir)
             ]
             generators["auxiliary"] = self._generate_examples(unlabelled)
         return generators
