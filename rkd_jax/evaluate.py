@@ -19,15 +19,14 @@ import hashlib
 import itertools
 import pathlib
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rkd_jax.allocation import keep_freed_memory
 from rkd_jax.compiled import add_option, keep_compiled
+from rkd_jax.matching.progress import progress_of_pairs, read_names
 
 OK, BAD_INPUT = 0, 2
-_LINE_EVERY_S = 20.0
 _FAMILIES = (
     *("auto", "homography", "radial", "quadratic", "radial_quadratic"),
     "thin_plate",
@@ -222,42 +221,6 @@ def _settings(
     }
 
 
-def _read_names(path: str | None) -> list[str] | None:
-    """Read names of pairs, one a line; "#" starts a comment."""
-    if path is None:
-        return None
-    file = pathlib.Path(path)
-    if not file.is_file():
-        raise FileNotFoundError(f"{file}: no such file; check --pairs")
-    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    names = [line.split("#")[0].strip() for line in lines]
-    return [name for name in names if name]
-
-
-def _progress() -> Callable[[int, int, str], None]:
-    """Return a reporter on stderr: one moving line on a terminal, else plain lines."""
-    start, first, last_line = time.monotonic(), None, -_LINE_EVERY_S
-    live = sys.stderr.isatty()
-
-    def report(done: int, total: int, name: str) -> None:
-        nonlocal first, last_line
-        first = done if first is None else first
-        spent = time.monotonic() - start
-        text = f"{done}/{total} pairs"
-        if done > first and done < total:
-            left = spent / (done - first) * (total - done)
-            text += f", {int(left) // 60}:{int(left) % 60:02d} left"
-        text += f", now {name}" if name else f", {spent:.0f} s"
-        if live:
-            end = "" if done < total else "\n"
-            print(f"\r\x1b[K{text}", end=end, file=sys.stderr, flush=True)
-        elif spent - last_line >= _LINE_EVERY_S or done == total:
-            last_line = spent
-            print(text, file=sys.stderr, flush=True)
-
-    return report
-
-
 def _table(metrics: dict[str, Any]) -> str:
     """Return the scores as text."""
     from rkd_jax.metrics import fire
@@ -299,7 +262,12 @@ def _predicted(
     out.mkdir(parents=True, exist_ok=True)
     path = out / predictions.PREDICTIONS
     predictions.predict(
-        pairs, matcher, path, settings, overwrite=overwrite, progress=_progress()
+        pairs,
+        matcher,
+        path,
+        settings,
+        overwrite=overwrite,
+        progress=progress_of_pairs(),
     )
     wanted = {pair.name for pair in pairs}
     whole, saved = predictions.load_predictions(path)
@@ -336,7 +304,7 @@ def _fire(args: argparse.Namespace) -> None:
     """Run FIRE: loop 1 predicts and saves, loop 2 scores the saved file."""
     from rkd_jax.matching import fire_benchmark
 
-    pairs = fire_benchmark.list_pairs(args.data_dir, _read_names(args.pairs))
+    pairs = fire_benchmark.list_pairs(args.data_dir, read_names(args.pairs))
     metrics = _run(args, pairs, fire_benchmark.score)
     print(_table(metrics))
     print(f"camera: {metrics['camera']}\nwritten to {args.out}")
@@ -346,7 +314,7 @@ def _multimodal(args: argparse.Namespace) -> None:
     """Run pairs across modalities."""
     from rkd_jax.matching import multimodal_benchmark
 
-    pairs = multimodal_benchmark.list_pairs(args.data_dir, _read_names(args.pairs))
+    pairs = multimodal_benchmark.list_pairs(args.data_dir, read_names(args.pairs))
     metrics = _run(args, pairs, multimodal_benchmark.score)
     print(
         f"{metrics['success']:.1%} of {metrics['pairs']:.0f} pairs below "

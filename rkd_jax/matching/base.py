@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import cv2
@@ -93,10 +94,10 @@ class BaseMatcher:
         """
         views = list(sources)
         new = [i for i, source in enumerate(sources) if not isinstance(source, View)]
-        ready = [
-            self._prepare(sources[i], names[i] if names else describe(sources[i]))
-            for i in new
-        ]
+        called = [names[i] if names else describe(sources[i]) for i in new]
+        # Decoding and filtering leave the interpreter free: one thread an image.
+        with ThreadPoolExecutor(max_workers=max(1, min(len(new), 4))) as pool:
+            ready = list(pool.map(self._prepare, [sources[i] for i in new], called))
         found = self._features(ready) if ready else []
         for i, (prepared, field), keypoints in zip(new, ready, found, strict=True):
             views[i] = View(prepared, field, keypoints)
