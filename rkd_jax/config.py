@@ -17,7 +17,9 @@ GEOMETRIES = (
     "descriptor",
     "visit",
     "wide",
+    "face",
 )
+LANDMARKS = 98  # points of a face, WFLW's
 
 
 @dataclasses.dataclass
@@ -26,9 +28,11 @@ class ModelConfig:
 
     # superretina | large_kernel | swin_unetr
     name: str = "superretina"
+    # Heatmaps an image: 1 for keypoints, 98 for the points of a face.
+    out_channels: int = 1
     # Arithmetic of the layers; parameters, norms and outputs stay float32.
     compute_dtype: str = "float32"
-    # Channels of the descriptor map.
+    # Channels of the descriptor map; 0 (landmarks) builds none.
     descriptor_dim: int = 256
     # Channels of the four encoder stages (superretina, large_kernel).
     widths: tuple[int, ...] = (64, 64, 128, 128)
@@ -44,6 +48,7 @@ class ModelConfig:
     def options(self) -> dict[str, Any]:
         """Return the keyword arguments of `rkd_jax.models.build` for this network."""
         common = {
+            "out_channels": self.out_channels,
             "compute_dtype": self.compute_dtype,
             "descriptor_dim": self.descriptor_dim,
         }
@@ -67,15 +72,15 @@ class ModelConfig:
 class DataConfig:
     """Which images are read, and how they are batched."""
 
-    # embedded | lab | folder | tfds
+    # embedded | lab | folder | tfds; for landmarks embedded | wflw | tfds
     kind: str = "embedded"
-    # Root of the data set (lab, folder, tfds).
+    # Root of the data set (lab, folder, tfds, wflw).
     data_dir: str = ""
     # Name of the prepared TFDS data set (tfds).
     tfds_name: str = ""
     # Folder of further images without labels (lab).
     auxiliary_dir: str = ""
-    # Split file of the lab layout used for training, and for validation.
+    # Split file (lab), list (wflw) or split (tfds) for training, and for validation.
     train_split: str = "train"
     val_split: str = "val"
     # Longest side of an image as it is trained on, pixels.
@@ -86,7 +91,13 @@ class DataConfig:
     crop_field: bool = True
     # Rows of the padded keypoint array; more labels in an image are refused.
     max_labels: int = 512
-    # Embedded photographs: labelled, and further ones without labels.
+    # Side of a face's crop to the longer side of its box (landmarks).
+    box_scale: float = 1.2
+    # Of `folds` parts of the list `val_split`, by image, train on all but part `fold`
+    # and validate on it (wflw); -1: train on `train_split`, validate on `val_split`.
+    fold: int = -1
+    folds: int = 5
+    # Embedded photographs or faces: labelled, and further ones without labels.
     embedded_labeled: int = 64
     embedded_unlabeled: int = 64
     # Share of labelled images among those drawn; 0: every image equally often.
@@ -99,11 +110,36 @@ class DataConfig:
 
 
 @dataclasses.dataclass
-class TaskConfig:
-    """Losses, augmentation and keypoint expansion of the retina task."""
+class LandmarkConfig:
+    """Losses and augmentation of the landmarks task."""
 
-    # retina | pretraining
+    # Spread of a point's Gaussian in the target heatmap, pixels of the crop.
+    sigma_px: float = 1.5
+    # Weights of the squared errors: of the heatmaps (peak 1), averaged over a window of
+    # the Gaussian's size, and of the decoded points, in units of sigma.
+    heatmap_weight: float = 1.0
+    point_weight: float = 1.0
+    # Weight of the same errors to the teacher (the poster's lambda).
+    distillation_weight: float = 1.0
+    # Random geometry, light and mirroring of a face.
+    geometry: str = "face"
+    # face | none
+    light: str = "face"
+    flip: bool = True
+
+
+@dataclasses.dataclass
+class TaskConfig:
+    """What is learnt; `name` says which of the fields below are read.
+
+    retina: all but `landmarks`; pretraining: `mask_ratio` and `mask_size`; landmarks:
+    `distill` and `landmarks`.
+    """
+
+    # retina | pretraining | landmarks
     name: str = "retina"
+    # Of the points of a face.
+    landmarks: LandmarkConfig = dataclasses.field(default_factory=LandmarkConfig)
     # Random geometry of the detector image and of the descriptor image.
     detector_geometry: str = "detector"
     descriptor_geometry: str = "descriptor"
@@ -180,7 +216,7 @@ class LoopConfig:
     checkpoint_every: int = 500
     # Checkpoints kept.
     keep: int = 2
-    # Held-out pairs of an evaluation, and their picture.
+    # Held-out pairs (retina) or embedded faces (landmarks) of an evaluation; 0: none.
     eval_pairs: int = 24
     # Pair source of the evaluation: auto (as data.kind) | embedded.
     eval_kind: str = "auto"
@@ -237,6 +273,7 @@ class Config:
         _check_data(self)
         _check_mix(self)
         _check_task(self)
+        _check_landmarks(self)
         _check_numbers(self)
         return self
 
@@ -317,13 +354,16 @@ def _check_models(config: Config) -> None:
 
 def _check_data(config: Config) -> None:
     data = config.data
-    _one_of("data.kind", data.kind, ("embedded", "lab", "folder", "tfds"))
+    kinds = ("embedded", "lab", "folder", "tfds")
+    if config.task.name == "landmarks":
+        kinds = ("embedded", "wflw", "tfds")
+    _one_of("data.kind", data.kind, kinds)
     if data.kind != "embedded" and not data.data_dir:
         raise ValueError(
             f"config.data.kind is {data.kind!r} but config.data.data_dir is empty; "
             "give the folder with --config.data.data_dir=DIR"
         )
-    if data.kind == "tfds" and not data.tfds_name:
+    if data.kind == "tfds" and not data.tfds_name and config.task.name != "landmarks":
         raise ValueError(
             "config.data.kind is 'tfds' but config.data.tfds_name is empty; "
             "give the name of the prepared data set"
@@ -347,7 +387,7 @@ def _check_mix(config: Config) -> None:
 
 def _check_task(config: Config) -> None:
     task = config.task
-    _one_of("task.name", task.name, ("retina", "pretraining"))
+    _one_of("task.name", task.name, ("retina", "pretraining", "landmarks"))
     _one_of("task.detector_geometry", task.detector_geometry, GEOMETRIES)
     _one_of("task.descriptor_geometry", task.descriptor_geometry, GEOMETRIES)
     _one_of("task.light", task.light, ("paper", "visit", "none"))
@@ -373,6 +413,87 @@ def _check_task(config: Config) -> None:
             "the student is compared with its teacher's descriptors: "
             "config.model.descriptor_dim and config.teacher.model.descriptor_dim must "
             f"be equal; they are {dims[0]} and {dims[1]}"
+        )
+
+
+def _check_landmarks(config: Config) -> None:
+    """Check what faces need, and that no task is given the fields of another."""
+    task, data = config.task, config.data
+    plain, default = dataclasses.asdict(task), dataclasses.asdict(TaskConfig())
+    shared = ("name", "distill")
+    if task.name != "landmarks":
+        strange = {"task": ["landmarks"], "data": ["fold", "folds", "box_scale"]}
+    else:
+        strange = {
+            "task": [k for k in default if k not in (*shared, "landmarks")],
+            "data": ["crop_field", "max_labels", "auxiliary_dir", "tfds_name"],
+        }
+    for group, (ours, theirs) in {
+        "task": (plain, default),
+        "data": (dataclasses.asdict(data), dataclasses.asdict(DataConfig())),
+    }.items():
+        for field in strange[group]:
+            if ours[field] != theirs[field]:
+                raise ValueError(
+                    f"config.{group}.{field} does not belong to the task "
+                    f"{task.name!r}; leave it at {theirs[field]!r}"
+                )
+    for field, model in (
+        ("model", config.model),
+        ("teacher.model", config.teacher.model),
+    ):
+        _check_heads(config, field, model)
+    if task.name != "landmarks":
+        return
+    if config.pretrain.steps:
+        raise ValueError(
+            "config.pretrain.steps is for the retina; with the task 'landmarks' it "
+            f"must be 0; it is {config.pretrain.steps}"
+        )
+    marks = task.landmarks
+    _one_of("task.landmarks.geometry", marks.geometry, (*GEOMETRIES, "none"))
+    _one_of("task.landmarks.light", marks.light, ("face", "none"))
+    if not marks.sigma_px > 0:
+        raise ValueError(
+            f"config.task.landmarks.sigma_px must be positive; it is {marks.sigma_px}"
+        )
+    weights = (marks.heatmap_weight, marks.point_weight, marks.distillation_weight)
+    if min(weights) < 0 or not max(weights[:2]) > 0:
+        raise ValueError(
+            "config.task.landmarks: heatmap_weight, point_weight and "
+            "distillation_weight must not be negative, nor the first two both 0; they "
+            f"are {', '.join(map(str, weights))}"
+        )
+    if not data.box_scale > 0:
+        raise ValueError(
+            f"config.data.box_scale must be positive; it is {data.box_scale}"
+        )
+    if data.fold >= 0 and data.kind != "wflw":
+        raise ValueError(
+            f"config.data.fold is {data.fold}, but only data.kind 'wflw' has folds"
+        )
+    if data.fold >= data.folds or data.folds < 2:
+        raise ValueError(
+            f"config.data.fold is {data.fold} of {data.folds} folds; expected -1 "
+            "(none) or 0 up to folds - 1, of at least 2 folds"
+        )
+
+
+def _check_heads(config: Config, field: str, model: ModelConfig) -> None:
+    """Check that a network has the outputs of the task."""
+    name = config.task.name
+    wanted = LANDMARKS if name == "landmarks" else 1
+    used = field == "model" or config.task.distill
+    if used and model.out_channels != wanted:
+        raise ValueError(
+            f"config.{field}.out_channels must be {wanted} for the task {name!r}; it "
+            f"is {model.out_channels}"
+        )
+    if used and (model.descriptor_dim == 0) != (name == "landmarks"):
+        needed = "0" if name == "landmarks" else "at least 1"
+        raise ValueError(
+            f"config.{field}.descriptor_dim must be {needed} for the task {name!r}; it "
+            f"is {model.descriptor_dim}"
         )
 
 

@@ -151,7 +151,7 @@ def _run_stage(stage: Stage, given: dict[str, str]) -> dict[str, float]:
     from rkd_jax.training import loop, state, step
 
     config, workdir = stage.config, stage.workdir
-    source = pipeline.make_source(**_source_arguments(config))
+    source = tasks.training_source(config)
     share = _share(config.data.batch_size, jax.process_count())
     steps_per_epoch = max(len(source) // config.data.batch_size, 1)
     logger.info(
@@ -237,32 +237,6 @@ def _run_stage(stage: Stage, given: dict[str, str]) -> dict[str, float]:
     return outcome.metrics
 
 
-def _source_arguments(config: schema.Config) -> dict[str, Any]:
-    data = config.data
-    arguments = {
-        "kind": data.kind,
-        "size": data.size,
-        "max_labels": data.max_labels,
-        "crop_field": data.crop_field,
-        "cache_mb": data.cache_mb,
-    }
-    if data.kind == "embedded":
-        counts = {
-            "count": data.embedded_labeled,
-            "unlabeled": data.embedded_unlabeled,
-            "seed": config.seed,
-        }
-        return {**arguments, **counts}
-    arguments["data_dir"] = data.data_dir
-    if data.kind == "tfds":
-        arguments["name"] = data.tfds_name
-    if data.kind != "folder":
-        arguments["split"] = data.train_split
-    if data.kind == "lab":
-        arguments["auxiliary_dir"] = data.auxiliary_dir or None
-    return arguments
-
-
 def _mixed(config: schema.Config, source: Any) -> float:
     """Return the share of labelled images; 0, no mixing, if all are of one kind."""
     both = 0 < source.n_labelled < len(source)
@@ -320,13 +294,21 @@ def _save_weights(
         task.network(variables),
         model=config.model.name,
         options=config.model.options(),
-        preprocess={
-            "channel": "green",
-            "size": config.data.size,
-            "descriptor_grid": config.task.descriptor_grid,
-        },
+        preprocess=_preprocess(config),
         recipe={"config": _without_folders(config), "metrics": _finite(metrics)},
     )
+
+
+def _preprocess(config: schema.Config) -> dict[str, Any]:
+    """Return how the network's images are prepared, for its weights file."""
+    if config.task.name == "landmarks":
+        side = config.data.crop or config.data.size
+        return {"channel": "luma", "size": side, "box_scale": config.data.box_scale}
+    return {
+        "channel": "green",
+        "size": config.data.size,
+        "descriptor_grid": config.task.descriptor_grid,
+    }
 
 
 def _finite(tree: Any) -> Any:
@@ -389,7 +371,7 @@ def _summary(
     if not scored:
         return
     columns = list(dict.fromkeys(k for m in scored.values() for k in m))
-    print(f"Held-out pairs ({minutes:.1f} minutes in all):")
+    print(f"Held out ({minutes:.1f} minutes in all):")
     print("  " + "network".ljust(12) + "".join(c.rjust(16) for c in columns))
     for name, metrics in scored.items():
         row = "".join(f"{metrics.get(c, float('nan')):16.3f}" for c in columns)

@@ -23,6 +23,7 @@ from rkd_jax.augment.light import (
 )
 from rkd_jax.augment.pixels import gaussian_blur
 from rkd_jax.augment.visit import (
+    FACE_RANGES,
     VisitDraw,
     VisitRanges,
     apply_visit,
@@ -31,6 +32,7 @@ from rkd_jax.augment.visit import (
 )
 
 __all__ = [
+    "FACE_RANGES",
     "GEOMETRY_PRESETS",
     "HomographyPreset",
     "JitterDraw",

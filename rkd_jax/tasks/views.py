@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from rkd_jax import augment
+from rkd_jax.config import Config
 from rkd_jax.geometry.homography import compose, inverse, translation
 from rkd_jax.geometry.warp import warp
 
@@ -110,6 +111,35 @@ def make_views(
         labels=labels,
         labels_mask=example["keypoint_mask"] & inside,
     )
+
+
+def training_photographs(config: Config) -> Any:
+    """Return the source of photographs that a stage trains on."""
+    from rkd_jax.data import pipeline
+
+    data = config.data
+    arguments: dict[str, Any] = {
+        "kind": data.kind,
+        "size": data.size,
+        "max_labels": data.max_labels,
+        "crop_field": data.crop_field,
+        "cache_mb": data.cache_mb,
+    }
+    if data.kind == "embedded":
+        counts = {
+            "count": data.embedded_labeled,
+            "unlabeled": data.embedded_unlabeled,
+            "seed": config.seed,
+        }
+        return pipeline.make_source(**arguments, **counts)
+    arguments["data_dir"] = data.data_dir
+    if data.kind == "tfds":
+        arguments["name"] = data.tfds_name
+    if data.kind != "folder":
+        arguments["split"] = data.train_split
+    if data.kind == "lab":
+        arguments["auxiliary_dir"] = data.auxiliary_dir or None
+    return pipeline.make_source(**arguments)
 
 
 def field_of_view(image: Array, *, least: float = 0.12, rim_px: int = 8) -> Array:
