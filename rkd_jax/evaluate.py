@@ -1,10 +1,12 @@
-"""Measure a matcher on a public benchmark: predict, save, then score.
+"""Measure on a public benchmark: predict, save, then score.
 
     python -m rkd_jax.evaluate fire --data_dir DIR --weights FILE --out DIR
+    python -m rkd_jax.evaluate wflw --data_dir DIR --weights FILE --out DIR
 
-writes `predictions.npz`, and from that file alone `metrics.json` and `pairs.csv`. The
-same command again goes on where it was stopped; predictions from other settings are
-refused unless `--overwrite` is given. Exit code 0, or 2 for bad input.
+write `predictions.npz`, and from that file alone `metrics.json` and `pairs.csv` or
+`faces.csv`; wflw draws the error curve and the worst faces too. The same command again
+goes on where it was stopped; predictions from other settings are refused unless
+`--overwrite` is given. Exit code 0, or 2 for bad input.
 """
 
 from __future__ import annotations
@@ -77,7 +79,63 @@ def _parser() -> argparse.ArgumentParser:
         "--overwrite", action="store_true", help="replace predictions in --out"
     )
     fire.set_defaults(run=_fire)
+    _add_wflw(commands)
     return parser
+
+
+def _add_wflw(commands: Any) -> None:
+    wflw = commands.add_parser(
+        "wflw",
+        help="98 points of the faces of WFLW",
+        description="Align the faces of a list of WFLW and score their points.",
+    )
+    wflw.add_argument("--data_dir", required=True, metavar="DIR", help="WFLW folder")
+    wflw.add_argument("--out", required=True, metavar="DIR", help="folder to write")
+    wflw.add_argument("--weights", metavar="FILE", help="weights (.safetensors)")
+    wflw.add_argument(
+        "--method",
+        choices=("network", "mean_face"),
+        default="network",
+        help="points of the network (default) or the mean face of the training faces",
+    )
+    wflw.add_argument(
+        "--list",
+        default="test",
+        metavar="NAME",
+        help="train, test (default), test_largepose, ..., or a file",
+    )
+    wflw.add_argument(
+        "--train_list",
+        default="train",
+        metavar="NAME",
+        help="list of the mean face, without --fold (default: train)",
+    )
+    wflw.add_argument(
+        "--fold",
+        type=int,
+        metavar="K",
+        help="score part K of the list alone; the mean face is of the other parts",
+    )
+    wflw.add_argument(
+        "--folds", type=int, default=5, metavar="N", help="parts, by image (default: 5)"
+    )
+    wflw.add_argument(
+        "--normalizer",
+        choices=("corners", "pupils"),
+        default="corners",
+        help="errors by the outer eye corners' distance (default) or the pupils'",
+    )
+    wflw.add_argument(
+        "--worst",
+        type=int,
+        default=12,
+        metavar="N",
+        help="faces with the largest errors to draw (default: 12)",
+    )
+    wflw.add_argument(
+        "--overwrite", action="store_true", help="replace predictions in --out"
+    )
+    wflw.set_defaults(run=_wflw)
 
 
 def _matcher(args: argparse.Namespace) -> Any:
@@ -124,7 +182,7 @@ def _read_names(path: str | None) -> list[str] | None:
     return [name for name in names if name]
 
 
-def _progress() -> Callable[[int, int, str], None]:
+def _progress(what: str) -> Callable[[int, int, str], None]:
     """Return a reporter on stderr: one moving line on a terminal, else plain lines."""
     start, first, last_line = time.monotonic(), None, -_LINE_EVERY_S
     live = sys.stderr.isatty()
@@ -133,7 +191,7 @@ def _progress() -> Callable[[int, int, str], None]:
         nonlocal first, last_line
         first = done if first is None else first
         spent = time.monotonic() - start
-        text = f"{done}/{total} pairs"
+        text = f"{done}/{total} {what}"
         if done > first and done < total:
             left = spent / (done - first) * (total - done)
             text += f", {int(left) // 60}:{int(left) % 60:02d} left"
@@ -173,14 +231,19 @@ def _table(metrics: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _out_folder(name: str) -> pathlib.Path:
+    out = pathlib.Path(name)
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: --out must be a folder, found a file")
+    return out
+
+
 def _fire(args: argparse.Namespace) -> None:
     """Run FIRE: loop 1 predicts and saves, loop 2 scores the saved file."""
     from rkd_jax.matching import fire_benchmark
 
     pairs = fire_benchmark.list_pairs(args.data_dir, _read_names(args.pairs))
-    out = pathlib.Path(args.out)
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out}: --out must be a folder, found a file")
+    out = _out_folder(args.out)
     matcher = _matcher(args)
     settings = _settings(args, matcher)
     out.mkdir(parents=True, exist_ok=True)
@@ -191,7 +254,7 @@ def _fire(args: argparse.Namespace) -> None:
         path,
         settings,
         overwrite=args.overwrite,
-        progress=_progress(),
+        progress=_progress("pairs"),
     )
     wanted = {pair.name for pair in pairs}
     _, saved = fire_benchmark.load_predictions(path)
@@ -199,6 +262,65 @@ def _fire(args: argparse.Namespace) -> None:
     metrics, rows = fire_benchmark.score(chosen)
     fire_benchmark.write_scores(out, metrics, rows, settings)
     print(_table(metrics))
+    print(f"written to {out}")
+
+
+def _wflw(args: argparse.Namespace) -> None:
+    """Run WFLW: loop 1 predicts and saves, loop 2 scores the saved file."""
+    import rkd_jax
+    from rkd_jax.alignment import wflw_benchmark as benchmark
+    from rkd_jax.data import wflw
+
+    out = _out_folder(args.out)
+    faces, training = wflw.read_list(args.data_dir, args.list), None
+    if args.fold is not None:
+        training, faces = wflw.split_fold(faces, args.fold, args.folds)
+    if args.method == "mean_face":
+        if args.weights:
+            raise ValueError("--method mean_face takes no --weights")
+        if training is None:
+            training = wflw.read_list(args.data_dir, args.train_list)
+        shape = benchmark.mean_face(training)
+        digest = hashlib.sha256(shape.tobytes()).hexdigest()
+
+        def align(pictures: list[Any], boxes: Any) -> Any:
+            return benchmark.place_mean_face(shape, boxes)
+
+    else:
+        if not args.weights:
+            raise ValueError(
+                "--weights is missing: give a file that configs/faces.py trained, or "
+                "--method mean_face"
+            )
+        from rkd_jax.alignment.aligner import load_aligner
+
+        align = load_aligner(args.weights)
+        digest = hashlib.sha256(pathlib.Path(args.weights).read_bytes()).hexdigest()
+    settings = {
+        "method": args.method,
+        "weights_sha256": digest,
+        "version": rkd_jax.__version__,
+    }
+    path = out / benchmark.PREDICTIONS
+    benchmark.predict(
+        faces,
+        align,
+        path,
+        settings,
+        overwrite=args.overwrite,
+        progress=_progress("faces"),
+    )
+    _, saved = benchmark.load_predictions(path)
+    scores, errors = benchmark.score(saved, normalizer=args.normalizer)
+    settings = {**settings, "list": args.list, "fold": args.fold, "folds": args.folds}
+    benchmark.write_scores(out, scores, errors, saved, settings)
+    benchmark.draw_largest(out, faces, errors, saved, count=args.worst)
+    print(f"{'':14}{'faces':>6}{'NME %':>9}{'failure %':>11}{'AUC':>8}")
+    for name, row in scores["subsets"].items():
+        print(
+            f"{name:14}{row['faces']:>6}{row['nme']:>9.2f}{row['failure_rate']:>11.1f}"
+            f"{row['auc']:>8.3f}"
+        )
     print(f"written to {out}")
 
 

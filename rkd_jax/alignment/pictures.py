@@ -59,7 +59,8 @@ def face_picture(
     for a in predicted:
         cv2.circle(canvas, pixel(a), 24, _FOUND, -1, cv2.LINE_AA, 4)
     if caption:
-        _text(canvas, caption, (6, 18))
+        canvas[:22] = canvas[:22] // 4
+        _text(canvas, caption, (6, 16), (255, 255, 255))
     return canvas
 
 
@@ -99,15 +100,15 @@ def error_curve(
     for share in np.linspace(0, 1, 6):
         cv2.line(canvas, place(0, share), place(limit, share), (225,) * 3, 1)
         x, y = place(0, share)
-        _text(canvas, f"{share:.1f}", (x - 36, y + 4), (60, 60, 60), 0)
+        _text(canvas, f"{share:.1f}", (x - 36, y + 4), (60, 60, 60))
     for error in np.linspace(0, limit, 5):
         cv2.line(canvas, place(error, 0), place(error, 1), (225,) * 3, 1)
         x, y = place(error, 0)
-        _text(canvas, f"{100 * error:.0f}", (x - 8, y + 18), (60, 60, 60), 0)
+        _text(canvas, f"{100 * error:.0f}", (x - 8, y + 18), (60, 60, 60))
     mark = place(THRESHOLD, 0), place(THRESHOLD, 1)
     cv2.line(canvas, *mark, (120, 120, 120), 1, cv2.LINE_AA)
     below = "normalized error, per cent of the eyes' distance (vertical: failure)"
-    _text(canvas, below, (left + 90, height - 8), (60, 60, 60), 0)
+    _text(canvas, below, (left + 90, height - 8), (60, 60, 60))
     levels = np.linspace(0, limit, 400)
     for number, (name, values) in enumerate(errors.items()):
         color = _COLORS[number % len(_COLORS)]
@@ -115,18 +116,12 @@ def error_curve(
         points = np.array([place(e, s) for e, s in zip(levels, curve)], np.int32)
         cv2.polylines(canvas, [points], False, color, 2, cv2.LINE_AA)
         label = f"{name}: AUC {auc(values):.3f}, {len(values)} faces"
-        _text(canvas, label, (left + 10, top + 16 + 18 * number), color, 0)
+        _text(canvas, label, (left + 10, top + 16 + 18 * number), color)
     return canvas
 
 
 def _text(
-    canvas: np.ndarray,
-    text: str,
-    place: tuple[int, int],
-    color: tuple[int, int, int] = (255, 255, 255),
-    rim: int = 3,
+    canvas: np.ndarray, text: str, place: tuple[int, int], color: tuple[int, int, int]
 ) -> None:
     font = cv2.FONT_HERSHEY_SIMPLEX
-    if rim:
-        cv2.putText(canvas, text, place, font, 0.45, (0, 0, 0), rim, cv2.LINE_AA)
-    cv2.putText(canvas, text, place, font, 0.45, color, 1, cv2.LINE_AA)
+    cv2.putText(canvas, text, place, font, 0.42, color, 1, cv2.LINE_AA)
