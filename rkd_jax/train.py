@@ -379,13 +379,20 @@ def _summary(
     print(f"Weights: {workdir / WEIGHTS}")
 
 
-def _start_jax(cache_dir: str, coordinator: str, count: int, number: int) -> None:
-    """Join the other processes, if there are any, and keep compiled programs."""
+def prepare_jax(cache_dir: str) -> None:
+    """Show our progress lines, and keep compiled programs in a folder, if any."""
     import jax
 
+    _start_logging()
     if cache_dir:
         jax.config.update("jax_compilation_cache_dir", cache_dir)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 2.0)
+
+
+def _join_processes(coordinator: str, count: int, number: int) -> None:
+    """Join the other processes, if there are any."""
+    import jax
+
     if coordinator == "auto":
         jax.distributed.initialize()
     elif coordinator:
@@ -466,18 +473,13 @@ def main(argv: Sequence[str], holder: Any = None) -> int:
     from rkd_jax.training.checkpoint import CheckpointError
     from rkd_jax.training.loop import Interrupted, NonFiniteLossError
 
-    _start_logging()
     try:
         if len(argv) > 1:
             raise UsageError(f"unknown arguments: {' '.join(argv[1:])}")
         given, config = flags.FLAGS, holder.value
         name = pathlib.Path(given["config"].config_filename.split(":")[0]).stem
-        _start_jax(
-            given.compilation_cache_dir,
-            given.coordinator,
-            given.num_processes,
-            given.process_id,
-        )
+        prepare_jax(given.compilation_cache_dir)
+        _join_processes(given.coordinator, given.num_processes, given.process_id)
         run(config, given.workdir or pathlib.Path("runs") / name)
     except NonFiniteLossError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -83,13 +83,14 @@ def cumulative_errors(errors: np.ndarray, levels: np.ndarray) -> np.ndarray:
 def auc(errors: np.ndarray, *, threshold: float = THRESHOLD) -> float:
     """Return the area under the cumulative curve up to `threshold`, in 0..1.
 
-    Exact: the curve is a staircase, and each face adds `max(threshold - error, 0)`.
+    Exact: the curve is a staircase, and each face adds
+    `max(1 - error / threshold, 0)`.
 
     >>> auc(np.array([0.0, 0.05, 0.3]))
     0.5
     """
     errors = np.asarray(errors, np.float64)
-    return float(np.mean(np.clip(threshold - errors, 0, None)) / threshold)
+    return float(np.mean(np.clip(1.0 - errors / threshold, 0, None)))
 
 
 def failure_rate(errors: np.ndarray, *, threshold: float = THRESHOLD) -> float:

@@ -101,5 +101,5 @@ def _pose(rng: np.random.Generator, side: int, *, turned: bool) -> Pose:
     limit = (0.8, 0.4, 0.7)
     yaw, pitch, roll = np.clip(rng.normal(0, spread), np.negative(limit), limit)
     scale = side * rng.uniform(0.24, 0.29)
-    middle = side * (0.5 + rng.normal(0, 0.02, 2))
+    middle = side * (0.5 + rng.normal(0, 0.02, 2)) - 0.5
     return Pose(float(yaw), float(pitch), float(roll), scale, tuple(middle))
