@@ -115,6 +115,8 @@ class LandmarkConfig:
 
     # Spread of a point's Gaussian in the target heatmap, pixels of the crop.
     sigma_px: float = 1.5
+    # Divides the logits before the softmax over pixels; small: peaks form early.
+    temperature: float = 0.2
     # Weights of the squared errors: of the heatmaps (peak 1), averaged over a window of
     # the Gaussian's size, and of the decoded points, in units of sigma.
     heatmap_weight: float = 1.0
@@ -269,11 +271,12 @@ class Config:
         Raises:
             ValueError: names the field, what it may be and what it is.
         """
+        _one_of("task.name", self.task.name, ("retina", "pretraining", "landmarks"))
         _check_models(self)
         _check_data(self)
         _check_mix(self)
-        _check_task(self)
         _check_landmarks(self)
+        _check_task(self)
         _check_numbers(self)
         return self
 
@@ -387,7 +390,6 @@ def _check_mix(config: Config) -> None:
 
 def _check_task(config: Config) -> None:
     task = config.task
-    _one_of("task.name", task.name, ("retina", "pretraining", "landmarks"))
     _one_of("task.detector_geometry", task.detector_geometry, GEOMETRIES)
     _one_of("task.descriptor_geometry", task.descriptor_geometry, GEOMETRIES)
     _one_of("task.light", task.light, ("paper", "visit", "none"))
@@ -453,10 +455,12 @@ def _check_landmarks(config: Config) -> None:
     marks = task.landmarks
     _one_of("task.landmarks.geometry", marks.geometry, (*GEOMETRIES, "none"))
     _one_of("task.landmarks.light", marks.light, ("face", "none"))
-    if not marks.sigma_px > 0:
-        raise ValueError(
-            f"config.task.landmarks.sigma_px must be positive; it is {marks.sigma_px}"
-        )
+    for name in ("sigma_px", "temperature"):
+        if not getattr(marks, name) > 0:
+            raise ValueError(
+                f"config.task.landmarks.{name} must be positive; it is "
+                f"{getattr(marks, name)}"
+            )
     weights = (marks.heatmap_weight, marks.point_weight, marks.distillation_weight)
     if min(weights) < 0 or not max(weights[:2]) > 0:
         raise ValueError(

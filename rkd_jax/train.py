@@ -303,7 +303,12 @@ def _preprocess(config: schema.Config) -> dict[str, Any]:
     """Return how the network's images are prepared, for its weights file."""
     if config.task.name == "landmarks":
         side = config.data.crop or config.data.size
-        return {"channel": "luma", "size": side, "box_scale": config.data.box_scale}
+        return {
+            "channel": "luma",
+            "size": side,
+            "box_scale": config.data.box_scale,
+            "temperature": config.task.landmarks.temperature,
+        }
     return {
         "channel": "green",
         "size": config.data.size,

@@ -21,18 +21,24 @@ from rkd_jax.data.reading import describe, read_image
 Array = jax.Array
 PyTree = Any
 BATCH = 16
+_FACTS = {"size", "box_scale", "temperature"}  # of a weights file
 
 
 @functools.lru_cache(maxsize=4)
-def make_predictor(model: nn.Module) -> Callable[[PyTree, Array], Array]:
+def make_predictor(
+    model: nn.Module, temperature: float
+) -> Callable[[PyTree, Array], Array]:
     """Return a compiled `(variables, images [B, S, S, 1]) -> points [B, 98, 2]`.
+
+    Points are decoded by soft-argmax of the logits divided by `temperature`.
 
     The same network gets the same function: later calls do not compile again.
     """
 
     def predict(variables: PyTree, images: Array) -> Array:
         answer = model.apply(variables, images, heads=("detector",))
-        return losses.soft_argmax(jnp.moveaxis(answer.logits, -1, 1))
+        maps = jnp.moveaxis(answer.logits, -1, 1)
+        return losses.soft_argmax(maps, temperature=temperature)
 
     return jax.jit(predict)
 
@@ -55,14 +61,22 @@ class Aligner:
     Attributes:
         size: side of the network's crops, px.
         box_scale: side of the square that they show to the box's longer side.
+
+    `temperature` is that of the decoding, see `make_predictor`.
     """
 
     def __init__(
-        self, model: nn.Module, variables: PyTree, *, size: int, box_scale: float
+        self,
+        model: nn.Module,
+        variables: PyTree,
+        *,
+        size: int,
+        box_scale: float,
+        temperature: float,
     ):
         self.size, self.box_scale = size, box_scale
         self._variables = jax.device_put(variables)
-        self._predict = make_predictor(model)
+        self._predict = make_predictor(model, temperature)
 
     def __call__(self, pictures: list[Any], boxes: Any) -> np.ndarray:
         """Return the points of one face in each picture.
@@ -103,7 +117,7 @@ def load_aligner(path: str | os.PathLike) -> Aligner:
     loaded = weights.load(path)
     model = models.build(loaded.model, **loaded.options)
     facts = loaded.preprocess
-    if model.out_channels != COUNT or not {"size", "box_scale"} <= facts.keys():
+    if model.out_channels != COUNT or not facts.keys() >= _FACTS:
         raise ValueError(
             f"{pathlib.Path(path)}: a network with {model.out_channels} heatmaps, not "
             f"the {COUNT} of a face; train one with configs/faces.py"
@@ -113,4 +127,5 @@ def load_aligner(path: str | os.PathLike) -> Aligner:
         loaded.variables,
         size=int(facts["size"]),
         box_scale=float(facts["box_scale"]),
+        temperature=float(facts["temperature"]),
     )

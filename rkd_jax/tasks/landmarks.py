@@ -105,7 +105,7 @@ class LandmarksTask:
             example_ids=batch["example"],
             rngs={"dropout": key},
         )
-        heatmaps, found = read_points(answer.logits, marks.sigma_px)
+        heatmaps, found = self._read(answer.logits)
         inside = jnp.all((points >= 0) & (points <= side - 1), axis=-1)
         target = gaussian_heatmaps(points, side, marks.sigma_px)
         labelled = batch["labelled"]
@@ -120,7 +120,7 @@ class LandmarksTask:
             wanted = self.teacher_model.apply(
                 teacher, images, train=False, heads=("detector",)
             )
-            followed = jax.lax.stop_gradient(read_points(wanted.logits, marks.sigma_px))
+            followed = jax.lax.stop_gradient(self._read(wanted.logits))
             heatmap, point = squared_errors((heatmaps, found), followed, marks.sigma_px)
             everywhere = jnp.ones_like(labelled)
             weight = marks.distillation_weight
@@ -146,7 +146,7 @@ class LandmarksTask:
 
         images = np.stack([item["image"] for item in data])
         truth = np.stack([item["landmarks"] for item in data])
-        predict = aligner.make_predictor(self.model)
+        predict = aligner.make_predictor(self.model, self.options.landmarks.temperature)
         found = aligner.in_batches(predict, variables, images)
         errors = metrics.face_errors(found, truth)
         scores = metrics.summary(errors)
@@ -163,6 +163,10 @@ class LandmarksTask:
             "failure_rate": scores["failure_rate"],
             "auc": scores["auc"],
         }, {"largest_errors": pictures.sheet(shown, columns=4)}
+
+    def _read(self, logits: Array) -> tuple[Array, Array]:
+        marks = self.options.landmarks
+        return read_points(logits, marks.sigma_px, marks.temperature)
 
     def _mean(self, values: Array, weights: Array) -> Array:
         return global_mean(values, weights, self.axis_name)
@@ -217,18 +221,21 @@ def gaussian_heatmaps(points: Array, side: int, sigma_px: float) -> Array:
     return y[:, :, None, :] * x[:, None, :, :]
 
 
-def read_points(logits: Array, sigma_px: float) -> tuple[Array, Array]:
+def read_points(
+    logits: Array, sigma_px: float, temperature: float = 1.0
+) -> tuple[Array, Array]:
     """Return heatmaps and decoded points of a network's logits.
 
     Args:
         logits: `[B, H, W, L]`.
         sigma_px: of a Gaussian whose heatmap has a peak of 1.
+        temperature: divides the logits.
 
     Returns:
         Heatmaps `[B, H, W, L]`, which sum to 2 pi sigma^2, and points `[B, L, 2]`.
     """
-    mass = jax.nn.softmax(logits, axis=(1, 2))
-    points = losses.soft_argmax(jnp.moveaxis(logits, -1, 1))
+    mass = jax.nn.softmax(logits / temperature, axis=(1, 2))
+    points = losses.soft_argmax(jnp.moveaxis(mass, -1, 1), normalize="sum")
     return 2.0 * math.pi * sigma_px**2 * mass, points
 
 
