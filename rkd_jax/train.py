@@ -139,7 +139,9 @@ def _check_given(config: schema.Config) -> None:
         files.append((config.teacher.weights, config.teacher.model))
     for path, wanted in files:
         if path:
-            _same_network(path, weights.load(path), wanted)
+            loaded = weights.load(path)
+            _same_network(path, loaded, wanted)
+            _same_decoding(path, loaded, config)
 
 
 def _run_stage(stage: Stage, given: dict[str, str]) -> dict[str, float]:
@@ -269,6 +271,20 @@ def _same_network(path: str, loaded: Any, wanted: schema.ModelConfig) -> None:
         if list(_listed(found)) != list(_listed(value)):
             raise UsageError(
                 f"{path} was made with {key} = {found}; the config asks for {value}"
+            )
+
+
+def _same_decoding(path: str, loaded: Any, config: schema.Config) -> None:
+    """Refuse weights whose heatmaps of faces mean other points than the config's."""
+    if config.task.name != "landmarks":
+        return
+    wanted = _preprocess(config)
+    for key in ("channel", "box_scale", "temperature"):
+        found = loaded.preprocess.get(key)
+        if found != wanted[key]:
+            raise UsageError(
+                f"{path} was made with {key} = {found}; the config asks for "
+                f"{wanted[key]}"
             )
 
 

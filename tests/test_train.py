@@ -90,12 +90,26 @@ def test_options_that_a_weights_file_leaves_out_have_their_defaults():
             train._same_network("teacher.safetensors", loaded, other)
 
 
+def test_a_teacher_of_other_faces_is_refused():
+    config = schema.Config()
+    config.task.name = "landmarks"
+    facts = {"channel": "luma", "box_scale": 1.2, "temperature": 0.2, "size": 64}
+    for key, value in ((None, None), ("box_scale", 1.5), ("temperature", 1.0)):
+        loaded = weights.Weights("superretina", {}, {}, {**facts, key: value}, {}, {})
+        if key is None:
+            train._same_decoding("teacher.safetensors", loaded, config)
+            continue
+        with pytest.raises(train.UsageError, match=f"made with {key} = {value}"):
+            train._same_decoding("teacher.safetensors", loaded, config)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (["--config.optim.lrr=1"], ["config.optim.lrr", "did you mean optim.lr"]),
         (["--config.optim.lr=-1"], ["config.optim.lr", "positive"]),
         (["--config.task.light=dark"], ["config.task.light", "paper, visit, none"]),
+        (["--config.task.name=landmarks"], ["config.model.out_channels", "98"]),
         (["--config.data.kind=lab"], ["config.data.data_dir"]),
         (
             ["--config.data.kind=lab", "--config.data.data_dir=/no/such/folder"],
