@@ -20,7 +20,14 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["rkd_jax", "rkd_jax.*"]),
-    package_data={"rkd_jax": ["py.typed", "weights/*.safetensors", "weights/*.md"]},
+    package_data={
+        "rkd_jax": [
+            "py.typed",
+            "weights/*.safetensors",
+            "weights/*.md",
+            "matching/*.json",
+        ]
+    },
     install_requires=[
         "absl-py>=2.1",
         "array_record>=0.6",

@@ -18,7 +18,13 @@ Variants, joined by commas after a colon:
                    student without teacher for comparison
 """
 
-from rkd_jax.config import Config, ModelConfig, parse_variants, shrink_to_crops
+from rkd_jax.config import (
+    Config,
+    ModelConfig,
+    follow_upstream,
+    parse_variants,
+    shrink_to_crops,
+)
 
 VARIANTS = (
     "large_kernel",
@@ -33,8 +39,6 @@ VARIANTS = (
 def get_config(variant: str = "") -> Config:
     """Return the experiment; see the module's text for the variants."""
     asked = parse_variants(variant, VARIANTS)
-    if "upstream" in asked and asked & {"crops", "demo"}:
-        raise ValueError("variant upstream trains whole images: leave out crops, demo")
     config = Config()
     config.model = ModelConfig(name="swin_unetr", drop_rate=0.5)
     config.task.distill = True
@@ -46,19 +50,7 @@ def get_config(variant: str = "") -> Config:
     if "pretrained" in asked:
         config.pretrain.steps = 10_000
     if "upstream" in asked:
-        config.task.detector_geometry = "upstream_detector"
-        config.task.descriptor_geometry = "upstream_descriptor"
-        config.task.nms_radius = config.task.teacher_nms_radius = 20
-        config.task.threshold = config.task.teacher_threshold = 0.5
-        config.task.nms_method = "two_round"
-        config.task.descriptor_grid = "upstream"
-        config.task.dice_per_example = False
-        config.task.mask_geometric = False
-        config.task.upstream_expansion = True
-        config.task.deterministic_expansion = False
-        config.task.max_keypoints = 1000
-        config.data.crop_field = False
-        config.data.batch_size = 1
+        follow_upstream(config, "rkd")
     if "crops" in asked:
         shrink_to_crops(config)
     if "demo" in asked:

@@ -7,14 +7,21 @@ Variants, joined by commas after a colon:
     no_dropout   dropout 0 instead of 0.5
     pretrained   masked-region and rotation pre-training of the encoder first
     crops        256-pixel crops and faster learning, for a CPU
+    upstream     numbers and quirks of RKD's code; not with crops
 """
 
-from rkd_jax.config import Config, ModelConfig, parse_variants, shrink_to_crops
+from rkd_jax.config import (
+    Config,
+    ModelConfig,
+    follow_upstream,
+    parse_variants,
+    shrink_to_crops,
+)
 
 
 def get_config(variant: str = "") -> Config:
     """Return the experiment; see the module's text for the variants."""
-    asked = parse_variants(variant, ("no_dropout", "pretrained", "crops"))
+    asked = parse_variants(variant, ("no_dropout", "pretrained", "crops", "upstream"))
     config = Config()
     config.model = ModelConfig(name="swin_unetr", drop_rate=0.5)
     if "no_dropout" in asked:
@@ -23,4 +30,6 @@ def get_config(variant: str = "") -> Config:
         config.pretrain.steps = 10_000
     if "crops" in asked:
         shrink_to_crops(config)
+    if "upstream" in asked:
+        follow_upstream(config, "rkd")
     return config

@@ -4,22 +4,25 @@
         --config.data.kind=lab --config.data.data_dir=DIR
 
 Variants, joined by commas after a colon:
-    crops   256-pixel crops and faster learning, for a CPU
-    demo    minutes on two cores, embedded eyes
+    crops      256-pixel crops and faster learning, for a CPU
+    demo       minutes on two cores, embedded eyes
+    upstream   numbers and quirks of SuperRetina's code; not with crops or demo
 """
 
-from rkd_jax.config import Config, parse_variants, shrink_to_crops
+from rkd_jax.config import Config, follow_upstream, parse_variants, shrink_to_crops
 
 
 def get_config(variant: str = "") -> Config:
     """Return the experiment; see the module's text for the variants."""
-    asked = parse_variants(variant, ("crops", "demo"))
+    asked = parse_variants(variant, ("crops", "demo", "upstream"))
     config = Config()
     config.model.name = "superretina"
-    if asked:
+    if asked & {"crops", "demo"}:
         shrink_to_crops(config)
     if "demo" in asked:
         config.model.widths, config.model.descriptor_dim = (16, 16, 32, 32), 64
         config.data.size, config.data.crop, config.data.batch_size = 384, 128, 4
         config.loop.steps = 300
+    if "upstream" in asked:
+        follow_upstream(config, "superretina")
     return config

@@ -7,6 +7,7 @@ keyword arguments.
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -89,6 +90,8 @@ class DataConfig:
     crop: int = 0
     # Cut images to the field of view before resizing.
     crop_field: bool = True
+    # fit: keep the aspect and pad | stretch: make a square of any image, as upstream.
+    resize_mode: str = "fit"
     # Rows of the padded keypoint array; more labels in an image are refused.
     max_labels: int = 512
     # Side of a face's crop to the longer side of its box (landmarks).
@@ -145,9 +148,14 @@ class TaskConfig:
     # Random geometry of the detector image and of the descriptor image.
     detector_geometry: str = "detector"
     descriptor_geometry: str = "descriptor"
+    # Bending of the descriptor image beyond that: none | retina.
+    deformation: str = "none"
     # paper: loader light on all, jitter on the descriptor image;
-    # visit: independent hard light for the raw and for the descriptor image; none.
+    # visit: independent hard light for every view; modality: visit, and each view may
+    # be inverted (bright vessels) or hazy; none.
     light: str = "paper"
+    # Clip the light of "paper" into 0..1; upstream does not.
+    clip_light: bool = True
     # Epoch from which keypoints expand (PKE); -1 never.
     pke_start_epoch: int = 1
     # Keypoints of a training image, at most.
@@ -168,9 +176,13 @@ class TaskConfig:
     dice_per_example: bool = True
     # Leave what the detector warp cannot see out of the geometric Dice term.
     mask_geometric: bool = True
-    # Keypoint expansion as upstream does it, wrap-around included.
-    upstream_expansion: bool = False
-    # Run the network without dropout in the gradient-free expansion pass.
+    # Keypoints on the fundus only, not on the black margin and its rim.
+    mask_field: bool = True
+    # Keypoint expansion: ours | rkd | superretina, the last two with the constants and
+    # quirks of that code, wrap-around included.
+    expansion: str = "ours"
+    # Run the network without dropout on the warped view that expansion looks at (its
+    # raw view is that of the training pass).
     deterministic_expansion: bool = True
     # triplet | infonce | triplet+infonce
     descriptor_loss: str = "triplet"
@@ -344,6 +356,10 @@ def _check_models(config: Config) -> None:
                 f"config.{field}.widths must be four positive channel counts; "
                 f"it is {model.widths}"
             )
+        if not model.kernels or any(k < 1 or k % 2 == 0 for k in model.kernels):
+            raise ValueError(
+                f"config.{field}.kernels must be odd sizes; it is {model.kernels}"
+            )
         if model.feature_size < 12 or model.feature_size % 12:
             raise ValueError(
                 f"config.{field}.feature_size must be a multiple of 12; "
@@ -357,6 +373,7 @@ def _check_models(config: Config) -> None:
 
 def _check_data(config: Config) -> None:
     data = config.data
+    _one_of("data.resize_mode", data.resize_mode, ("fit", "stretch"))
     kinds = ("embedded", "lab", "folder", "tfds")
     if config.task.name == "landmarks":
         kinds = ("embedded", "wflw", "tfds")
@@ -392,7 +409,9 @@ def _check_task(config: Config) -> None:
     task = config.task
     _one_of("task.detector_geometry", task.detector_geometry, GEOMETRIES)
     _one_of("task.descriptor_geometry", task.descriptor_geometry, GEOMETRIES)
-    _one_of("task.light", task.light, ("paper", "visit", "none"))
+    _one_of("task.deformation", task.deformation, ("none", "retina"))
+    _one_of("task.light", task.light, ("paper", "visit", "modality", "none"))
+    _one_of("task.expansion", task.expansion, ("ours", "rkd", "superretina"))
     _one_of("task.nms_method", task.nms_method, ("one_round", "two_round"))
     _one_of("task.descriptor_grid", task.descriptor_grid, ("aligned", "upstream"))
     losses = ("triplet", "infonce", "triplet+infonce")
@@ -402,6 +421,12 @@ def _check_task(config: Config) -> None:
     if not 0 < task.mask_ratio < 1:
         raise ValueError(
             f"config.task.mask_ratio must be in (0, 1); it is {task.mask_ratio}"
+        )
+    if config.pretrain.steps and config.init_weights:
+        raise ValueError(
+            "config.init_weights is given and config.pretrain.steps is "
+            f"{config.pretrain.steps}; the encoder starts from one of them: drop "
+            "config.init_weights, or set config.pretrain.steps=0"
         )
     uses_swin = task.name == "pretraining" or config.pretrain.steps
     if uses_swin and config.model.name != "swin_unetr":
@@ -428,7 +453,10 @@ def _check_landmarks(config: Config) -> None:
     else:
         strange = {
             "task": [k for k in default if k not in (*shared, "landmarks")],
-            "data": ["crop_field", "max_labels", "auxiliary_dir", "tfds_name"],
+            "data": [
+                *("crop_field", "resize_mode", "max_labels"),
+                *("auxiliary_dir", "tfds_name"),
+            ],
         }
     for group, (ours, theirs) in {
         "task": (plain, default),
@@ -455,31 +483,19 @@ def _check_landmarks(config: Config) -> None:
     marks = task.landmarks
     _one_of("task.landmarks.geometry", marks.geometry, (*GEOMETRIES, "none"))
     _one_of("task.landmarks.light", marks.light, ("face", "none"))
-    for name in ("sigma_px", "temperature"):
-        if not getattr(marks, name) > 0:
-            raise ValueError(
-                f"config.task.landmarks.{name} must be positive; it is "
-                f"{getattr(marks, name)}"
-            )
-    weights = (marks.heatmap_weight, marks.point_weight, marks.distillation_weight)
-    if min(weights) < 0 or not max(weights[:2]) > 0:
+    if not max(marks.heatmap_weight, marks.point_weight) > 0:
         raise ValueError(
-            "config.task.landmarks: heatmap_weight, point_weight and "
-            "distillation_weight must not be negative, nor the first two both 0; they "
-            f"are {', '.join(map(str, weights))}"
-        )
-    if not data.box_scale > 0:
-        raise ValueError(
-            f"config.data.box_scale must be positive; it is {data.box_scale}"
+            "config.task.landmarks.heatmap_weight and point_weight are both 0; at "
+            "least one must be positive"
         )
     if data.fold >= 0 and data.kind != "wflw":
         raise ValueError(
             f"config.data.fold is {data.fold}, but only data.kind 'wflw' has folds"
         )
-    if data.fold >= data.folds or data.folds < 2:
+    if data.fold >= data.folds:
         raise ValueError(
             f"config.data.fold is {data.fold} of {data.folds} folds; expected -1 "
-            "(none) or 0 up to folds - 1, of at least 2 folds"
+            "(none) or 0 up to folds - 1"
         )
 
 
@@ -493,50 +509,81 @@ def _check_heads(config: Config, field: str, model: ModelConfig) -> None:
             f"config.{field}.out_channels must be {wanted} for the task {name!r}; it "
             f"is {model.out_channels}"
         )
-    if used and (model.descriptor_dim == 0) != (name == "landmarks"):
-        needed = "0" if name == "landmarks" else "at least 1"
+    if name == "landmarks":
+        needed, right = "0", model.descriptor_dim == 0
+    else:
+        needed, right = "at least 1", model.descriptor_dim >= 1
+    if used and not right:
         raise ValueError(
             f"config.{field}.descriptor_dim must be {needed} for the task {name!r}; it "
             f"is {model.descriptor_dim}"
         )
 
 
+_BIG = 2**31 - 1
+# Fields and the least and the largest value that they may have.
+_RANGES = {
+    "seed": (0, _BIG),
+    "data.batch_size": (1, _BIG),
+    "data.max_labels": (1, _BIG),
+    "data.embedded_labeled": (0, _BIG),
+    "data.embedded_unlabeled": (0, _BIG),
+    "data.fold": (-1, _BIG),
+    "data.folds": (2, _BIG),
+    "data.num_threads": (0, 1024),
+    "data.cache_mb": (0, _BIG),
+    "task.pke_start_epoch": (-1, _BIG),
+    "task.max_keypoints": (1, 2**16),
+    "task.texture_points": (0, 2**16),
+    "task.nms_radius": (0, 1024),
+    "task.teacher_nms_radius": (0, 1024),
+    "task.border": (0, 1024),
+    "task.threshold": (0, 1),
+    "task.teacher_threshold": (0, 1),
+    "task.margin": (0, 4),
+    "task.gor_weight": (0, math.inf),
+    "task.infonce_exclude_radius": (0, math.inf),
+    "task.detector_weight": (0, math.inf),
+    "task.descriptor_weight": (0, math.inf),
+    "task.heatmap_distillation_weight": (0, math.inf),
+    "task.descriptor_distillation_weight": (0, math.inf),
+    "task.mask_size": (1, 1024),
+    "task.landmarks.heatmap_weight": (0, math.inf),
+    "task.landmarks.point_weight": (0, math.inf),
+    "task.landmarks.distillation_weight": (0, math.inf),
+    "optim.warmup_steps": (0, _BIG),
+    "optim.weight_decay": (0, math.inf),
+    "optim.clip_norm": (0, math.inf),
+    "loop.steps": (1, _BIG),
+    "loop.log_every": (1, _BIG),
+    "loop.eval_every": (0, _BIG),
+    "loop.checkpoint_every": (1, _BIG),
+    "loop.keep": (1, _BIG),
+    "loop.eval_pairs": (0, _BIG),
+    "teacher.steps": (1, _BIG),
+    "pretrain.steps": (0, _BIG),
+}
+_POSITIVE = (
+    *("optim.lr", "teacher.lr", "pretrain.lr", "task.infonce_temperature"),
+    *("data.box_scale", "task.landmarks.sigma_px", "task.landmarks.temperature"),
+)
+
+
 def _check_numbers(config: Config) -> None:
-    at_least_one = {
-        "data.batch_size": config.data.batch_size,
-        "data.max_labels": config.data.max_labels,
-        "task.max_keypoints": config.task.max_keypoints,
-        "loop.steps": config.loop.steps,
-        "loop.log_every": config.loop.log_every,
-        "loop.checkpoint_every": config.loop.checkpoint_every,
-        "loop.keep": config.loop.keep,
-        "teacher.steps": config.teacher.steps,
-    }
-    for field, value in at_least_one.items():
-        if value < 1:
-            raise ValueError(f"config.{field} must be at least 1; it is {value}")
-    positive = {
-        "optim.lr": config.optim.lr,
-        "teacher.lr": config.teacher.lr,
-        "task.infonce_temperature": config.task.infonce_temperature,
-    }
-    for field, value in positive.items():
-        if not value > 0:
-            raise ValueError(f"config.{field} must be positive; it is {value}")
-    not_negative = {
-        "optim.warmup_steps": config.optim.warmup_steps,
-        "optim.weight_decay": config.optim.weight_decay,
-        "optim.clip_norm": config.optim.clip_norm,
-        "loop.eval_every": config.loop.eval_every,
-        "loop.eval_pairs": config.loop.eval_pairs,
-        "pretrain.steps": config.pretrain.steps,
-        "task.texture_points": config.task.texture_points,
-        "data.embedded_labeled": config.data.embedded_labeled,
-        "data.embedded_unlabeled": config.data.embedded_unlabeled,
-    }
-    for field, value in not_negative.items():
-        if value < 0:
-            raise ValueError(f"config.{field} must not be negative; it is {value}")
+    values = flatten(as_dict(config))
+    for field, (least, largest) in _RANGES.items():
+        value = values[field]
+        if not (math.isfinite(value) and least <= value <= largest):
+            most = "" if math.isinf(largest) else f" and at most {largest}"
+            raise ValueError(
+                f"config.{field} must be finite, at least {least}{most}; it is {value}"
+            )
+    for field in _POSITIVE:
+        value = values[field]
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(
+                f"config.{field} must be positive and finite; it is {value}"
+            )
     if not 0 <= config.optim.ema_decay < 1:
         raise ValueError(
             f"config.optim.ema_decay must be in [0, 1); it is {config.optim.ema_decay}"
@@ -554,7 +601,8 @@ def parse_variants(text: str, known: Sequence[str]) -> set[str]:
     """Split `"a,b"` after the colon of `--config FILE:a,b` into variant names.
 
     Raises:
-        ValueError: an unknown variant; the known ones are listed.
+        ValueError: an unknown variant; the known ones are listed. Or two that exclude
+            each other.
 
     >>> sorted(parse_variants("demo,pretrained", ["demo", "pretrained"]))
     ['demo', 'pretrained']
@@ -565,6 +613,8 @@ def parse_variants(text: str, known: Sequence[str]) -> set[str]:
         raise ValueError(
             f"unknown variant {', '.join(unknown)}; known: {', '.join(known)}"
         )
+    if "upstream" in names and names & {"crops", "demo"}:
+        raise ValueError("variant upstream trains whole images: leave out crops, demo")
     return names
 
 
@@ -596,3 +646,30 @@ def shrink_to_crops(config: Config) -> None:
     config.loop.eval_every = 200
     config.loop.eval_pairs = 12
     config.loop.steps = config.teacher.steps = 600
+
+
+def follow_upstream(config: Config, release: str) -> None:
+    """Take the numbers and quirks of the authors' code (docs/specification.md, 10).
+
+    Args:
+        config: changed in place.
+        release: "rkd" or "superretina", whose constants differ.
+    """
+    task, data = config.task, config.data
+    task.detector_geometry = "upstream_detector"
+    task.descriptor_geometry = "upstream_descriptor"
+    rkd = release == "rkd"
+    task.nms_radius = task.teacher_nms_radius = 20 if rkd else 10
+    task.threshold = task.teacher_threshold = 0.5 if rkd else 0.1
+    task.nms_method = "two_round" if rkd else "one_round"
+    task.descriptor_grid = "upstream"
+    task.dice_per_example = False
+    task.mask_geometric = False
+    task.mask_field = False
+    task.clip_light = False
+    task.expansion = release
+    task.deterministic_expansion = False
+    task.max_keypoints = 1000
+    data.crop_field = False
+    data.resize_mode = "stretch"
+    data.batch_size = 1

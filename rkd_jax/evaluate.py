@@ -1,26 +1,112 @@
-"""Measure on a public benchmark: predict, save, then score.
+"""Measure a matcher: predict, save, then score what was saved.
 
     python -m rkd_jax.evaluate fire --data_dir DIR --weights FILE --out DIR
     python -m rkd_jax.evaluate wflw --data_dir DIR --weights FILE --out DIR
+    python -m rkd_jax.evaluate multimodal --data_dir DIR --out DIR
+    python -m rkd_jax.evaluate unrelated --photographs DIR... --out DIR
+    python -m rkd_jax.evaluate ablation --data_dir DIR --weights NAME=FILE... --out DIR
 
-write `predictions.npz`, and from that file alone `metrics.json` and `pairs.csv` or
-`faces.csv`; wflw draws the error curve and the worst faces too. The same command again
-goes on where it was stopped; predictions from other settings are refused unless
-`--overwrite` is given. Exit code 0, or 2 for bad input.
+write `predictions.npz`, and from that file alone `metrics.json` and `pairs.csv`
+(`wflw`: `faces.csv`, the error curve and the faces with the largest errors;
+`ablation`: a folder of these for each network and protocol, and `ablation.csv`,
+`ablation.md`, `ablation.png`). The same command again goes on where it was stopped;
+predictions from other settings are refused unless `--overwrite` is given. Exit code 0,
+or 2 for bad input.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import pathlib
 import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rkd_jax.alignment import command as faces_command
+from rkd_jax.allocation import keep_freed_memory
+
 OK, BAD_INPUT = 0, 2
 _LINE_EVERY_S = 20.0
+_FAMILIES = (
+    *("auto", "homography", "radial", "quadratic", "radial_quadratic"),
+    "thin_plate",
+)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace predictions in --out"
+    )
+
+
+def _add_matcher(parser: argparse.ArgumentParser) -> None:
+    """Add what names the keypoints and how they are found."""
+    parser.add_argument(
+        "--weights",
+        metavar="NAME|FILE",
+        help="weights: a name that comes with the package, or a .safetensors file",
+    )
+    parser.add_argument(
+        "--method",
+        choices=("network", "sift"),
+        default="network",
+        help="keypoints of the network (default) or of OpenCV's SIFT",
+    )
+    parser.add_argument(
+        "--options",
+        choices=("default", "paper"),
+        default="default",
+        help="detection and matching: ours, or as in the FIRE papers",
+    )
+    parser.add_argument(
+        "--truncate_points",
+        action="store_true",
+        help="drop the fraction of keypoints in file pixels, as upstream does",
+    )
+    parser.add_argument(
+        "--points",
+        choices=("detector", "detector+dog"),
+        help="where a network's descriptors are read (default: detector)",
+    )
+    parser.add_argument(
+        "--size", type=int, metavar="PX", help="working size (default: the weights')"
+    )
+
+
+def _add_fit(parser: argparse.ArgumentParser) -> None:
+    """Add how a transform is fitted."""
+    parser.add_argument(
+        "--transform",
+        choices=_FAMILIES,
+        default="auto",
+        help="family of transforms (default: auto, by held-out matches)",
+    )
+    parser.add_argument(
+        "--estimator",
+        choices=("magsac", "lmeds"),
+        default="magsac",
+        help="robust estimator (default: magsac; the papers use lmeds)",
+    )
+    parser.add_argument(
+        "--guided",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="look for more matches near where a first fit expects them",
+    )
+    parser.add_argument(
+        "--two_pass", action="store_true", help="warp, detect and match once more"
+    )
+    parser.add_argument(
+        "--camera",
+        choices=("each", "shared"),
+        default="each",
+        help="each: nothing is known of the camera of a pair (default); shared: one "
+        "took all pairs, whose curvature comes from the matches of all of them",
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -35,107 +121,78 @@ def _parser() -> argparse.ArgumentParser:
         description="Register the FIRE pairs and score the control points.",
     )
     fire.add_argument("--data_dir", required=True, metavar="DIR", help="FIRE folder")
-    fire.add_argument("--out", required=True, metavar="DIR", help="folder to write")
-    fire.add_argument("--weights", metavar="FILE", help="weights (.safetensors)")
-    fire.add_argument(
-        "--method",
-        choices=("network", "sift"),
-        default="network",
-        help="keypoints of the network (default) or of OpenCV's SIFT",
+    multimodal = commands.add_parser(
+        "multimodal",
+        help="registration across modalities, with landmarks",
+        description="Register pairs of <id>_fixed, <id>_moving, <id>_landmarks.csv.",
     )
-    fire.add_argument(
-        "--options",
-        choices=("default", "paper"),
-        default="default",
-        help="detection and matching: ours, or as in the FIRE papers",
+    multimodal.add_argument("--data_dir", required=True, metavar="DIR", help="folder")
+    for command in (fire, multimodal):
+        command.add_argument(
+            "--pairs",
+            metavar="FILE",
+            help="text file with the pairs to take, one a line",
+        )
+    unrelated = commands.add_parser(
+        "unrelated",
+        help="pairs of different eyes: how many are wrongly believed",
+        description="Register pairs of different eyes and count those reported as ok.",
     )
-    fire.add_argument(
-        "--truncate_points",
-        action="store_true",
-        help="drop the fraction of keypoints in file pixels, as upstream does",
+    unrelated.add_argument(
+        "--photographs",
+        nargs="+",
+        required=True,
+        metavar="DIR",
+        help="folders of photographs; names with _left and _right, or L and R after "
+        "the number, tell the eyes of a patient",
     )
-    fire.add_argument(
-        "--size", type=int, metavar="PX", help="working size (default: the weights')"
+    unrelated.add_argument(
+        "--count", type=int, default=500, metavar="N", help="pairs (default: 500)"
     )
-    fire.add_argument(
-        "--transform",
-        choices=("homography", "quadratic"),
-        default="homography",
-        help="family of transforms (default: homography)",
+    unrelated.add_argument(
+        "--seed", type=int, default=0, help="of the choice (default: 0)"
     )
-    fire.add_argument(
-        "--estimator",
-        choices=("magsac", "lmeds"),
-        default="magsac",
-        help="robust estimator (default: magsac; the papers use lmeds)",
+    runs = ((fire, _fire), (multimodal, _multimodal), (unrelated, _unrelated))
+    for command, run in runs:
+        _add_output(command)
+        _add_matcher(command)
+        _add_fit(command)
+        command.set_defaults(run=run)
+    ablation = commands.add_parser(
+        "ablation",
+        help="every network on FIRE, by the papers' protocol and by ours",
+        description="Register the FIRE pairs with SIFT and every network given.",
     )
-    fire.add_argument(
-        "--two_pass", action="store_true", help="warp, detect and match once more"
+    ablation.add_argument(
+        "--data_dir", required=True, metavar="DIR", help="FIRE folder"
     )
-    fire.add_argument(
-        "--pairs", metavar="FILE", help="text file with the pairs to take, one a line"
+    ablation.add_argument(
+        "--weights",
+        nargs="*",
+        default=[],
+        metavar="NAME=FILE",
+        help="networks; a NAME of the paper's rows gets the paper's numbers beside it "
+        "(unet, large_kernel, large_kernel_1357, swin, swin_rkd, swin_rkd_no_dropout, "
+        "swin_rkd_large_kernel, swin_rkd_pretrained)",
     )
-    fire.add_argument(
-        "--overwrite", action="store_true", help="replace predictions in --out"
+    ablation.add_argument(
+        "--compare",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "NAME"),
+        help="difference of two networks with its interval (default: all pairs)",
     )
-    fire.set_defaults(run=_fire)
-    _add_wflw(commands)
-    return parser
-
-
-def _add_wflw(commands: Any) -> None:
+    _add_output(ablation)
+    ablation.set_defaults(run=_ablation)
     wflw = commands.add_parser(
         "wflw",
         help="98 points of the faces of WFLW",
         description="Align the faces of a list of WFLW and score their points.",
     )
-    wflw.add_argument("--data_dir", required=True, metavar="DIR", help="WFLW folder")
-    wflw.add_argument("--out", required=True, metavar="DIR", help="folder to write")
-    wflw.add_argument("--weights", metavar="FILE", help="weights (.safetensors)")
-    wflw.add_argument(
-        "--method",
-        choices=("network", "mean_face"),
-        default="network",
-        help="points of the network (default) or the mean face of the training faces",
-    )
-    wflw.add_argument(
-        "--list",
-        default="test",
-        metavar="NAME",
-        help="train, test (default), test_largepose, ..., or a file",
-    )
-    wflw.add_argument(
-        "--train_list",
-        default="train",
-        metavar="NAME",
-        help="list of the mean face, without --fold (default: train)",
-    )
-    wflw.add_argument(
-        "--fold",
-        type=int,
-        metavar="K",
-        help="score part K of the list alone; the mean face is of the other parts",
-    )
-    wflw.add_argument(
-        "--folds", type=int, default=5, metavar="N", help="parts, by image (default: 5)"
-    )
-    wflw.add_argument(
-        "--normalizer",
-        choices=("corners", "pupils"),
-        default="corners",
-        help="errors by the outer eye corners' distance (default) or the pupils'",
-    )
-    wflw.add_argument(
-        "--worst",
-        type=int,
-        default=12,
-        metavar="N",
-        help="faces with the largest errors to draw (default: 12)",
-    )
-    wflw.add_argument(
-        "--overwrite", action="store_true", help="replace predictions in --out"
-    )
+    faces_command.add_arguments(wflw)
     wflw.set_defaults(run=_wflw)
+    return parser
 
 
 def _matcher(args: argparse.Namespace) -> Any:
@@ -147,25 +204,28 @@ def _matcher(args: argparse.Namespace) -> Any:
     changes: dict[str, Any] = {"truncate_points": args.truncate_points}
     if args.size is not None:
         changes["working_size"] = args.size
+    if args.points is not None:
+        changes["points"] = args.points
     return load_matcher(args.weights, method=args.method, options=options, **changes)
 
 
-def _settings(args: argparse.Namespace, matcher: Any) -> dict[str, Any]:
+def _settings(
+    matcher: Any, method: dict[str, Any], weights: str | None, camera: str = "each"
+) -> dict[str, Any]:
     """Return all that the predictions depend on, apart from the images."""
     import rkd_jax
 
-    weights = None
-    if args.method == "network":
-        from rkd_jax.matching.matcher import packaged_weights
+    settings = matcher.settings()
+    digest = None
+    if settings["method"] == "network":
+        from rkd_jax.matching.matcher import find_weights
 
-        path = pathlib.Path(args.weights or packaged_weights())
-        weights = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = hashlib.sha256(find_weights(weights).read_bytes()).hexdigest()
     return {
-        **matcher.settings(),
-        "weights_sha256": weights,
-        "transform": args.transform,
-        "estimator": args.estimator,
-        "two_pass": args.two_pass,
+        **settings,
+        "weights_sha256": digest,
+        **method,
+        "camera": camera,
         "version": rkd_jax.__version__,
     }
 
@@ -182,7 +242,7 @@ def _read_names(path: str | None) -> list[str] | None:
     return [name for name in names if name]
 
 
-def _progress(what: str) -> Callable[[int, int, str], None]:
+def _progress(what: str = "pairs") -> Callable[[int, int, str], None]:
     """Return a reporter on stderr: one moving line on a terminal, else plain lines."""
     start, first, last_line = time.monotonic(), None, -_LINE_EVERY_S
     live = sys.stderr.isatty()
@@ -231,11 +291,53 @@ def _table(metrics: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _out_folder(name: str) -> pathlib.Path:
-    out = pathlib.Path(name)
+def _predicted(
+    pairs: Sequence[Any],
+    matcher: Any,
+    settings: dict[str, Any],
+    out: pathlib.Path,
+    *,
+    overwrite: bool,
+) -> tuple[dict[str, Any], list[Any]]:
+    """Run loop 1; return settings and predictions as saved, of these pairs only."""
+    from rkd_jax.matching import predictions
+
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: --out must be a folder, found a file")
-    return out
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / predictions.PREDICTIONS
+    predictions.predict(
+        pairs, matcher, path, settings, overwrite=overwrite, progress=_progress()
+    )
+    wanted = {pair.name for pair in pairs}
+    whole, saved = predictions.load_predictions(path)
+    return whole, [prediction for prediction in saved if prediction.name in wanted]
+
+
+def _run(args: argparse.Namespace, pairs: Sequence[Any], score: Any) -> dict[str, Any]:
+    """Predict, score, write; return the metrics."""
+    from rkd_jax.matching import predictions
+
+    matcher = _matcher(args)
+    method = {name: getattr(args, name) for name in predictions.METHOD}
+    settings = _settings(matcher, method, args.weights, args.camera)
+    out = pathlib.Path(args.out)
+    whole, chosen = _predicted(pairs, matcher, settings, out, overwrite=args.overwrite)
+    metrics, rows = score(chosen)
+    metrics["camera"] = _camera(whole)
+    predictions.write_scores(out, metrics, rows, whole)
+    return metrics
+
+
+def _camera(settings: dict[str, Any]) -> str:
+    """Say what was known of the camera."""
+    if settings["camera"] == "each":
+        return "each pair for itself"
+    k, names = settings["curvature"]["mean"], settings["calibrated_on"]
+    return (
+        f"one camera: k = {k:.4f} from the matches of all {len(names)} pairs, so that "
+        "no result is of its pair alone (no landmarks were used)"
+    )
 
 
 def _fire(args: argparse.Namespace) -> None:
@@ -243,90 +345,89 @@ def _fire(args: argparse.Namespace) -> None:
     from rkd_jax.matching import fire_benchmark
 
     pairs = fire_benchmark.list_pairs(args.data_dir, _read_names(args.pairs))
-    out = _out_folder(args.out)
-    matcher = _matcher(args)
-    settings = _settings(args, matcher)
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / fire_benchmark.PREDICTIONS
-    fire_benchmark.predict(
-        pairs,
-        matcher,
-        path,
-        settings,
-        overwrite=args.overwrite,
-        progress=_progress("pairs"),
-    )
-    wanted = {pair.name for pair in pairs}
-    _, saved = fire_benchmark.load_predictions(path)
-    chosen = [prediction for prediction in saved if prediction.name in wanted]
-    metrics, rows = fire_benchmark.score(chosen)
-    fire_benchmark.write_scores(out, metrics, rows, settings)
+    metrics = _run(args, pairs, fire_benchmark.score)
     print(_table(metrics))
+    print(f"camera: {metrics['camera']}\nwritten to {args.out}")
+
+
+def _multimodal(args: argparse.Namespace) -> None:
+    """Run pairs across modalities."""
+    from rkd_jax.matching import multimodal_benchmark
+
+    pairs = multimodal_benchmark.list_pairs(args.data_dir, _read_names(args.pairs))
+    metrics = _run(args, pairs, multimodal_benchmark.score)
+    print(
+        f"{metrics['success']:.1%} of {metrics['pairs']:.0f} pairs below "
+        f"{multimodal_benchmark.SUCCESS_PX:g} px, AUC {metrics['auc']:.3f}, "
+        f"{metrics['ok']} believed\nwritten to {args.out}"
+    )
+
+
+def _unrelated(args: argparse.Namespace) -> None:
+    """Run pairs of different eyes."""
+    from rkd_jax.matching import unrelated_benchmark
+
+    if args.count < 1:
+        raise ValueError(f"--count {args.count}: expected at least 1")
+    pairs = unrelated_benchmark.list_pairs(args.photographs, args.count, seed=args.seed)
+    metrics = _run(args, pairs, unrelated_benchmark.score)
+    print(
+        f"{metrics['ok']} of {metrics['pairs']} pairs of different eyes reported as "
+        f"registered ({metrics['ok_percent']:.1f} %, at most "
+        f"{metrics['ok_percent_high']:.1f} % with 97.5 % confidence); highest "
+        f"confidence {metrics['highest_confidence']:.3f}\nwritten to {args.out}"
+    )
+
+
+def _ablation(args: argparse.Namespace) -> None:
+    """Run every network by both protocols, and lay all of it out in one table."""
+    from rkd_jax.matching import ablation, fire_benchmark
+    from rkd_jax.matching.matcher import find_weights, load_matcher
+
+    files = ablation.parse_weights(args.weights)
+    for file in files.values():
+        find_weights(file)
+    names = ["sift", *files]
+    compared = args.compare or list(itertools.combinations(names, 2))
+    for name in itertools.chain.from_iterable(compared):
+        if name not in names:
+            raise ValueError(f"--compare {name}: expected one of {names}")
+    pairs = fire_benchmark.list_pairs(args.data_dir)
+    out = pathlib.Path(args.out)
+    rows, runs = [], {}
+    for name, protocol in itertools.product(names, ablation.PROTOCOLS):
+        file = files.get(name)
+        method = "sift" if name == "sift" else "network"
+        matcher = load_matcher(file, method=method, options=protocol.options())
+        settings = _settings(matcher, dict(protocol.method), file)
+        print(f"{name}, {protocol.name} protocol", file=sys.stderr, flush=True)
+        folder = out / name / protocol.name
+        _, found = _predicted(
+            pairs, matcher, settings, folder, overwrite=args.overwrite
+        )
+        runs[name, protocol.name] = found
+        rows.append(ablation.table_row(name, protocol.name, found))
+    differences = [
+        ablation.comparison(
+            (first, second),
+            protocol.name,
+            (runs[first, protocol.name], runs[second, protocol.name]),
+        )
+        for (first, second), protocol in itertools.product(compared, ablation.PROTOCOLS)
+    ]
+    print(ablation.write(out, rows, differences), end="")
     print(f"written to {out}")
 
 
 def _wflw(args: argparse.Namespace) -> None:
-    """Run WFLW: loop 1 predicts and saves, loop 2 scores the saved file."""
-    import rkd_jax
-    from rkd_jax.alignment import wflw_benchmark as benchmark
-    from rkd_jax.data import wflw
-
-    out = _out_folder(args.out)
-    faces, training = wflw.read_list(args.data_dir, args.list), None
-    if args.fold is not None:
-        training, faces = wflw.split_fold(faces, args.fold, args.folds)
-    if args.method == "mean_face":
-        if args.weights:
-            raise ValueError("--method mean_face takes no --weights")
-        if training is None:
-            training = wflw.read_list(args.data_dir, args.train_list)
-        shape = benchmark.mean_face(training)
-        digest = hashlib.sha256(shape.tobytes()).hexdigest()
-
-        def align(pictures: list[Any], boxes: Any) -> Any:
-            return benchmark.place_mean_face(shape, boxes)
-
-    else:
-        if not args.weights:
-            raise ValueError(
-                "--weights is missing: give a file that configs/faces.py trained, or "
-                "--method mean_face"
-            )
-        from rkd_jax.alignment.aligner import load_aligner
-
-        align = load_aligner(args.weights)
-        digest = hashlib.sha256(pathlib.Path(args.weights).read_bytes()).hexdigest()
-    settings = {
-        "method": args.method,
-        "weights_sha256": digest,
-        "version": rkd_jax.__version__,
-    }
-    path = out / benchmark.PREDICTIONS
-    benchmark.predict(
-        faces,
-        align,
-        path,
-        settings,
-        overwrite=args.overwrite,
-        progress=_progress("faces"),
-    )
-    _, saved = benchmark.load_predictions(path)
-    scores, errors = benchmark.score(saved, normalizer=args.normalizer)
-    settings = {**settings, "list": args.list, "fold": args.fold, "folds": args.folds}
-    benchmark.write_scores(out, scores, errors, saved, settings)
-    benchmark.draw_largest(out, faces, errors, saved, count=args.worst)
-    print(f"{'':14}{'faces':>6}{'NME %':>9}{'failure %':>11}{'AUC':>8}")
-    for name, row in scores["subsets"].items():
-        print(
-            f"{name:14}{row['faces']:>6}{row['nme']:>9.2f}{row['failure_rate']:>11.1f}"
-            f"{row['auc']:>8.3f}"
-        )
-    print(f"written to {out}")
+    """Run faces of WFLW."""
+    faces_command.run(args, _progress("faces"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     args = _parser().parse_args(argv)
+    keep_freed_memory()
     try:
         args.run(args)
     except (OSError, ValueError, TypeError) as error:

@@ -16,6 +16,7 @@ import os
 import pathlib
 import re
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -24,6 +25,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 
 from rkd_jax import config as schema
+from rkd_jax.allocation import keep_freed_memory
 from rkd_jax.files import write_text
 
 PyTree = Any
@@ -59,7 +61,7 @@ def stages(config: schema.Config, workdir: pathlib.Path) -> list[Stage]:
     if config.task.distill and not config.teacher.weights:
         plan.append(Stage("teacher", _teacher(config), workdir / "teacher"))
     if config.compare_scratch:
-        plan.append(Stage("scratch", _scratch(config), workdir / "scratch"))
+        plan.append(Stage("scratch", _derived(config), workdir / "scratch"))
     return [
         *plan,
         Stage("student" if config.task.distill else "network", config, workdir),
@@ -85,12 +87,6 @@ def _teacher(config: schema.Config) -> schema.Config:
     return derived
 
 
-def _scratch(config: schema.Config) -> schema.Config:
-    derived = _derived(config)
-    derived.init_weights = ""
-    return derived
-
-
 def _pretraining(config: schema.Config) -> schema.Config:
     derived = _derived(config)
     derived.task.name = "pretraining"
@@ -108,8 +104,11 @@ def run(config: schema.Config, workdir: str | os.PathLike[str]) -> dict[str, Any
 
     Raises:
         UsageError: the work directory holds a run of another config.
+        Interrupted: SIGTERM or SIGINT came; the run is saved.
         ValueError: the config or the data are not usable.
     """
+    from rkd_jax.training.signals import stop_signals
+
     config.validate()
     workdir = pathlib.Path(workdir).absolute()
     plan = stages(config, workdir)
@@ -119,12 +118,16 @@ def run(config: schema.Config, workdir: str | os.PathLike[str]) -> dict[str, Any
     _check_given(config)
     for stage in plan:
         _claim(stage.workdir, stage.config)
-    for stage in plan:
-        if stage.title == "teacher":
-            logger.info("no teacher given: training one in %s", stage.workdir)
-        last = stage is plan[-1]
-        results[stage.title] = _run_stage(stage, given if last else {})
-        given[stage.title] = str(stage.workdir / WEIGHTS)
+    with stop_signals() as stop:
+        for stage in plan:
+            if stage.title == "teacher":
+                logger.info("no teacher given: training one in %s", stage.workdir)
+            # The encoder starts the student with and without teacher alike.
+            starts_there = stage.title in ("scratch", plan[-1].title)
+            results[stage.title] = _run_stage(
+                stage, given if starts_there else {}, stop
+            )
+            given[stage.title] = str(stage.workdir / WEIGHTS)
     minutes = (time.monotonic() - started) / 60
     _summary(results, workdir, minutes)
     return results
@@ -144,7 +147,9 @@ def _check_given(config: schema.Config) -> None:
             _same_decoding(path, loaded, config)
 
 
-def _run_stage(stage: Stage, given: dict[str, str]) -> dict[str, float]:
+def _run_stage(
+    stage: Stage, given: dict[str, str], stop: threading.Event
+) -> dict[str, float]:
     """Train one stage and write its weights."""
     import jax
 
@@ -226,9 +231,10 @@ def _run_stage(stage: Stage, given: dict[str, str]) -> dict[str, float]:
         title=stage.title,
         teacher=teacher,
         variables=start,
-        eval_data=tasks.held_out(config) if jax.process_index() == 0 else None,
+        eval_data=tasks.held_out(config),
         on_best=lambda variables, metrics: save(BEST, variables, metrics),
         describe=lambda batch: _describe(source, batch),
+        stop=stop,
     )
     save(WEIGHTS, outcome.variables, outcome.metrics)
     if jax.process_count() > 1:
@@ -401,10 +407,15 @@ def _summary(
 
 
 def prepare_jax(cache_dir: str) -> None:
-    """Show our progress lines, and keep compiled programs in a folder, if any."""
+    """Set up what a training process wants, before anything large is allocated.
+
+    Progress lines are shown, freed memory is kept, and compiled programs are kept in
+    `cache_dir`, unless it is empty.
+    """
     import jax
 
     _start_logging()
+    keep_freed_memory()
     if cache_dir:
         jax.config.update("jax_compilation_cache_dir", cache_dir)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 2.0)
@@ -492,7 +503,8 @@ def main(argv: Sequence[str], holder: Any = None) -> int:
     a signal, saved.
     """
     from rkd_jax.training.checkpoint import CheckpointError
-    from rkd_jax.training.loop import Interrupted, NonFiniteLossError
+    from rkd_jax.training.loop import NonFiniteLossError
+    from rkd_jax.training.signals import Interrupted
 
     try:
         if len(argv) > 1:

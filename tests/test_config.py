@@ -1,79 +1,68 @@
-"""The schema: which fields belong to which task, and what faces need."""
+"""The schema refuses what cannot be trained, field by field."""
 
-import runpy
+import math
 
 import pytest
 
 from rkd_jax import config as schema
+from rkd_jax.augment import DEFORMATION_PRESETS, GEOMETRY_PRESETS
 
 
-def faces(variant=""):
-    return runpy.run_path("configs/faces.py")["get_config"](variant)
-
-
-@pytest.mark.parametrize("variant", ["", "demo", "folds", "wflw"])
-def test_the_face_experiments_are_valid(variant):
-    config = faces(variant)
-    config.data.data_dir = "WFLW" if config.data.kind == "wflw" else ""
-    assert config.validate() is config
-
-
-def change(config, field, value):
-    *groups, last = field.split(".")
-    for group in groups:
-        config = getattr(config, group)
-    setattr(config, last, value)
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "message"),
-    [
-        ("task.light", "visit", r"task\.light does not belong to the task 'landmarks'"),
-        ("data.crop_field", False, r"data\.crop_field does not belong"),
-        ("model.out_channels", 1, r"model\.out_channels must be 98 .*'landmarks'"),
-        ("teacher.model.out_channels", 1, r"teacher\.model\.out_channels must be 98"),
-        ("model.descriptor_dim", 8, r"model\.descriptor_dim must be 0"),
-        ("data.kind", "lab", "embedded, wflw, tfds"),
-        ("data.fold", 0, "only data.kind 'wflw' has folds"),
-        ("data.box_scale", 0.0, r"box_scale must be positive"),
-        ("pretrain.steps", 5, r"pretrain\.steps is for the retina"),
-        ("task.landmarks.sigma_px", 0.0, r"sigma_px must be positive"),
-        ("task.landmarks.distillation_weight", -1.0, "must not be negative"),
-        ("task.landmarks.light", "paper", "face, none"),
-        ("task.landmarks.geometry", "any", "face"),
-    ],
-)
-def test_what_faces_cannot_have_is_named(field, value, message):
-    config = faces("demo")
-    change(config, field, value)
-    with pytest.raises(ValueError, match=message):
-        config.validate()
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "message"),
-    [
-        ("task.landmarks.sigma_px", 3.0, r"landmarks does not belong .* 'retina'"),
-        ("data.fold", 1, r"data\.fold does not belong to the task 'retina'"),
-        ("model.out_channels", 98, r"out_channels must be 1 for the task 'retina'"),
-        ("model.descriptor_dim", 0, r"descriptor_dim must be at least 1"),
-        ("data.kind", "wflw", "embedded, lab, folder, tfds"),
-    ],
-)
-def test_what_retinas_cannot_have_is_named(field, value, message):
+def with_value(field, value):
     config = schema.Config()
-    change(config, field, value)
-    with pytest.raises(ValueError, match=message):
+    *groups, name = field.split(".")
+    target = config
+    for group in groups:
+        target = getattr(target, group)
+    assert hasattr(target, name)
+    setattr(target, name, value)
+    return config
+
+
+def test_defaults_are_valid():
+    assert schema.Config().validate()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("seed", -1),
+        ("data.batch_size", 0),
+        ("data.num_threads", -1),
+        ("data.resize_mode", "crop"),
+        ("model.descriptor_dim", 0),
+        ("model.kernels", (2,)),
+        ("model.kernels", ()),
+        ("optim.lr", math.inf),
+        ("optim.lr", 0.0),
+        ("pretrain.lr", -1.0),
+        ("optim.ema_decay", 1.0),
+        ("task.border", -1),
+        ("task.deformation", "rubber"),
+        ("task.detector_weight", math.nan),
+        ("task.expansion", "theirs"),
+        ("task.gor_weight", -1.0),
+        ("task.light", "dark"),
+        ("task.mask_size", 0),
+        ("task.max_keypoints", 10**9),
+        ("task.nms_radius", -1),
+        ("task.threshold", 2.0),
+    ],
+)
+def test_values_out_of_range_are_named(field, value):
+    with pytest.raises(ValueError, match=field):
+        with_value(field, value).validate()
+
+
+def test_one_start_of_the_encoder():
+    config = schema.Config(init_weights="start.safetensors")
+    config.model.name = "swin_unetr"
+    config.pretrain.steps = 10
+    with pytest.raises(ValueError, match=r"init_weights.*pretrain\.steps"):
         config.validate()
 
 
-def test_variants_that_exclude_each_other():
-    with pytest.raises(ValueError, match="choose one"):
-        faces("demo,folds")
-
-
-def test_folds_must_exist():
-    config = faces("folds")
-    config.data.data_dir, config.data.fold = "WFLW", 5
-    with pytest.raises(ValueError, match=r"fold is 5 of 5 folds"):
-        config.validate()
+def test_names_in_the_schema_are_those_of_the_presets():
+    assert set(schema.GEOMETRIES) == set(GEOMETRY_PRESETS)
+    for name in DEFORMATION_PRESETS:
+        with_value("task.deformation", name).validate()

@@ -13,6 +13,7 @@ ROOT = pathlib.Path(rkd_jax.__file__).parent
 
 # What each room may import of ours, besides itself. Lower rooms first.
 ALLOWED = {
+    "allocation": set(),
     "config": set(),
     "files": set(),
     "losses": set(),

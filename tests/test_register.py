@@ -1,7 +1,9 @@
 """The register door: files, exit codes, messages; and the callable module."""
 
+import csv
 import json
 import re
+import shutil
 
 import cv2
 import numpy as np
@@ -199,7 +201,7 @@ def test_a_crash_while_drawing_leaves_earlier_results(files, tmp_path, monkeypat
     def fail(*_):
         raise ValueError("no memory")
 
-    monkeypatch.setattr("rkd_jax.matching.pictures.overlay_picture", fail)
+    monkeypatch.setattr("rkd_jax.matching.outputs.overlay_picture", fail)
     assert _run(files, "moving.png", "moving.png", tmp_path) == 2
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
@@ -210,3 +212,146 @@ def test_module_and_function_share_the_name():
         result = call(image, image, method="sift")
         assert result.ok
     assert isinstance(result, rkd_jax.Registration)
+
+
+@pytest.fixture
+def folder(files, tmp_path):
+    """Pairs a and b, which register, and c, which does not."""
+    root = tmp_path / "pairs"
+    root.mkdir()
+    for name, fixed, moving in (
+        ("a", "fixed", "moving"),
+        ("b", "moving", "moving"),
+        ("c", "fixed", "other"),
+    ):
+        shutil.copy(files / f"{fixed}.png", root / f"{name}_1.png")
+        shutil.copy(files / f"{moving}.png", root / f"{name}_2.png")
+    return root
+
+
+def _many(out, *arguments):
+    return main([*map(str, arguments), "--out", str(out), "--method", "sift"])
+
+
+def test_folder_of_pairs_is_registered_and_finished_pairs_skipped(
+    folder, tmp_path, capsys, monkeypatch
+):
+    out = tmp_path / "out"
+    assert _many(out, folder, "--no-pictures") == 3
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in printed] == ["a", "b", "c"]
+    assert "not registered" in printed[2]
+    with open(out / "pairs.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["name"], row["ok"]) for row in rows] == [
+        ("a", "True"),
+        ("b", "True"),
+        ("c", "False"),
+    ]
+    assert [p.name for p in (out / "a").iterdir()] == ["transform.json"]
+    before = (out / "a" / "transform.json").read_bytes()
+
+    def refuse(*_, **__):
+        raise AssertionError("looked at a finished pair")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rkd_jax.matching.base.BaseMatcher.view", refuse)
+        assert _many(out, folder, "--no-pictures") == 3
+    assert (out / "a" / "transform.json").read_bytes() == before
+    # Another image, or another setting, and it is done again.
+    shutil.copy(folder / "c_2.png", folder / "a_2.png")
+    assert _many(out, folder, "--no-pictures") == 3
+    assert (out / "a" / "transform.json").read_bytes() != before
+
+
+def test_table_of_pairs_goes_on_past_a_bad_image(files, tmp_path, capsys):
+    table = files / "table.csv"
+    table.write_text("name,fixed,moving\nx,fixed.png,zero.png\n,fixed.png,moving.png\n")
+    out = tmp_path / "out"
+    assert _many(out, table, "--no-pictures") == 2
+    captured = capsys.readouterr()
+    assert "error: x: " in captured.err
+    assert "zero.png" in captured.err
+    assert captured.out.startswith("fixed_moving: registered")
+    assert "empty" in (out / "pairs.csv").read_text()
+
+
+def test_two_folders_and_one_image_with_a_folder(files, tmp_path):
+    for name in ("fixed", "moving"):
+        (tmp_path / name).mkdir()
+        shutil.copy(files / f"{name}.png", tmp_path / name / "eye.png")
+    for first in (tmp_path / "fixed", tmp_path / "fixed" / "eye.png"):
+        out = tmp_path / f"out{first.suffix}"
+        assert _many(out, first, tmp_path / "moving", "--no-pictures") == 0
+        summary = json.loads((out / "eye" / "transform.json").read_text())
+        mapped = Transform.from_dict(summary["transform"]).apply([[100.0, 90.0]])
+        np.testing.assert_allclose(mapped, TRUTH.apply([[100.0, 90.0]]), atol=0.5)
+
+
+def test_one_camera_shares_its_curvature(folder, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    options = ["--one_camera", "--no-pictures", "--transform", "radial"]
+    assert _many(out, folder, *options) == 3
+    camera = json.loads((out / "camera.json").read_text())
+    # b is one photograph twice: without a turn of the eye it says nothing of k.
+    assert camera["curvature"]["source"] == "one camera, 1 pairs"
+    for name in ("a", "b"):
+        summary = json.loads((out / name / "transform.json").read_text())
+        assert summary["transform"]["curvature"] == camera["curvature"]["mean"]
+
+    def refuse(*_, **__):
+        raise AssertionError("calibrated again")
+
+    monkeypatch.setattr("rkd_jax.matching.calibrate.calibrate", refuse)
+    assert _many(out, folder, *options) == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a_1.png"], "no partner for a"),
+        (["a.png", "b.png"], "no pairs; expected <name>_1 and <name>_2"),
+        ([], "no images"),
+    ],
+)
+def test_folders_that_hold_no_pairs_say_so(files, tmp_path, capsys, names, message):
+    root = tmp_path / "pairs"
+    root.mkdir()
+    for name in names:
+        shutil.copy(files / "moving.png", root / name)
+    assert _many(tmp_path / "out", root) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_wrong_arguments_for_many_pairs(files, folder, tmp_path, capsys):
+    table = tmp_path / "t.csv"
+    out = tmp_path / "out"
+    for text, message in (
+        ("fixed,other\na,b\n", "expected fixed, moving"),
+        ("fixed,moving\na.png,\n", "line 2: expected two image paths"),
+        ("fixed,moving\n", "no pairs below"),
+        ("fixed,moving\na.png,b.png\na.png,b.png\n", "two pairs are named 'a_b'"),
+        ("name,fixed,moving\n..,a.png,b.png\n", "cannot be the name of a folder"),
+    ):
+        table.write_text(text)
+        assert _many(out, table) == 2
+        assert message in capsys.readouterr().err
+    points = ["--points", str(files / "points.csv")]
+    for arguments, message in (
+        ([tmp_path / "none"], "no such CSV file or folder"),
+        ([files / "fixed.png"], "MOVING is missing"),
+        ([folder, files / "fixed.png"], "must be one as well"),
+        ([folder, *points], "landmarks are of one pair"),
+        ([files / "fixed.png", files / "moving.png", "--one_camera"], "one pair only"),
+    ):
+        assert _many(out, *arguments) == 2
+        assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_weights_are_found_by_name(files, tmp_path, capsys):
+    pair = [str(files / "fixed.png"), str(files / "moving.png")]
+    out = ["--out", str(tmp_path / "out")]
+    assert main([*pair, *out, "--weights", "enormous"]) == 2
+    message = capsys.readouterr().err
+    assert re.search(r"enormous: no such weight file; .* names .*default", message)

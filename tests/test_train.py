@@ -108,7 +108,10 @@ def test_a_teacher_of_other_faces_is_refused():
     [
         (["--config.optim.lrr=1"], ["config.optim.lrr", "did you mean optim.lr"]),
         (["--config.optim.lr=-1"], ["config.optim.lr", "positive"]),
-        (["--config.task.light=dark"], ["config.task.light", "paper, visit, none"]),
+        (
+            ["--config.task.light=dark"],
+            ["config.task.light", "paper, visit, modality, none"],
+        ),
         (["--config.task.name=landmarks"], ["config.model.out_channels", "98"]),
         (["--config.data.kind=lab"], ["config.data.data_dir"]),
         (

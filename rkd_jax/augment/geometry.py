@@ -7,6 +7,9 @@ import jax
 from rkd_jax.geometry import (
     AFFINE_PRESETS,
     AffinePreset,
+    Deformation,
+    flat,
+    random_deformation,
     random_homography,
     upstream_affine,
 )
@@ -70,3 +73,45 @@ def sample_geometry(
     if isinstance(preset, AffinePreset):
         return upstream_affine(key, size, preset=preset)
     return random_homography(key, size, **preset._asdict())
+
+
+class DeformationPreset(NamedTuple):
+    """Ranges of `rkd_jax.geometry.random_deformation`, in half image widths."""
+
+    k: tuple[float, float]
+    elastic: float
+    wavelength: tuple[float, float]
+
+
+DEFORMATION_PRESETS: dict[str, DeformationPreset | None] = {
+    "none": None,
+    # The elastic part reaches 2 px of 768.
+    "retina": DeformationPreset((0.0, 0.2), 0.006, (0.3, 1.2)),
+}
+
+
+def sample_deformation(
+    key: Array, h: Array, *, center: Array, width: Array, preset: str
+) -> Deformation:
+    """Bend a homography by a named preset.
+
+    Args:
+        key: PRNG key.
+        h: `[3, 3]` raw px to warped px.
+        center: `[2]` (x, y) of the middle of the photograph, px of the raw image.
+        width: of the photograph, px.
+        preset: name in `DEFORMATION_PRESETS`.
+
+    Raises:
+        ValueError: unknown preset.
+    """
+    if preset not in DEFORMATION_PRESETS:
+        raise ValueError(
+            f"unknown deformation {preset!r}; known: {', '.join(DEFORMATION_PRESETS)}"
+        )
+    ranges = DEFORMATION_PRESETS[preset]
+    if ranges is None:
+        return flat(h)
+    return random_deformation(
+        key, h, center=center, unit_px=0.5 * width, **ranges._asdict()
+    )

@@ -66,19 +66,55 @@ def normalize(image: np.ndarray, *, name: str = "image") -> np.ndarray:
             f"{name}: image is {width}x{height} px; both sides must be at least "
             f"{MIN_SIDE_PX} px: give a photograph, not a thumbnail"
         )
-    channel = channel.astype(np.float64)
-    low, high = channel.min(), channel.max()
+    low, high = float(channel.min()), float(channel.max())
     if not high - low > 1e-6:
         raise ValueError(
             f"{name}: constant image (every pixel of the channel used is {low:g}); "
             "there is nothing to register: check the file"
         )
-    stretched = (channel - low) * 255.0 / (high - low)
-    levels = np.minimum(stretched + 1e-4, 255.0).astype(np.uint8)
+
+    def stretch(values: np.ndarray) -> np.ndarray:
+        stretched = (values.astype(np.float64) - low) * 255.0 / (high - low)
+        return np.clip(stretched + 1e-4, 0.0, 255.0).astype(np.uint8)
+
+    if channel.dtype == np.uint8:
+        levels = cv2.LUT(channel, stretch(np.arange(256)))
+    else:
+        levels = stretch(channel)
     equalized = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8)).apply(levels)
     ramp = np.arange(256) / 255.0
     table = (255.0 * ramp ** (1.0 / 1.2)).astype(np.uint8)
-    return table[equalized].astype(np.float32) / np.float32(255.0)
+    return cv2.LUT(equalized, table.astype(np.float32) / np.float32(255.0))
+
+
+def brightest(image: np.ndarray) -> np.ndarray:
+    """Return the brightest channel at each pixel, `[H, W]`.
+
+    >>> brightest(np.array([[[3, 9, 5]]], np.uint8)).tolist()
+    [[9]]
+    """
+    import cv2
+
+    if image.ndim == 2:
+        return image
+    # Several times faster than image.max(axis=2), whose inner loop is three long.
+    first, second, third = cv2.split(image)
+    return cv2.max(cv2.max(first, second), third)
+
+
+def percentile(image: np.ndarray, percent: float) -> float:
+    """Return `np.percentile(image, percent)`, of uint8 images by their histogram.
+
+    >>> percentile(np.arange(101, dtype=np.uint8), 95)
+    95.0
+    """
+    if image.dtype != np.uint8:
+        return float(np.percentile(image, percent))
+    counts = np.cumsum(np.bincount(image.ravel(), minlength=256))
+    place = percent / 100 * (image.size - 1)
+    low = int(np.floor(place))
+    below, above = np.searchsorted(counts, [low, min(low + 1, image.size - 1)], "right")
+    return float(below + (place - low) * (above - below))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,10 +240,10 @@ def field_box(image: np.ndarray) -> tuple[int, int, int, int]:
     import cv2
 
     height, width = image.shape[:2]
-    bright = image.max(axis=2) if image.ndim == 3 else image
+    bright = brightest(image)
     if bright.dtype != np.uint8:
         bright = (np.clip(bright, 0, 1) * 255).astype(np.uint8)
-    threshold = max(np.percentile(bright, 95) / 8, 1)
+    threshold = max(percentile(bright, 95) / 8, 1)
     mask = (cv2.medianBlur(np.ascontiguousarray(bright), 3) > threshold).astype(
         np.uint8
     )

@@ -99,6 +99,7 @@ class Records(CachedRecords):
         size: working size S in px.
         max_labels: rows N of "keypoints"; an image with more is refused.
         crop_field: cut to the field of view before resizing.
+        resize_mode: "fit" or "stretch", see `preprocess.fit_to`.
         cache_mb: memory for preprocessed images in MiB; 0 keeps none.
 
     >>> eye = np.random.default_rng(0).integers(0, 255, (60, 90), np.uint8)
@@ -115,6 +116,7 @@ class Records(CachedRecords):
         size: int,
         max_labels: int,
         crop_field: bool = False,
+        resize_mode: str = "fit",
         cache_mb: float = 2048,
     ):
         if size < preprocess.MIN_SIDE_PX:
@@ -124,6 +126,7 @@ class Records(CachedRecords):
         super().__init__(items, size=size, cache_mb=cache_mb)
         self.max_labels = max_labels
         self.crop_field = crop_field
+        self.resize_mode = resize_mode
         self._ranks = np.cumsum([item.labelled for item in self._items]) - 1
 
     def _make(self, index: int) -> dict[str, np.ndarray]:
@@ -132,7 +135,9 @@ class Records(CachedRecords):
         image = preprocess.read_image(source)
         box = preprocess.field_box(image) if self.crop_field else None
         normalized = preprocess.normalize(image, name=item.name)
-        resized = preprocess.fit_to(normalized, self.size, box=box)
+        resized = preprocess.fit_to(
+            normalized, self.size, mode=self.resize_mode, box=box
+        )
         xy = np.zeros((0, 2)) if fractions is None else _keypoints(fractions, resized)
         if len(xy) > self.max_labels:
             raise ValueError(

@@ -44,6 +44,7 @@ def make_source(
     size: int = 768,
     max_labels: int = 512,
     crop_field: bool = True,
+    resize_mode: str = "fit",
     cache_mb: float = 2048,
     seed: int = 0,
     count: int = 64,
@@ -63,7 +64,7 @@ def make_source(
         name: TFDS data set, for example "medal_retina".
         split: split file without ".txt" (lab), TFDS split, or "train" or "val"
             (embedded).
-        size, max_labels, crop_field, cache_mb: see `Records`.
+        size, max_labels, crop_field, resize_mode, cache_mb: see `Records`.
         seed, count, unlabeled: the embedded data: which, how many labelled and how
             many further ones without labels.
         skip_missing: lab: leave out samples whose files are missing.
@@ -102,6 +103,7 @@ def make_source(
         size=size,
         max_labels=max_labels,
         crop_field=crop_field,
+        resize_mode=resize_mode,
         cache_mb=cache_mb,
     )
 

@@ -1,4 +1,4 @@
-"""Coordinates and transforms: homographies, and warping through inverse maps."""
+"""Coordinates and transforms: homographies, bent maps, warping by inverse maps."""
 
 from rkd_jax.geometry.affine import (
     AFFINE_PRESETS,
@@ -8,6 +8,15 @@ from rkd_jax.geometry.affine import (
     draw_affine,
     true_similarity,
     upstream_affine,
+)
+from rkd_jax.geometry.deformation import (
+    Deformation,
+    bend,
+    deform,
+    flat,
+    random_deformation,
+    unbend,
+    undeform,
 )
 from rkd_jax.geometry.homography import (
     apply_homography,
@@ -24,19 +33,26 @@ __all__ = [
     "AFFINE_PRESETS",
     "AffineDraw",
     "AffinePreset",
+    "Deformation",
     "affine_matrix",
     "apply_homography",
+    "bend",
     "compose",
+    "deform",
     "draw_affine",
+    "flat",
     "inside",
     "inverse",
     "pixel_grid",
+    "random_deformation",
     "random_homography",
     "resize_points",
     "sample",
     "scaling_about_pixels",
     "translation",
     "true_similarity",
+    "unbend",
+    "undeform",
     "upstream_affine",
     "warp",
     "warp_mask",

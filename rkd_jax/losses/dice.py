@@ -1,6 +1,7 @@
 """Squared Dice between heatmaps, and the smoothed labels it is trained on."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ def dice_loss(
     where: Array | None = None,
     eps: float = 1e-3,
     per_example: bool = False,
+    total: Callable[[Array], Array] | None = None,
 ) -> Array:
     """Compare two heatmaps by the Dice coefficient with squared terms.
 
@@ -36,6 +38,8 @@ def dice_loss(
         eps: keeps the quotient finite on empty maps; must be positive.
         per_example: False sums over the flattened batch (one scalar, what the papers'
             code does); True sums over each example (the two agree for B = 1).
+        total: applied to each sum before the quotient is taken, for example the sum
+            over the devices that share a batch. None leaves the sums as they are.
 
     Returns:
         float32 scalar in 0..1, or `[B]` with `per_example`.
@@ -63,6 +67,8 @@ def dice_loss(
     axes = tuple(range(1, probs.ndim)) if per_example else None
     overlap = jnp.sum(probs * targets, axis=axes)
     power = jnp.sum(probs * probs, axis=axes) + jnp.sum(targets * targets, axis=axes)
+    if total is not None:
+        overlap, power = total(overlap), total(power)
     return 1.0 - (2.0 * overlap + eps) / (power + eps)
 
 

@@ -1,5 +1,7 @@
 """Reverse knowledge distillation: a frozen teacher's heatmap and descriptors."""
 
+from collections.abc import Callable
+
 import jax
 
 from rkd_jax.losses._masked import check_descriptors, check_same_shape
@@ -16,6 +18,7 @@ def heatmap_distillation(
     where: Array | None = None,
     eps: float = 1e-3,
     per_example: bool = False,
+    total: Callable[[Array], Array] | None = None,
 ) -> Array:
     """Compare the student's heatmap with the teacher's by squared Dice.
 
@@ -27,6 +30,7 @@ def heatmap_distillation(
         where: mask of the pixels that count, `[B, H, W]` or sides of 1. None means all.
         eps: keeps the quotient finite on empty maps.
         per_example: False for one scalar over the flattened batch, True for `[B]`.
+        total: applied to each sum, see `dice_loss`.
 
     Returns:
         float32 scalar in 0..1, or `[B]`.
@@ -48,6 +52,7 @@ def heatmap_distillation(
         where=where,
         eps=eps,
         per_example=per_example,
+        total=total,
     )
 
 

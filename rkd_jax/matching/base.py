@@ -19,11 +19,13 @@ from rkd_jax.data.preprocess import (
     read_image,
 )
 from rkd_jax.keypoints import Keypoints
+from rkd_jax.matching.curvature import Curvature
+from rkd_jax.matching.evidence import Sizes, gather
 from rkd_jax.matching.field import prepared_field
-from rkd_jax.matching.fit import fit
-from rkd_jax.matching.match import match_keypoints
+from rkd_jax.matching.guided import fit_pair
+from rkd_jax.matching.matches import PairMatcher, Placed
 from rkd_jax.matching.options import MatcherOptions
-from rkd_jax.matching.registration import Matches, Registration, judge
+from rkd_jax.matching.registration import Registration, judge
 from rkd_jax.matching.transforms import Transform
 
 Source = str | os.PathLike | bytes | np.ndarray
@@ -60,13 +62,13 @@ class BaseMatcher:
         """Return what a result depends on, ready for JSON."""
         raise NotImplementedError
 
-    def _prepare(self, source: Source) -> tuple[Resized, np.ndarray]:
+    def _prepare(self, source: Source, name: str) -> tuple[Resized, np.ndarray]:
         """Read and prepare one photograph, and find its field."""
         options = self.options
         image = read_image(source)
         box = field_box(image) if options.crop_field else None
         prepared = fit_to(
-            normalize(image, name=describe(source)),
+            normalize(image, name=name),
             self.working_size,
             mode=options.resize_mode,
             pad_to="square",
@@ -80,15 +82,21 @@ class BaseMatcher:
         field[: prepared.size[0], : prepared.size[1]] = True
         return prepared, field
 
-    def view(self, *sources: Source | View) -> list[View]:
+    def view(
+        self, *sources: Source | View, names: Sequence[str] | None = None
+    ) -> list[View]:
         """Find the keypoints of photographs, all in one batch.
 
         Args:
             *sources: paths or arrays; a `View` is passed through.
+            names: what to call the sources in an error; None: by their paths.
         """
         views = list(sources)
         new = [i for i, source in enumerate(sources) if not isinstance(source, View)]
-        ready = [self._prepare(sources[i]) for i in new]
+        ready = [
+            self._prepare(sources[i], names[i] if names else describe(sources[i]))
+            for i in new
+        ]
         found = self._features(ready) if ready else []
         for i, (prepared, field), keypoints in zip(new, ready, found, strict=True):
             views[i] = View(prepared, field, keypoints)
@@ -115,24 +123,12 @@ class BaseMatcher:
         mask = view.keypoints.mask
         return view.keypoints.replace(xy=np.where(mask[:, None], xy, np.float32(0)))
 
-    def _match(self, fixed: View, moving: View) -> Matches:
-        """Match two views, in file pixels."""
-        # Upstream looks from the moving (query) image into the fixed one.
-        pairs, similarity = match_keypoints(
-            moving.keypoints,
-            fixed.keypoints,
-            ratio=self.options.ratio,
-            mutual=self.options.mutual,
-        )
-        return Matches(
-            points_fixed=self._to_file(
-                fixed.prepared, fixed.keypoints.xy[pairs[:, 1]]
-            ).reshape(-1, 2),
-            points_moving=self._to_file(
-                moving.prepared, moving.keypoints.xy[pairs[:, 0]]
-            ).reshape(-1, 2),
-            similarity=similarity,
-        )
+    def _placed(self, view: View, back: Transform | None = None) -> Placed:
+        """Place a view's keypoints in its file, or through `back` in another's."""
+        xy = self._to_file(view.prepared, view.keypoints.xy)
+        if back is not None:
+            xy = back.apply_inverse(xy)
+        return Placed(view.prepared, view.keypoints, xy)
 
     def _warped_view(self, fixed: View, moving: View, transform: Transform) -> View:
         """See the moving image in the frame of the fixed one, and find keypoints."""
@@ -160,21 +156,28 @@ class BaseMatcher:
         fixed: Source | View,
         moving: Source | View,
         *,
-        transform: str = "homography",
+        transform: str = "auto",
         estimator: str = "magsac",
+        guided: bool = True,
         two_pass: bool = False,
+        curvature: Curvature | None = None,
     ) -> Registration:
         """Find the transform that maps the moving image onto the fixed one.
 
         Args:
             fixed: path, array or `View`.
             moving: path, array or `View`.
-            transform: family, a key of `rkd_jax.matching.fit.FAMILIES`.
+            transform: family, of `rkd_jax.matching.fit.CHOICES`; "auto" takes the
+                one that explains held-out matches best.
             estimator: a key of `rkd_jax.matching.fit.ESTIMATORS`.
+            guided: look for more matches near where a first fit expects them
+                (`rkd_jax.matching.guided`).
             two_pass: warp the moving image by the first result, find and match
                 keypoints again, and fit anew from these points, taken back into the
                 original moving image. Where the second pass fits nothing, or is not
                 believed though the first is, the first one stands.
+            curvature: what is known of the camera (`rkd_jax.matching.calibrate`);
+                None: nothing but geometry.
 
         Returns:
             A `Registration`; `ok` is False, with a reason, where the pair cannot
@@ -188,17 +191,44 @@ class BaseMatcher:
         second pass fails the pair and its homography is multiplied to the first.
         """
         fixed, moving = self.view(fixed, moving)
+        sizes = Sizes(
+            fixed.prepared.file_size,
+            moving.prepared.file_size,
+            float(np.mean(fixed.prepared.scale)),
+            float(np.mean(moving.prepared.scale)),
+        )
 
-        def attempt(matches: Matches) -> Registration:
-            return self._judge(fixed, moving, matches, transform, estimator)
+        def attempt(view: View, back: Transform | None = None) -> Registration:
+            pair = PairMatcher(
+                self._placed(fixed), self._placed(view, back), self.options
+            )
+            free = pair.free()
+            result, matches = fit_pair(
+                pair,
+                free,
+                family=transform,
+                estimator=estimator,
+                guided=guided,
+                curvature=curvature,
+            )
+            evidence: dict[str, float] = {}
+            if result.transform is not None:
+                evidence = gather(
+                    result.transform,
+                    free,
+                    pair,
+                    sizes,
+                    estimator=estimator,
+                    curvature=curvature,
+                )
+            frames = (pair.moving.frame, pair.fixed.frame)
+            return judge(result, matches, evidence, sizes, frames=frames)
 
-        first = attempt(self._match(fixed, moving))
+        first = attempt(moving)
         if not two_pass or first.transform is None:
             return first
         warped = self._warped_view(fixed, moving, first.transform)
-        matches = self._match(fixed, warped)
-        back = first.transform.apply_inverse(matches.points_moving)
-        second = attempt(dataclasses.replace(matches, points_moving=back))
+        second = attempt(warped, first.transform)
         kept = second
         if second.transform is None or (first.ok and not second.ok):
             kept = first
@@ -207,29 +237,3 @@ class BaseMatcher:
             for i, result in enumerate((first, second), start=1)
         }
         return dataclasses.replace(kept, evidence={**kept.evidence, **ratios})
-
-    def _judge(
-        self,
-        fixed: View,
-        moving: View,
-        matches: Matches,
-        family: str,
-        estimator: str,
-    ) -> Registration:
-        """Fit and judge matches in file pixels."""
-        fixed_scale = float(np.mean(fixed.prepared.scale))
-        result = fit(
-            matches.points_moving,
-            matches.points_fixed,
-            family=family,
-            estimator=estimator,
-            threshold_px=self.options.threshold_px / fixed_scale,
-        )
-        return judge(
-            result,
-            matches,
-            fixed_size=fixed.prepared.file_size,
-            moving_size=moving.prepared.file_size,
-            fixed_scale=fixed_scale,
-            moving_scale=float(np.mean(moving.prepared.scale)),
-        )

@@ -5,16 +5,15 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from rkd_jax.data.preprocess import Resized
+from rkd_jax.data.preprocess import Resized, brightest, percentile
 
 _SIDE_PX = 768  # the field of a larger image is found on a smaller copy
 
 
 def _hull(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return the field of an image at another size (height, width), uint8 0 or 1."""
-    part = image.max(axis=2) if image.ndim == 3 else image
-    part = cv2.resize(part, size[::-1], interpolation=cv2.INTER_AREA)
-    bright = (part > np.percentile(part, 95) / 8).astype(np.uint8)
+    part = cv2.resize(brightest(image), size[::-1], interpolation=cv2.INTER_AREA)
+    bright = (part > percentile(part, 95) / 8).astype(np.uint8)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.medianBlur(bright, 5))
     mask = np.zeros(size, np.uint8)
     if len(stats) > 1:

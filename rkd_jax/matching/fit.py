@@ -7,44 +7,43 @@ None and `Fit.reason` says why.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Mapping
+from types import MappingProxyType
 
-import cv2
 import numpy as np
 
-from rkd_jax.matching.transforms import Homography, Quadratic, Transform, monomials
+from rkd_jax.matching.curvature import Curvature
+from rkd_jax.matching.fitting.choice import Choice, Family, choose
+from rkd_jax.matching.fitting.estimate import ESTIMATORS
+from rkd_jax.matching.fitting.problem import Fit, Problem, residuals
+from rkd_jax.matching.fitting.projective import fit_homography, fit_radial
+from rkd_jax.matching.fitting.quadratic import fit_quadratic, fit_radial_quadratic
+from rkd_jax.matching.fitting.thin_plate import fit_thin_plate
+from rkd_jax.matching.transforms import Frame, Transform
 
-ESTIMATORS = {"magsac": cv2.USAC_MAGSAC, "lmeds": cv2.LMEDS}
+__all__ = ["AUTO", "CHOICES", "ESTIMATORS", "FAMILIES", "Fit", "fit", "residuals"]
 
-_SEED = 20230720
-_MAX_ITERATIONS = 10_000
-_CONFIDENCE = 0.9999
-_RIDGE = 3e-3  # times the number of points, on all terms but the constant
-_MIN_QUADRATIC = 12  # points that a correction of 2 x 6 parameters needs at least
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {  # the simplest first
+        "homography": fit_homography,
+        "radial": fit_radial,
+        "quadratic": fit_quadratic,
+        "radial_quadratic": fit_radial_quadratic,
+        "thin_plate": fit_thin_plate,
+    }
+)
+AUTO = "auto"
+CHOICES = (AUTO, *FAMILIES)
 
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Fit:
-    """A fitted transform, or the reason why there is none.
-
-    Attributes:
-        transform: moving to fixed; None if nothing could be fitted.
-        inliers: `[M]` bool, the pairs that the estimator kept.
-        reason: empty on success.
-    """
-
-    transform: Transform | None
-    inliers: np.ndarray
-    reason: str = ""
-
-
-def residuals(
-    transform: Transform, points_moving: np.ndarray, points_fixed: np.ndarray
-) -> np.ndarray:
-    """Return distances `[M]` in the fixed image; infinite where undefined."""
-    error = transform.apply(points_moving) - np.asarray(points_fixed, np.float64)
-    distance = np.hypot(error[..., 0], error[..., 1])
-    return np.where(np.isfinite(distance), distance, np.inf)
+_FLAT = ("homography", "quadratic")  # families that need no frames
+# Pairs that a family must have to be a candidate: three for each parameter.
+_LEAST = {
+    "homography": 4,
+    "radial": 27,
+    "quadratic": 60,
+    "radial_quadratic": 63,
+    "thin_plate": 150,
+}
 
 
 def _degenerate(points: np.ndarray) -> str:
@@ -58,96 +57,16 @@ def _degenerate(points: np.ndarray) -> str:
     return ""
 
 
-def _fit_homography(
-    moving: np.ndarray, fixed: np.ndarray, estimator: str, threshold_px: float
-) -> Fit:
-    """Fit a homography with OpenCV, float64, the same on every run."""
-    cv2.setRNGSeed(_SEED)
-    nothing = np.zeros(len(moving), bool)
-    try:
-        matrix, mask = cv2.findHomography(
-            moving,
-            fixed,
-            ESTIMATORS[estimator],
-            threshold_px,
-            maxIters=_MAX_ITERATIONS,
-            confidence=_CONFIDENCE,
-        )
-    except cv2.error as error:
-        return Fit(None, nothing, f"OpenCV could not fit a homography ({error.err})")
-    if matrix is None or mask is None or not np.all(np.isfinite(matrix)):
-        return Fit(None, nothing, "no homography agrees with 4 matches or more")
-    inliers = mask.ravel().astype(bool)
-    if inliers.sum() < 4:
-        return Fit(None, inliers, "no homography agrees with 4 matches or more")
-    extent = max(1.0, np.abs(moving).max(), np.abs(fixed).max())
-    units = np.diag([1 / extent, 1 / extent, 1.0])
-    if np.linalg.cond(units @ matrix @ np.linalg.inv(units)) > 1e8:
-        return Fit(None, inliers, "the homography is singular")
-    return Fit(Homography(matrix), inliers)
-
-
-def _fit_quadratic(
-    moving: np.ndarray, fixed: np.ndarray, estimator: str, threshold_px: float
-) -> Fit:
-    """Fit a homography, then a quadratic correction by Cauchy-weighted ridge.
-
-    A curved retina leaves the homography's inliers a few pixels off in the
-    periphery; each round takes in the pairs that the last one explains.
-    """
-    start = _fit_homography(moving, fixed, estimator, threshold_px)
-    if start.transform is None or start.inliers.sum() < _MIN_QUADRATIC:
-        return _as_quadratic(start, fixed)
-    mapped = start.transform.apply(moving)
-    center = fixed[start.inliers].mean(axis=0)
-    scale = max(1.0, np.abs(fixed[start.inliers] - center).max())
-    terms = monomials((mapped - center) / scale)
-    target = fixed - mapped
-    finite = np.isfinite(target).all(axis=1)
-    use, residual = start.inliers & finite, np.zeros((2, 6))
-    for reach in (3.0, 2.0, 1.5, 1.0):
-        residual = _reweighted_ridge(terms[use], target[use], residual, threshold_px)
-        error = target - terms @ residual.T
-        distance = np.where(finite, np.hypot(error[:, 0], error[:, 1]), np.inf)
-        use = distance <= reach * threshold_px
-        if use.sum() < _MIN_QUADRATIC:
-            return _as_quadratic(start, fixed)
-    return Fit(Quadratic(start.transform.matrix, residual, center, scale), use)
-
-
-def _as_quadratic(fit: Fit, fixed: np.ndarray) -> Fit:
-    """Write a homography as a quadratic without correction: too few points for one."""
-    if fit.transform is None:
-        return fit
-    center = fixed[fit.inliers].mean(axis=0)
-    scale = max(1.0, np.abs(fixed[fit.inliers] - center).max())
-    transform = Quadratic(fit.transform.matrix, np.zeros((2, 6)), center, scale)
-    return Fit(transform, fit.inliers)
-
-
-def _reweighted_ridge(
-    terms: np.ndarray, target: np.ndarray, start: np.ndarray, threshold_px: float
-) -> np.ndarray:
-    """Solve target `[N, 2]` ~ terms `[N, 6]` by iteratively reweighted ridge.
-
-    Cauchy weights 1 / (1 + (error / c)^2) with c half the inlier threshold.
-    """
-    ridge = _RIDGE * len(terms) * np.diag([0.0, 1, 1, 1, 1, 1])
-    residual = start
-    for _ in range(10):
-        error = target - terms @ residual.T
-        distance = np.hypot(error[:, 0], error[:, 1])
-        weights = 1.0 / (1.0 + (2.0 * distance / threshold_px) ** 2)
-        normal = terms.T @ (weights[:, None] * terms) + ridge
-        normal[0, 0] += 1e-12
-        residual = np.linalg.solve(normal, terms.T @ (weights[:, None] * target)).T
-    return residual
-
-
-FAMILIES: dict[str, Callable[[np.ndarray, np.ndarray, str, float], Fit]] = {
-    "homography": _fit_homography,
-    "quadratic": _fit_quadratic,
-}
+def choose_family(problem: Problem) -> Choice:
+    """Choose among all families that a problem has frames and pairs for."""
+    curved = problem.frames is not None
+    names = FAMILIES if curved else _FLAT
+    if problem.start is None:
+        first = (fit_radial if curved else fit_homography)(problem)
+        if first.transform is None:
+            return Choice("homography", {}, first)
+        problem = dataclasses.replace(problem, start=first.transform)
+    return choose(problem, {name: FAMILIES[name] for name in names}, _LEAST)
 
 
 def fit(
@@ -157,28 +76,42 @@ def fit(
     family: str = "homography",
     estimator: str = "magsac",
     threshold_px: float = 3.0,
+    frames: tuple[Frame, Frame] | None = None,
+    curvature: Curvature | None = None,
+    start: Transform | None = None,
 ) -> Fit:
     """Fit a transform to point pairs of which some are wrong.
 
-    Deterministic: the same points give the same transform on every run.
+    Deterministic: the same points give the same transform on every run. The estimator
+    gives a first homography; curved families are then refined by robust least squares
+    with Cauchy weights. "homography" is what the estimator says.
 
     Args:
         points_moving: `[M, 2]` (x, y) in pixels of the moving image.
         points_fixed: `[M, 2]` (x, y) in pixels of the fixed image.
-        family: "homography" (8 parameters) or "quadratic" (and 12 more).
+        family: "homography" (8 parameters), "radial" (and k), "quadratic" (homography
+            and 12 more), "radial_quadratic", "thin_plate" (a smoothing spline on the
+            radial homography), or "auto": the one that explains held-out pairs best
+            (`rkd_jax.matching.fitting.choice`).
         estimator: "magsac" (OpenCV's USAC_MAGSAC) or "lmeds" (least median of
             squares, the choice of the FIRE papers; it needs more than half of
             the pairs to be right).
         threshold_px: inlier distance in the fixed image. "lmeds" takes no
-            threshold for the homography; the quadratic correction does.
+            threshold for the homography; all that follows does.
+        frames: where the camera's field lies in the moving and in the fixed image.
+            Radial families need them; without them "auto" chooses between homography
+            and quadratic, and "thin_plate" stands on a homography.
+        curvature: what is known of k; None: nothing but geometry.
+        start: a transform nearby: no estimator is run, all pairs are weighted by their
+            distance from it, and every family is refined, "homography" too.
 
     Returns:
         `Fit`; its transform is None, with a reason, for fewer than four distinct
         finite pairs, points on one line and degenerate solutions.
 
     Raises:
-        ValueError: for unknown names, a threshold that is not positive and
-            shapes other than `[M, 2]`.
+        ValueError: for unknown names, a threshold that is not positive, a radial
+            family without frames, and shapes other than `[M, 2]`.
 
     Example:
         >>> moving = np.array([[0, 0], [9, 0], [0, 9], [9, 9], [3, 5]], float)
@@ -187,8 +120,8 @@ def fit(
         >>> fit(moving[:3], moving[:3]).reason
         '3 matches, at least 4 are needed'
     """
-    if family not in FAMILIES:
-        raise ValueError(f"family: expected one of {sorted(FAMILIES)}, found {family}")
+    if family not in CHOICES:
+        raise ValueError(f"family: expected one of {sorted(CHOICES)}, found {family}")
     if estimator not in ESTIMATORS:
         raise ValueError(
             f"estimator: expected one of {sorted(ESTIMATORS)}, found {estimator}"
@@ -210,6 +143,15 @@ def fit(
     reason = _degenerate(moving) or _degenerate(fixed)
     if reason:
         return Fit(None, inliers, reason)
-    result = FAMILIES[family](moving, fixed, estimator, float(threshold_px))
+    problem = Problem(
+        moving=moving,
+        fixed=fixed,
+        frames=frames,
+        estimator=estimator,
+        threshold_px=float(threshold_px),
+        curvature=curvature or Curvature.anybodys(),
+        start=start,
+    )
+    result = choose_family(problem).fit if family == AUTO else FAMILIES[family](problem)
     inliers[finite] = result.inliers
     return dataclasses.replace(result, inliers=inliers)

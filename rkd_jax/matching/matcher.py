@@ -19,6 +19,7 @@ from rkd_jax import weights as weight_files
 from rkd_jax.data.preprocess import Resized
 from rkd_jax.keypoints import Keypoints
 from rkd_jax.matching.base import BaseMatcher, Source
+from rkd_jax.matching.dog import dog_points, make_sift
 from rkd_jax.matching.options import MatcherOptions
 from rkd_jax.matching.registration import Registration
 
@@ -103,11 +104,25 @@ class Matcher(BaseMatcher):
         return self._maps(self._variables, images)
 
     def _apply_and_detect(
-        self, variables: Any, images: Array, sizes: Array, fields: Array
+        self,
+        variables: Any,
+        images: Array,
+        sizes: Array,
+        fields: Array,
+        more_xy: Array,
+        more_masks: Array,
     ) -> Keypoints:
+        """Detect keypoints and read descriptors there and at `more_xy [B, E, 2]`."""
         heatmaps, descriptors = self._apply(variables, images)
 
-        def one(heatmap: Array, cells: Array, size: Array, field: Array) -> Keypoints:
+        def one(
+            heatmap: Array,
+            cells: Array,
+            size: Array,
+            field: Array,
+            more_xy: Array,
+            more_mask: Array,
+        ) -> Keypoints:
             found = kp.detect(
                 heatmap,
                 max_keypoints=self.options.max_keypoints,
@@ -119,26 +134,90 @@ class Matcher(BaseMatcher):
                 subpixel=self.options.subpixel,
             )
             x, y = kp.pixel_index(found.xy, heatmap.shape, "round")
-            return found.replace(
-                mask=found.mask & field[y, x],
-                descriptors=kp.sample_descriptors(cells, found.xy, grid=self._grid),
+            own = found.mask & field[y, x]
+            x, y = kp.pixel_index(more_xy, heatmap.shape, "round")
+            xy = jnp.concatenate([found.xy, more_xy])
+            return Keypoints(
+                xy=xy,
+                scores=jnp.concatenate(
+                    [found.scores, jnp.where(more_mask, heatmap[y, x], 0.0)]
+                ),
+                mask=jnp.concatenate([own, more_mask]),
+                descriptors=kp.sample_descriptors(cells, xy, grid=self._grid),
             )
 
-        return jax.vmap(one)(heatmaps, descriptors, sizes, fields)
+        return jax.vmap(one)(heatmaps, descriptors, sizes, fields, more_xy, more_masks)
+
+    def _more_points(
+        self, views: Sequence[tuple[Resized, np.ndarray]]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return SIFT's points `[B, E, 2]` and masks; E is 0 without them."""
+        if self.options.points == "detector":
+            return np.zeros((len(views), 0, 2), np.float32), np.zeros(
+                (len(views), 0), bool
+            )
+        sift = make_sift()
+        found = [
+            dog_points(
+                sift,
+                *view,
+                border=self.options.border,
+                limit=self.options.max_dog,
+            )
+            for view in views
+        ]
+        return np.stack([xy for xy, _ in found]), np.stack([mask for _, mask in found])
 
     def _features(self, views: Sequence[tuple[Resized, np.ndarray]]) -> list[Keypoints]:
         images = np.stack([prepared.image for prepared, _ in views])[..., None]
         sizes = np.array([prepared.size for prepared, _ in views], np.int32)
         fields = np.stack([field for _, field in views])
-        batch = self._detect(self._variables, images, sizes, fields)
+        batch = self._detect(
+            self._variables, images, sizes, fields, *self._more_points(views)
+        )
         batch = jax.tree.map(np.asarray, batch)
         return [jax.tree.map(lambda a, i=i: a[i], batch) for i in range(len(views))]
 
 
+_PACKAGE = pathlib.Path(weight_files.__file__).parent
+
+
 def packaged_weights() -> pathlib.Path | None:
-    """Return the weight file that comes with the package, if there is one."""
-    path = pathlib.Path(weight_files.__file__).parent / "default.safetensors"
+    """Return the weight file that is taken by default, if there is one."""
+    path = _PACKAGE / "default.safetensors"
     return path if path.is_file() else None
+
+
+def find_weights(weights: str | os.PathLike | None = None) -> pathlib.Path:
+    """Return the path of a weight file.
+
+    Args:
+        weights: a file, or the name of one that comes with the package ("small");
+            None takes "default".
+
+    Raises:
+        FileNotFoundError: there is none; the message lists the names there are.
+    """
+    if weights is None:
+        path = packaged_weights()
+        if path is None:
+            raise FileNotFoundError(
+                "no weights given and none come with this package: pass a .safetensors "
+                "file (train one with `python -m rkd_jax.train`, or convert one with "
+                "tools/convert_weights.py), or use method 'sift'"
+            )
+        return path
+    path = pathlib.Path(weights)
+    if path.is_file():
+        return path
+    named = _PACKAGE / f"{path.name}.safetensors"
+    if path.name == os.fspath(weights) and named.is_file():
+        return named
+    names = sorted(file.stem for file in _PACKAGE.glob("*.safetensors"))
+    raise FileNotFoundError(
+        f"{weights}: no such weight file; with the package come the names "
+        f"{', '.join(names) or '(none)'}"
+    )
 
 
 def load_matcher(
@@ -151,7 +230,8 @@ def load_matcher(
     """Build a matcher.
 
     Args:
-        weights: a weight file; None takes the packaged one.
+        weights: a weight file, or the name of one that comes with the package (see
+            `find_weights`); None takes the default.
         method: "network", or "sift" for OpenCV's SIFT, which needs no weights.
         options: settings; None takes those that suit the method.
         **changes: single fields of `MatcherOptions`.
@@ -172,13 +252,8 @@ def load_matcher(
         return SiftMatcher(options, **changes)
     if method != "network":
         raise ValueError(f"method: expected 'network' or 'sift', found {method!r}")
-    weights = packaged_weights() if weights is None else weights
-    if weights is None:
-        raise FileNotFoundError(
-            "no weights given and none come with this package: pass a .safetensors "
-            "file (train one with `python -m rkd_jax.train`, or convert one with "
-            "tools/convert_weights.py), or use method 'sift'"
-        )
+    if not isinstance(weights, weight_files.Weights):
+        weights = find_weights(weights)
     return Matcher(weights, options, **changes)
 
 
@@ -193,8 +268,9 @@ def register(
     *,
     weights: str | os.PathLike | None = None,
     method: str = "network",
-    transform: str = "homography",
+    transform: str = "auto",
     estimator: str = "magsac",
+    guided: bool = True,
     two_pass: bool = False,
 ) -> Registration:
     """Register one pair: `load_matcher(weights).register(fixed, moving)`.
@@ -210,10 +286,18 @@ def register(
         >>> result.ok, result.warp_points([[70.0, 80.0]]).round(1).tolist()
         (True, [[70.0, 80.0]])
     """
-    path = packaged_weights() if weights is None else pathlib.Path(weights)
-    stamp = path.stat().st_mtime if path is not None and path.is_file() else 0.0
-    name = None if weights is None else os.fspath(weights)
-    matcher = _cached_matcher(name, stamp, method)
+    path, stamp = None, 0.0
+    if method == "network":
+        path = find_weights(weights)
+        stamp = path.stat().st_mtime
+    elif weights is not None:
+        path = pathlib.Path(weights)
+    matcher = _cached_matcher(None if path is None else str(path), stamp, method)
     return matcher.register(
-        fixed, moving, transform=transform, estimator=estimator, two_pass=two_pass
+        fixed,
+        moving,
+        transform=transform,
+        estimator=estimator,
+        guided=guided,
+        two_pass=two_pass,
     )

@@ -6,6 +6,8 @@ import dataclasses
 
 from rkd_jax.keypoints import SUPPRESSIONS
 
+POINTS = ("detector", "detector+dog")
+
 
 @dataclasses.dataclass(frozen=True)
 class MatcherOptions:
@@ -19,6 +21,9 @@ class MatcherOptions:
         quantize: go through 8 bits before resizing, as the published inference.
         mask_field: drop keypoints on the black margin and on its rim.
         max_keypoints: the best so many by score.
+        points: where a network's descriptors are read: "detector" (its own keypoints)
+            or "detector+dog" (and at SIFT's, which are more and finer placed).
+        max_dog: at most so many of SIFT's points.
         threshold: scores strictly above this count.
         nms_radius: no two keypoints are nearer than this.
         nms_method: "one_round" (deterministic ties) or "two_round" (SuperPoint's).
@@ -27,6 +32,10 @@ class MatcherOptions:
         ratio: keep a match if it is this much nearer than the second best; None
             turns the test off.
         mutual: keep a match only if each is the other's nearest.
+        separation: points nearer than this to the best match are no second best.
+        min_similarity: least cosine of a match found again near where the transform
+            expects it; less where a network's true matches are less alike
+            (`rkd_jax.matching.matches.PairMatcher.learn_similarity`).
         threshold_px: inlier distance of the estimator.
         truncate_points: drop the fraction of keypoints in file pixels, and place
             them without the half-pixel rule, as the published evaluation does. It
@@ -45,6 +54,8 @@ class MatcherOptions:
     quantize: bool = False
     mask_field: bool = True
     max_keypoints: int = 2048
+    points: str = "detector"
+    max_dog: int = 3000
     threshold: float = 0.01
     nms_radius: int = 6
     nms_method: str = "one_round"
@@ -52,6 +63,8 @@ class MatcherOptions:
     subpixel: bool = True
     ratio: float | None = 0.95
     mutual: bool = True
+    separation: float = 0.0
+    min_similarity: float = 0.5
     threshold_px: float = 3.0
     truncate_points: bool = False
 
@@ -60,11 +73,15 @@ class MatcherOptions:
             "working_size": self.working_size is None or self.working_size >= 32,
             "resize_mode": self.resize_mode in ("fit", "stretch"),
             "max_keypoints": self.max_keypoints >= 1,
+            "points": self.points in POINTS,
+            "max_dog": self.max_dog >= 1,
             "threshold": self.threshold >= 0,
             "nms_radius": self.nms_radius >= 0,
             "nms_method": self.nms_method in SUPPRESSIONS,
             "border": self.border >= 0,
             "ratio": self.ratio is None or 0 < self.ratio <= 1,
+            "separation": self.separation >= 0,
+            "min_similarity": -1 <= self.min_similarity <= 1,
             "threshold_px": self.threshold_px > 0,
         }
         for name, good in checks.items():

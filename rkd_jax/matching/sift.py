@@ -12,9 +12,8 @@ import numpy as np
 from rkd_jax.data.preprocess import Resized
 from rkd_jax.keypoints import Keypoints
 from rkd_jax.matching.base import BaseMatcher
+from rkd_jax.matching.dog import CONTRAST, dog_keypoints, make_sift, to_levels
 from rkd_jax.matching.options import MatcherOptions
-
-_CONTRAST = 0.01  # OpenCV's default of 0.04 leaves a few hundred points on a fundus
 
 
 def root_sift(descriptors: np.ndarray) -> np.ndarray:
@@ -46,14 +45,12 @@ class SiftMatcher(BaseMatcher):
         default = MatcherOptions(max_keypoints=4000, ratio=0.85)
         self.options = dataclasses.replace(options or default, **changes)
         self.working_size = self.options.working_size or 768
-        self._sift = cv2.SIFT_create(
-            nfeatures=0, contrastThreshold=_CONTRAST, enable_precise_upscale=True
-        )
+        self._sift = make_sift()
 
     def settings(self) -> dict[str, Any]:
         return {
             "method": "sift",
-            "contrast_threshold": _CONTRAST,
+            "contrast_threshold": CONTRAST,
             **dataclasses.asdict(self.options),
             "working_size": self.working_size,
         }
@@ -62,16 +59,14 @@ class SiftMatcher(BaseMatcher):
         return [self._one(prepared, field) for prepared, field in views]
 
     def _one(self, prepared: Resized, field: np.ndarray) -> Keypoints:
-        height, width = prepared.size
-        image = np.round(prepared.image[:height, :width] * 255).astype(np.uint8)
-        mask = np.zeros((height, width), np.uint8)
-        edge = self.options.border
-        inside = (slice(edge, height - edge), slice(edge, width - edge))
-        mask[inside] = field[:height, :width][inside]
-        found = self._sift.detect(image, mask)
-        # Equal responses stay in OpenCV's order, which is the same on every run.
-        found = sorted(found, key=lambda point: -point.response)
-        found = found[: self.options.max_keypoints]
+        image = to_levels(prepared)
+        found = dog_keypoints(
+            self._sift,
+            prepared,
+            field,
+            border=self.options.border,
+            limit=self.options.max_keypoints,
+        )
         descriptors = np.zeros((self.options.max_keypoints, 128), np.float32)
         xy = np.zeros((self.options.max_keypoints, 2), np.float32)
         scores = np.zeros(self.options.max_keypoints, np.float32)

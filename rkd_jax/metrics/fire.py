@@ -32,6 +32,7 @@ __all__ = [
     "load_control_points",
     "pair_errors",
     "pair_row",
+    "paired_difference",
     "score",
     "summary_rows",
 ]
@@ -124,6 +125,62 @@ def score(
         f"with_{EXCLUDED}": _numbers(pairs, **draws),
         "bootstrap": {**draws, "unit": "eye"},
     }
+
+
+def paired_difference(
+    first: Sequence[PairResult],
+    second: Sequence[PairResult],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> dict[str, Any]:
+    """Compare two runs over the same pairs: AUC of the first less that of the second.
+
+    Args:
+        first: results of one run.
+        second: of the other one, of the same pairs in any order.
+        resamples: bootstrap draws of eyes; both runs lose and gain the same pairs.
+        seed: of the bootstrap.
+        confidence: of the intervals, in 0..1.
+
+    Returns:
+        "S", "P", "A", "mAUC", "pooled": differences (None without pairs), and under
+        "intervals" the percentile bootstrap `[low, high]` of each.
+
+    Raises:
+        ValueError: the runs are of other pairs.
+
+    >>> better = [PairResult("S01", False, np.zeros(10), eye=0)]
+    >>> worse = [PairResult("S01", False, np.full(10, 5.0), eye=0)]
+    >>> round(paired_difference(better, worse)["mAUC"], 3)
+    0.2
+    """
+    one, other = ({p.short_name: p for p in run} for run in (first, second))
+    if one.keys() != other.keys() or not one:
+        lonely = sorted(one.keys() ^ other.keys())
+        raise ValueError(f"the runs are of different pairs: {', '.join(lonely)}")
+    names = [name for name in sorted(one) if name != EXCLUDED]
+    scores = [
+        _pair_scores([run[name].mean_error for name in names], THRESHOLDS_PX)
+        for run in (one, other)
+    ]
+    gain = scores[0] - scores[1]
+    category = np.array([one[name].category for name in names], dtype="U1")
+    means = {name: (gain, category == name) for name in CLASSES}
+    means["pooled"] = (gain, np.ones(len(names), dtype=bool))
+    numbers = {name: _mean(*parts) for name, parts in means.items()}
+    present = [name for name in CLASSES if numbers[name] is not None]
+    numbers["mAUC"] = float(np.mean([numbers[name] for name in present]))
+    intervals = group_intervals(
+        means,
+        {"mAUC": present},
+        np.array([one[name].eye for name in names]),
+        resamples=resamples,
+        seed=seed,
+        confidence=confidence,
+    )
+    return {**numbers, "intervals": intervals}
 
 
 def summary_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:

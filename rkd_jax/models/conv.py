@@ -141,8 +141,12 @@ def weight_gradient(
         )[0].astype(jnp.float32)
         shifts = [outputs[:, i : i + columns] for i in reversed(range(size))]
         outputs = _flat(jnp.concatenate(shifts, axis=-1))
+        # XLA has its fast product for a left side stored in rows only. The barrier
+        # keeps it from transposing anew for each shift.
+        inputs = lax.optimization_barrier(_flat(inputs).T)
+        starts = [i * columns for i in range(size)]
         products = [
-            jnp.matmul(_flat(inputs[i : i + rows]).T, outputs) for i in range(size)
+            jnp.matmul(inputs[:, i : i + rows * columns], outputs) for i in starts
         ]
         return total + jnp.stack(products), None
 

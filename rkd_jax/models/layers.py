@@ -325,6 +325,21 @@ def check_heads(heads: tuple[str, ...]) -> None:
         raise ValueError(f"unknown heads {unknown}; known: {list(HEADS)}")
 
 
+def detector_count(asked: int | None, images: int) -> int:
+    """Return for how many leading images of a batch the detector is computed.
+
+    Raises:
+        ValueError: Not in 1..images.
+    """
+    count = images if asked is None else asked
+    if not 1 <= count <= images:
+        raise ValueError(
+            f"detector_images is {asked}; expected 1..{images}, the batch size "
+            '(for none, leave "detector" out of heads)'
+        )
+    return count
+
+
 def pad_images(
     images: jax.Array, *, channels: int, divisor: int, minimum: int
 ) -> jax.Array:

@@ -100,6 +100,7 @@ class SuperRetina(nn.Module):
         *,
         train: bool = False,
         heads: tuple[str, ...] = layers.HEADS,
+        detector_images: int | None = None,
         example_ids: jax.Array | None = None,
     ) -> layers.ModelOutput:
         """Compute the heads asked for.
@@ -108,13 +109,16 @@ class SuperRetina(nn.Module):
             images: `[B, H, W, in_channels]` float in 0..1.
             train: Training mode; without effect here (no dropout).
             heads: Any of "detector" and "descriptor"; others are not computed.
+            detector_images: The detector is computed for this many leading images
+                only: heatmap and logits have that batch size. Default all.
             example_ids: `[B]` numbers of the examples; without effect here.
 
         Returns:
             A `ModelOutput`; intermediates are `stage1` .. `stage3` and `trunk`.
 
         Raises:
-            ValueError: Unknown head or images of another shape.
+            ValueError: Unknown head, images of another shape, or `detector_images`
+                not in 1..B.
         """
         del train, example_ids
         layers.check_heads(heads)
@@ -125,6 +129,7 @@ class SuperRetina(nn.Module):
             divisor=self.divisor,
             minimum=self.minimum,
         ).astype(dtype)
+        count = layers.detector_count(detector_images, x.shape[0])
         activation, decoder_activation = self._activation(), nn.relu
         if self.norm == "instance":
             activation = layers.after_norm(activation)
@@ -140,7 +145,10 @@ class SuperRetina(nn.Module):
                 self.widths, self.out_channels, name="detector", dtype=dtype
             )
             heatmap, logits = layers.finish_detector(
-                decoder(x, stages[:3], decoder_activation), *images.shape[1:3]
+                decoder(
+                    x[:count], [skip[:count] for skip in stages[:3]], decoder_activation
+                ),
+                *images.shape[1:3],
             )
         if "descriptor" in heads and self.descriptor_dim:
             head = layers.DescriptorHead(

@@ -123,6 +123,7 @@ class SwinUnetr(nn.Module):
         *,
         train: bool = False,
         heads: tuple[str, ...] = layers.HEADS,
+        detector_images: int | None = None,
         example_ids: jax.Array | None = None,
     ) -> layers.ModelOutput:
         """Compute the heads asked for.
@@ -131,6 +132,9 @@ class SwinUnetr(nn.Module):
             images: `[B, H, W, in_channels]` float in 0..1.
             train: Whether dropout acts; needs the "dropout" key then.
             heads: Any of "detector" and "descriptor"; others are not computed.
+            detector_images: The detector is computed for this many leading images
+                only: heatmap, logits, `dec1` and `dec0` have that batch size.
+                Default all.
             example_ids: `[B]` int32 numbers of the examples, which choose their
                 dropout masks; default 0 .. B-1.
 
@@ -139,7 +143,8 @@ class SwinUnetr(nn.Module):
             as far as computed, the decoder maps `dec4` .. `dec0`.
 
         Raises:
-            ValueError: Unknown head or images of another shape.
+            ValueError: Unknown head, images of another shape, or `detector_images`
+                not in 1..B.
         """
         layers.check_heads(heads)
         dtype = layers.compute_dtype(self.compute_dtype)
@@ -149,6 +154,7 @@ class SwinUnetr(nn.Module):
             divisor=self.divisor,
             minimum=self.minimum,
         ).astype(dtype)
+        count = layers.detector_count(detector_images, x.shape[0])
         states = SwinTransformer(
             self.feature_size,
             self.depths,
@@ -173,7 +179,12 @@ class SwinUnetr(nn.Module):
                 activation = layers.after_norm(activation)
             descriptors = head(maps["dec2"], activation)
         if "detector" in heads:
-            fine, logits = self._fine_decoder(x, states, maps["dec2"], dtype)
+            fine, logits = self._fine_decoder(
+                x[:count],
+                [state[:count] for state in states[:2]],
+                maps["dec2"][:count],
+                dtype,
+            )
             maps |= fine
             heatmap, logits = layers.finish_detector(logits, *images.shape[1:3])
         return layers.ModelOutput(heatmap, logits, descriptors, maps)

@@ -74,6 +74,27 @@ def global_mean(values: Array, weights: Array, axis_name: str | None) -> Array:
     return share * jnp.sum(kept * weights) / jnp.maximum(total, 1e-12)
 
 
+def global_sum(value: Array, axis_name: str | None) -> Array:
+    """Return the sum of `value` over all devices, ready for `pmean`.
+
+    The gradient of a device's share is taken times the number of devices, so that the
+    mean over devices of the gradients is the gradient of the sum.
+
+    Args:
+        value: of this device, any shape.
+        axis_name: the mapped axis, or None outside of `pmap`.
+
+    >>> global_sum(jnp.array(2.0), None).item()
+    2.0
+    """
+    if axis_name is None:
+        return value
+    count = jax.lax.psum(jnp.ones((), value.dtype), axis_name)
+    shares = count * value
+    everywhere = jax.lax.psum(jax.lax.stop_gradient(value), axis_name)
+    return shares + everywhere - jax.lax.stop_gradient(shares)
+
+
 def build(options: TaskConfig, **parts: Any) -> Task:
     """Return the task that `options.name` names.
 

@@ -10,6 +10,8 @@ distillation (Nasser et al., WACV 2024) for the others; docs/specification.md, 3
 """
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -19,11 +21,10 @@ import numpy as np
 
 from rkd_jax import expansion, losses
 from rkd_jax.config import TaskConfig
-from rkd_jax.geometry.homography import apply_homography
-from rkd_jax.geometry.warp import warp, warp_mask
+from rkd_jax.geometry import deform, warp, warp_mask
 from rkd_jax.keypoints import Keypoints, detect, rasterize, sample_descriptors
 from rkd_jax.models import ModelOutput
-from rkd_jax.tasks import global_mean
+from rkd_jax.tasks import global_mean, global_sum
 from rkd_jax.tasks.views import Views, box_mean, make_views
 
 Array = jax.Array
@@ -85,24 +86,25 @@ class RetinaTask:
         views = jax.vmap(self._views)(keys[:, 0], _image_part(batch))
         expanding = self._expanding(step)
 
-        raw = self._student(variables, views.raw, key, 0, batch["example"])
+        raw, warped_descriptors = self._both_views(
+            variables, views, key, batch["example"]
+        )
         labels, expanded, task_state = self._expand(
             variables, raw, views, task_state, batch, key, expanding
         )
-        detector, geometric = self._detector_terms(raw, views, labels, expanded)
+        detector, geometric = self._detector_terms(
+            raw, views, labels, expanded, batch["labelled"]
+        )
         points = jax.vmap(self._descriptor_points, (0, 0, 0, 0, None))(
             keys[:, 1], raw.heatmap, views, labels, expanding
         )
-        warped = self._student(
-            variables, views.descriptor, key, 2, batch["example"], ("descriptor",)
-        )
         per_point, where, right = jax.vmap(self._descriptor_terms)(
-            keys[:, 2], raw.descriptors, warped.descriptors, points, views
+            keys[:, 2], raw.descriptors, warped_descriptors, points, views
         )
         labeled = batch["labelled"]
         terms = {
-            "detector": options.detector_weight * self._mean(detector, labeled),
-            "geometric": options.detector_weight * self._mean(geometric, labeled),
+            "detector": options.detector_weight * detector,
+            "geometric": options.detector_weight * geometric,
             "descriptor": options.descriptor_weight * self._mean(per_point, where),
         }
         if options.distill:
@@ -145,6 +147,9 @@ class RetinaTask:
             detector_geometry=self.options.detector_geometry,
             descriptor_geometry=self.options.descriptor_geometry,
             light=self.options.light,
+            clip_light=self.options.clip_light,
+            deformation=self.options.deformation,
+            mask_field=self.options.mask_field,
         )
 
     def _expanding(self, step: Array) -> Array:
@@ -160,7 +165,7 @@ class RetinaTask:
         key: Array,
         number: int,
         examples: Array,
-        heads: tuple[str, ...] = ("detector", "descriptor"),
+        detector_images: int | None = None,
         train: bool = True,
     ) -> ModelOutput:
         """Run the student; `number` tells its passes' dropout apart."""
@@ -169,10 +174,32 @@ class RetinaTask:
             variables,
             images,
             train=train,
-            heads=heads,
+            detector_images=detector_images,
             example_ids=examples,
             rngs={"dropout": dropout},
         )
+
+    def _both_views(
+        self, variables: PyTree, views: Views, key: Array, examples: Array
+    ) -> tuple[ModelOutput, Array]:
+        """Return the output of the raw views, and the descriptors of the warped ones.
+
+        Both go through the network as one batch: the encoder is compiled once, and
+        the detector leaves the warped half out.
+        """
+        count = examples.shape[0]
+        # An example has two numbers, one a view, whatever device it is on.
+        numbers = jnp.concatenate([2 * examples, 2 * examples + 1])
+        both = self._student(
+            variables,
+            jnp.concatenate([views.raw, views.descriptor]),
+            key,
+            0,
+            numbers,
+            detector_images=count,
+        )
+        raw = ModelOutput(both.heatmap, both.logits, both.descriptors[:count], {})
+        return raw, both.descriptors[count:]
 
     def _expand(
         self,
@@ -280,26 +307,51 @@ class RetinaTask:
         return jax.lax.fori_loop(0, value.shape[0], write, maps)
 
     def _detector_terms(
-        self, raw: ModelOutput, views: Views, labels: Array, expanded: dict[str, Array]
+        self,
+        raw: ModelOutput,
+        views: Views,
+        labels: Array,
+        expanded: dict[str, Array],
+        labeled: Array,
     ) -> tuple[Array, Array]:
-        """Return Dice to the labels and to the warped heatmap brought back, `[B]`."""
-        dice = self._dice
-        detector = dice(raw.heatmap, losses.smooth_labels(labels), None)
+        """Return Dice to the labels and to the warped heatmap brought back."""
+        detector = self._dice(
+            losses.dice_loss, raw.heatmap, losses.smooth_labels(labels), labeled
+        )
         size = raw.heatmap.shape[1:]
 
         def bring_back(warped: Array, h: Array) -> tuple[Array, Array]:
             return warp(warped, h, size), warp_mask(size, h, size)
 
         back, seen = jax.vmap(bring_back)(expanded["warped"], views.h_detector)
-        where = seen if self.options.mask_geometric else None
-        geometric = dice(raw.heatmap, jax.lax.stop_gradient(back), where)
-        return detector, jnp.where(expanded["active"], geometric, 0.0)
+        geometric = self._dice(
+            losses.dice_loss,
+            raw.heatmap,
+            jax.lax.stop_gradient(back),
+            expanded["active"],
+            where=seen if self.options.mask_geometric else None,
+        )
+        return detector, geometric
 
-    def _dice(self, probs: Array, targets: Array, where: Array | None) -> Array:
+    def _dice(
+        self,
+        loss: Callable[..., Array],
+        first: Array,
+        second: Array,
+        examples: Array,
+        where: Array | None = None,
+    ) -> Array:
+        """Return a Dice loss of heatmaps `[B, H, W]` over the examples that count."""
         if self.options.dice_per_example:
-            return losses.dice_loss(probs, targets, where=where, per_example=True)
-        one = losses.dice_loss(probs, targets, where=where)
-        return jnp.broadcast_to(one, probs.shape[:1])
+            each = loss(first, second, where=where, per_example=True)
+            return self._mean(each, examples)
+        counted = examples[:, None, None]
+        return loss(
+            first,
+            second,
+            where=counted if where is None else where & counted,
+            total=functools.partial(global_sum, axis_name=self.axis_name),
+        )
 
     def _keypoints(
         self, heatmap: Array, views: Views, labels: Array, radius: int, threshold: float
@@ -359,7 +411,7 @@ class RetinaTask:
         """Return the loss of each point `[K]`, which count, and which match rightly."""
         options = self.options
         side = views.raw.shape[0]
-        xy_warped = apply_homography(views.h_descriptor, points.xy)
+        xy_warped = deform(views.descriptor_warp, points.xy)
         inside = jnp.all((xy_warped > 0) & (xy_warped < side - 1), axis=-1)
         where = points.mask & inside
         anchors = sample_descriptors(raw, points.xy, grid=options.descriptor_grid)
@@ -448,11 +500,14 @@ class RetinaTask:
         per_point, where = jax.vmap(at_points)(
             keys, views, labels, answer.heatmap, raw.descriptors, answer.descriptors
         )
-        heatmap = self._dice(raw.heatmap, answer.heatmap, None)
-        everywhere = jnp.ones_like(batch["labelled"])
+        heatmap = self._dice(
+            losses.heatmap_distillation,
+            answer.heatmap,
+            raw.heatmap,
+            jnp.ones_like(batch["labelled"]),
+        )
         return {
-            "heatmap_distillation": options.heatmap_distillation_weight
-            * self._mean(heatmap, everywhere),
+            "heatmap_distillation": options.heatmap_distillation_weight * heatmap,
             "descriptor_distillation": options.descriptor_distillation_weight
             * self._mean(per_point, where),
         }
@@ -460,8 +515,10 @@ class RetinaTask:
 
 def expansion_options(options: TaskConfig) -> expansion.ExpansionOptions:
     """Return the constants of keypoint expansion for a config."""
-    if options.upstream_expansion:
-        return expansion.ExpansionOptions.upstream()
+    if options.expansion != "ours":
+        upstream = expansion.ExpansionOptions.upstream(options.expansion)
+        # Upstream cuts positions that lie half a pixel further than ours.
+        return dataclasses.replace(upstream, rounding="round")
     return expansion.ExpansionOptions(
         max_candidates=options.max_keypoints,
         radius=options.nms_radius,

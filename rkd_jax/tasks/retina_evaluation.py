@@ -49,6 +49,7 @@ def held_out_pairs(config: Config) -> list[dict[str, np.ndarray]]:
             size=data.size,
             max_labels=data.max_labels,
             crop_field=data.crop_field,
+            resize_mode=data.resize_mode,
             cache_mb=data.cache_mb,
         )
         return [_warped_pair(source[i % len(source)], i) for i in range(count)]

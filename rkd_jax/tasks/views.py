@@ -12,8 +12,8 @@ import jax.numpy as jnp
 
 from rkd_jax import augment
 from rkd_jax.config import Config
-from rkd_jax.geometry.homography import compose, inverse, translation
-from rkd_jax.geometry.warp import warp
+from rkd_jax.geometry import Deformation, flat, pixel_grid, sample, undeform
+from rkd_jax.keypoints import within_border
 
 Array = jax.Array
 
@@ -28,9 +28,9 @@ class Views:
         raw: float32 `[C, C, 1]`, the crop itself.
         field: bool `[C, C]`, where the crop shows the fundus; see `field_of_view`.
         detector: float32 `[C, C, 1]`, the crop under `h_detector`.
-        descriptor: float32 `[C, C, 1]`, the crop under `h_descriptor`.
+        descriptor: float32 `[C, C, 1]`, the crop under `descriptor_warp`.
         h_detector: float32 `[3, 3]`, raw crop to detector crop.
-        h_descriptor: float32 `[3, 3]`, raw crop to descriptor crop.
+        descriptor_warp: raw crop to descriptor crop.
         labels: float32 `[N, 2]`, labelled keypoints in the raw crop.
         labels_mask: bool `[N]`.
     """
@@ -42,7 +42,7 @@ class Views:
     detector: Array
     descriptor: Array
     h_detector: Array
-    h_descriptor: Array
+    descriptor_warp: Deformation
     labels: Array
     labels_mask: Array
 
@@ -55,6 +55,9 @@ def make_views(
     detector_geometry: str,
     descriptor_geometry: str,
     light: str,
+    clip_light: bool = True,
+    deformation: str = "none",
+    mask_field: bool = True,
 ) -> Views:
     """Draw the views of one example.
 
@@ -66,7 +69,12 @@ def make_views(
         detector_geometry: preset of `rkd_jax.augment.sample_geometry`.
         descriptor_geometry: likewise.
         light: "paper" (one light for all, jitter on the descriptor image), "visit"
-            (independent lights) or "none".
+            (independent lights), "modality" (the same, and each view may be of another
+            modality or hazy) or "none".
+        clip_light: False lets the loader's light of "paper" pass 1, as upstream.
+        deformation: preset of `rkd_jax.augment.sample_deformation` that bends the
+            descriptor image.
+        mask_field: False takes all that is not padding for the fundus, as upstream.
 
     Source: RKD's augmentation (docs/specification.md §4); `crop` and "visit" are ours.
     """
@@ -86,28 +94,45 @@ def make_views(
     h_descriptor = augment.sample_geometry(
         keys["descriptor"], (side, side), descriptor_geometry
     )
-    to_image = translation(shift[0], shift[1])
+    middle = 0.5 * (example["size"][::-1].astype(jnp.float32) - 1.0)
+    descriptor_warp = augment.sample_deformation(
+        jax.random.fold_in(keys["descriptor"], 1),
+        h_descriptor,
+        center=middle - shift,
+        width=example["size"][1].astype(jnp.float32),
+        preset=deformation,
+    )
 
-    def seen_through(h: Array) -> Array:
-        return warp(image, compose(to_image, inverse(h)), (side, side))
+    def seen_through(warp: Deformation) -> Array:
+        source = undeform(warp, pixel_grid((side, side)))
+        return sample(image, source + shift.reshape(1, 1, 2))
 
     zero = jnp.zeros((), jnp.int32)
     raw = jax.lax.dynamic_slice(image, (origin[1], origin[0], zero), (side, side, 1))
-    field = field_of_view(raw[..., 0])
+    size = jnp.minimum(example["size"] - origin[::-1], side)
+    if mask_field:
+        field = field_of_view(raw[..., 0])
+    else:
+        field = within_border((side, side), 0, (size[0], size[1]))
     raw, detector, descriptor = _light(
-        keys["light"], raw, seen_through(h_detector), seen_through(h_descriptor), light
+        keys["light"],
+        raw,
+        seen_through(flat(h_detector)),
+        seen_through(descriptor_warp),
+        light,
+        clip_light,
     )
     labels = example["keypoints"] - shift[None]
     inside = jnp.all((labels >= -0.5) & (labels < side - 0.5), axis=-1)
     return Views(
         origin=origin,
-        size=jnp.minimum(example["size"] - origin[::-1], side),
+        size=size,
         raw=raw,
         field=field,
         detector=detector,
         descriptor=descriptor,
         h_detector=h_detector,
-        h_descriptor=h_descriptor,
+        descriptor_warp=descriptor_warp,
         labels=labels,
         labels_mask=example["keypoint_mask"] & inside,
     )
@@ -123,6 +148,7 @@ def training_photographs(config: Config) -> Any:
         "size": data.size,
         "max_labels": data.max_labels,
         "crop_field": data.crop_field,
+        "resize_mode": data.resize_mode,
         "cache_mb": data.cache_mb,
     }
     if data.kind == "embedded":
@@ -175,7 +201,7 @@ def box_mean(image: Array) -> Array:
 
 
 def _light(
-    key: Array, raw: Array, detector: Array, descriptor: Array, kind: str
+    key: Array, raw: Array, detector: Array, descriptor: Array, kind: str, clip: bool
 ) -> tuple[Array, Any, Any]:
     """Change the light of the three views as `make_views` says."""
     if kind == "none":
@@ -183,9 +209,19 @@ def _light(
     k_raw, k_detector, k_descriptor = jax.random.split(key, 3)
     if kind == "paper":
         raw, detector, descriptor = (
-            augment.loader_light(k_raw, view) for view in (raw, detector, descriptor)
+            augment.loader_light(k_raw, view, clip=clip)
+            for view in (raw, detector, descriptor)
         )
         return raw, detector, augment.jitter_light(k_descriptor, descriptor)
+    if kind == "modality":
+        raw, detector, descriptor = (
+            augment.modality_light(jax.random.fold_in(k, 1), view)
+            for k, view in (
+                (k_raw, raw),
+                (k_detector, detector),
+                (k_descriptor, descriptor),
+            )
+        )
     return (
         augment.visit_light(k_raw, raw),
         augment.visit_light(k_detector, detector),

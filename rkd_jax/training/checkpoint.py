@@ -124,7 +124,16 @@ class Checkpoints:
         self._manager.close()
 
     def _drop_unfinished(self) -> None:
+        """Remove what a killed process left; touch nothing that is not ours."""
         for path in self._root.iterdir():
+            if path.name.startswith("."):
+                continue
+            # A step, or a step with Orbax's temporary ending.
+            if not (path.is_dir() and path.name.split(".")[0].isdigit()):
+                raise CheckpointError(
+                    f"{path} is no checkpoint of ours; move it elsewhere, or use "
+                    "another --workdir"
+                )
             if not (self._manifests / f"{path.name}.json").exists():
                 logger.warning("removing the unfinished checkpoint %s", path.name)
                 shutil.rmtree(path)

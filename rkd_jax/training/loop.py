@@ -1,13 +1,11 @@
 """The training loop: resume, step, watch, evaluate, save, end on a signal."""
 
-import contextlib
 import dataclasses
 import math
 import pathlib
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,6 +15,7 @@ import optax
 from rkd_jax.training import step as stepping
 from rkd_jax.training.checkpoint import Checkpoints
 from rkd_jax.training.report import Report
+from rkd_jax.training.signals import Interrupted
 from rkd_jax.training.state import TrainState, init_state
 
 PyTree = Any
@@ -24,10 +23,6 @@ PyTree = Any
 
 class NonFiniteLossError(FloatingPointError):
     """A term of the loss, or the gradient, is not a finite number."""
-
-
-class Interrupted(Exception):
-    """SIGTERM or SIGINT came; the state was saved."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +69,7 @@ def train(
     eval_data: list[dict[str, np.ndarray]] | None = None,
     on_best: Callable[[PyTree, dict[str, float]], None] | None = None,
     describe: Callable[[dict[str, np.ndarray]], str] = lambda batch: "",
+    stop: threading.Event | None = None,
 ) -> Outcome:
     """Train a task; go on from the newest checkpoint in `workdir`, if there is one.
 
@@ -90,10 +86,11 @@ def train(
         eval_data: held-out data for `task.evaluate`; none are evaluated without.
         on_best: called with the variables and metrics of each new best `score`.
         describe: names a batch in the message of a non-finite loss.
+        stop: once set, the run saves and ends; see `signals.stop_signals`.
 
     Raises:
         NonFiniteLossError: names step, term and batch.
-        Interrupted: after SIGTERM or SIGINT, once the state is saved.
+        Interrupted: after `stop` was set, once the state is saved.
         CheckpointError: the checkpoint is damaged.
     """
     primary = jax.process_index() == 0
@@ -117,15 +114,13 @@ def train(
     report = Report(workdir, title, plan.steps, latest or 0, primary)
     if latest:
         report.say(f"going on from step {latest}")
-    run = _Run(task, plan, checkpoints, report, eval_data, on_best, best, primary)
+    run = _Run(task, plan, checkpoints, report, eval_data, on_best, best)
     try:
-        with _stop_signals() as stop:
-            step_fn = stepping.make_train_step(
-                task, optimizer, ema_decay=plan.ema_decay
-            )
-            # Under the old names, so that the first copies are freed.
-            state, teacher = stepping.replicate(state), stepping.replicate(teacher)
-            return run.go(state, latest or 0, step_fn, teacher, batches, describe, stop)
+        step_fn = stepping.make_train_step(task, optimizer, ema_decay=plan.ema_decay)
+        # Under the old names, so that the first copies are freed.
+        state, teacher = stepping.replicate(state), stepping.replicate(teacher)
+        stop = stop or threading.Event()
+        return run.go(state, latest or 0, step_fn, teacher, batches, describe, stop)
     finally:
         report.close()
         checkpoints.close()
@@ -142,7 +137,6 @@ class _Run:
     eval_data: list[dict[str, np.ndarray]] | None
     on_best: Callable[[PyTree, dict[str, float]], None] | None
     best: float
-    primary: bool
 
     def go(
         self,
@@ -174,7 +168,6 @@ class _Run:
             evaluates = step == plan.steps or (
                 plan.eval_every and step % plan.eval_every == 0
             )
-            stops = _any_process(stop, step % plan.log_every == 0)
             if step == done + 1 or step % plan.log_every == 0 or saves or evaluates:
                 values = self._watch(*before, describe)
                 before = None
@@ -187,6 +180,8 @@ class _Run:
             self.report.advance()
             if evaluates:
                 metrics = self._evaluate(step, state)
+            # Evaluation takes long: a signal that came meanwhile counts.
+            stops = _any_process(stop, step % plan.log_every == 0 or step == plan.steps)
             if saves or stops:
                 if before is not None:
                     self._watch(*before, describe)
@@ -196,6 +191,8 @@ class _Run:
                 raise Interrupted(f"stopped by a signal at step {step}; it is saved")
         if done >= plan.steps:
             metrics = self._evaluate(plan.steps, state, again=True)
+            if _any_process(stop, True):
+                raise Interrupted(f"stopped by a signal; all {done} steps are saved")
         return Outcome(self._evaluated_variables(state), metrics)
 
     def _watch(
@@ -223,8 +220,12 @@ class _Run:
     def _evaluate(
         self, step: int, state: TrainState, *, again: bool = False
     ) -> dict[str, float]:
-        """Evaluate and report; `again` only returns what was reported before."""
-        if self.eval_data is None or not self.primary:
+        """Evaluate and report; `again` only returns what was reported before.
+
+        Every process evaluates, so that none waits for the first in the next step's
+        collectives longer than these allow.
+        """
+        if self.eval_data is None:
             return {}
         variables = self._evaluated_variables(state)
         metrics, pictures = self.task.evaluate(variables, self.eval_data)
@@ -244,25 +245,6 @@ class _Run:
         best = self.best if math.isfinite(self.best) else None
         data = {"position": batches.get_state(), "best": best}
         self.checkpoints.save(step, stepping.first_replica(state), data)
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """Turn SIGTERM and SIGINT into an event while the block runs."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def ask(number: int, frame: Any) -> None:
-        stop.set()
-
-    old = {s: signal.signal(s, ask) for s in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
 
 
 def _any_process(stop: threading.Event, ask: bool) -> bool:

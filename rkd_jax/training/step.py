@@ -81,7 +81,9 @@ def replicate(tree: PyTree, devices: Sequence[jax.Device] | None = None) -> PyTr
     if not jax.tree.leaves(tree):
         return tree
     count = len(devices) if devices else jax.local_device_count()
-    place = jax.pmap(lambda _, x: x, in_axes=(0, None), devices=devices)
+    # Under the name of the step's axis: its results must come back as the same kind of
+    # array, or the second step is compiled anew.
+    place = jax.pmap(lambda _, x: x, axis_name=AXIS, in_axes=(0, None), devices=devices)
     return place(jnp.zeros((count,)), tree)
 
 

@@ -35,7 +35,7 @@ STILL = VisitRanges(
 )
 LIGHTS = {
     name: jax.jit(getattr(augment, name))
-    for name in ("loader_light", "jitter_light", "visit_light")
+    for name in ("loader_light", "jitter_light", "visit_light", "modality_light")
 }
 
 

@@ -7,7 +7,15 @@ import pytest
 from scipy import ndimage
 
 from rkd_jax.matching import fit as fitting
-from rkd_jax.matching.transforms import Homography, Quadratic, Transform
+from rkd_jax.matching.transforms import (
+    Frame,
+    Homography,
+    Quadratic,
+    Radial,
+    RadialQuadratic,
+    ThinPlate,
+    Transform,
+)
 
 TILTED = np.array([[1.05, 0.12, -20.0], [-0.10, 0.98, 35.0], [4e-5, -3e-5, 1.0]])
 BENT = Quadratic(
@@ -16,7 +24,24 @@ BENT = Quadratic(
     [400.0, 380.0],
     400.0,
 )
-TRANSFORMS = [Homography(TILTED), BENT]
+FRAME = Frame(390.0, 380.0, 400.0)
+CURVED = Radial(
+    FRAME.matrix() @ TILTED @ np.linalg.inv(FRAME.matrix()), 0.12, *[FRAME] * 2
+)
+PLATE = ThinPlate(
+    CURVED,
+    [[-0.5, -0.4], [0.5, -0.5], [0.1, 0.6], [0.2, 0.0]],
+    [[3, -2, 1, -2, 2.0, 1, 0], [-1, 2, 2, -3, 0, 1, 2.0]],
+    [400.0, 380.0],
+    400.0,
+)
+TRANSFORMS = [
+    Homography(TILTED),
+    BENT,
+    CURVED,
+    RadialQuadratic(CURVED, BENT.residual, BENT.center, BENT.scale),
+    PLATE,
+]
 
 
 def _grid(size=768, step=48.0):
@@ -125,7 +150,7 @@ def test_homography_survives_wrong_matches(estimator, outliers):
 def test_quadratic_explains_what_the_homography_cannot():
     moving, fixed, _ = _noisy_pairs(BENT, outliers=0.4, noise=0.3)
     errors = {}
-    for family in fitting.FAMILIES:
+    for family in ("homography", "quadratic"):
         result = fitting.fit(moving, fixed, family=family)
         error = fitting.residuals(result.transform, _grid(), BENT.apply(_grid()))
         errors[family] = error.mean()
@@ -153,14 +178,16 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("family", sorted(fitting.FAMILIES))
+@pytest.mark.parametrize("family", sorted(fitting.CHOICES))
 @pytest.mark.parametrize("estimator", sorted(fitting.ESTIMATORS))
 @pytest.mark.parametrize("name", sorted(BAD))
 def test_bad_points_give_a_reason(name, family, estimator):
     bad, reason = BAD[name]
     good = np.random.default_rng(0).uniform(0, 100, bad.shape)
     for moving, fixed in ((bad, good), (good, bad)):
-        result = fitting.fit(moving, fixed, family=family, estimator=estimator)
+        result = fitting.fit(
+            moving, fixed, family=family, estimator=estimator, frames=(FRAME, FRAME)
+        )
         assert result.transform is None
         assert reason in result.reason
         assert result.inliers.shape == (len(bad),)

@@ -6,31 +6,48 @@ import numpy as np
 import pytest
 
 from rkd_jax.data.preprocess import fit_to
+from rkd_jax.matching.confidence import (
+    FEATURES,
+    ConfidenceModel,
+    fit_logistic,
+    packaged_model,
+)
+from rkd_jax.matching.evidence import Sizes, implausible, support
 from rkd_jax.matching.field import field_of_view, prepared_field
-from rkd_jax.matching.fit import Fit, fit
+from rkd_jax.matching.fit import Fit
+from rkd_jax.matching.matches import Matches
 from rkd_jax.matching.pictures import matches_picture, overlay_picture
-from rkd_jax.matching.registration import Matches, judge
-from rkd_jax.matching.transforms import Homography
+from rkd_jax.matching.registration import judge
+from rkd_jax.matching.transforms import Homography, Quadratic
 
 SIZE = (600, 700)
+SIZES = Sizes(SIZE, SIZE, 1.0, 1.0)
 TURN = Homography([[0.9, -0.2, 80.0], [0.2, 0.95, -30.0], [0, 0, 1]])
+# A model whose confidence is one half where every feature is at its center.
+MODEL = ConfidenceModel(
+    weights=np.array([2.0, 1.0, 2.0, -1.0, 1.0, -1.0]),
+    bias=0.0,
+    center=np.array([3.0, 0.3, 1.0, 0.5, 0.3, 2.0]),
+    scale=np.ones(6),
+)
 
 
-def _judge(transform, *, right=100, wrong=40, noise=0.5, span=(50, 550), scale=1.0):
+def _judge(transform, *, right=100, wrong=40, noise=0.5, span=(50, 550), near=None):
     rng = np.random.default_rng(0)
     moving = rng.uniform(*span, (right + wrong, 2))
     fixed = transform.apply(moving) + rng.normal(0, noise, moving.shape)
     fixed[right:] = rng.uniform(50, 550, (wrong, 2))
+    matches = Matches(fixed, moving, np.ones(len(moving), np.float32))
+    evidence = support(transform, matches, SIZES)
+    evidence |= {
+        "near": float(3 * right if near is None else near),
+        "near_by_chance": 20.0,
+        "near_error_px": max(noise, 0.1),
+        "near_coverage": evidence["coverage"],
+        "asymmetry_px": 1.0,
+    }
     inliers = np.arange(right + wrong) < right
-    similarity = np.ones(len(moving), np.float32)
-    return judge(
-        Fit(transform, inliers),
-        Matches(fixed, moving, similarity),
-        fixed_size=SIZE,
-        moving_size=SIZE,
-        fixed_scale=scale,
-        moving_scale=scale,
-    )
+    return judge(Fit(transform, inliers), matches, evidence, SIZES, model=MODEL)
 
 
 def _scaled(x, y=None):
@@ -54,6 +71,10 @@ def test_good_fit_is_believed():
         (_scaled(0.2), "scales"),
         (_scaled(0.5, 1.2), "shears"),
         (Homography([[1, 0, 0], [0, 1, 0], [-2e-3, 0, 1]]), "mirrors or folds|scales"),
+        (
+            Quadratic(np.eye(3), [[0, 0, 0, 150.0, 0, 0], [0] * 6], [300, 300], 250.0),
+            "folds",
+        ),
     ],
 )
 def test_implausible_transforms_are_not_believed(transform, reason):
@@ -65,54 +86,77 @@ def test_implausible_transforms_are_not_believed(transform, reason):
 
 def test_scale_is_judged_in_working_pixels():
     """A file four times as large is not a magnification of four."""
-    rng = np.random.default_rng(0)
-    moving = rng.uniform(50, 550, (100, 2))
-    transform = _scaled(4.0)
-    result = judge(
-        Fit(transform, np.ones(100, bool)),
-        Matches(transform.apply(moving), moving, np.ones(100, np.float32)),
-        fixed_size=(2400, 2800),
-        moving_size=SIZE,
-        fixed_scale=0.25,
-        moving_scale=1.0,
-    )
-    assert result.ok, result.reason
+    points = np.random.default_rng(0).uniform(50, 550, (100, 2))
+    large = Sizes((2400, 2800), SIZE, 0.25, 1.0)
+    assert implausible(_scaled(4.0), points, large) == ""
+    assert "scales" in implausible(_scaled(4.0), points, SIZES)
 
 
 def test_few_matches_and_little_coverage_are_not_believed():
-    few = _judge(TURN, right=12)
+    few = _judge(TURN, right=7)
     assert not few.ok
-    assert few.reason == "12 matches agree, at least 17 must"
+    assert few.reason == "7 matches agree, at least 8 must"
     crowded = _judge(TURN, span=(300, 360))
     assert not crowded.ok
     assert "cover" in crowded.reason
+    chance = _judge(TURN, right=10, wrong=300, near=20)
+    assert not chance.ok
+    assert "20 lie where they should against 20 by chance" in chance.reason
 
 
-def test_confidence_orders_as_documented():
-    best = _judge(TURN, right=200).confidence
-    fewer = _judge(TURN, right=30, wrong=10).confidence
-    noisier = _judge(TURN, right=200, noise=1.2).confidence
-    narrower = _judge(TURN, right=200, span=(240, 400)).confidence
-    wronger = _judge(TURN, right=200, wrong=2000).confidence
-    for worse in (fewer, noisier, narrower, wronger):
-        assert 0 < worse < best <= 1
+def test_every_feature_moves_the_confidence_its_own_way():
+    base = {
+        "support": 40.0,
+        "support_ratio": 0.3,
+        "near": 150.0,
+        "near_by_chance": 40.0,
+        "near_error_px": 1.5,
+        "coverage": 0.4,
+        "near_coverage": 0.5,
+        "asymmetry_px": 3.0,
+    }
+    better = {
+        "support": 80.0,
+        "support_ratio": 0.6,
+        "near": 300.0,
+        "near_by_chance": 20.0,
+        "near_error_px": 0.7,
+        "coverage": 0.5,
+        "asymmetry_px": 0.5,
+    }
+    for model in (packaged_model(), MODEL):
+        for name, value in better.items():
+            risen = model.probability({**base, name: value})
+            assert risen >= model.probability(base), name
+        assert model.probability({**base, **better}) > model.probability(base)
+    assert set(np.sign(packaged_model().weights) * list(FEATURES.values())) <= {0, 1}
 
 
-def test_random_matches_are_not_believed():
-    rng = np.random.default_rng(3)
-    for estimator in ("magsac", "lmeds"):
-        for count in (4, 10, 100, 800):
-            points = rng.uniform(0, 700, (2, count, 2))
-            result = judge(
-                fit(points[0], points[1], estimator=estimator),
-                Matches(points[1], points[0], np.ones(count, np.float32)),
-                fixed_size=SIZE,
-                moving_size=SIZE,
-                fixed_scale=1.0,
-                moving_scale=1.0,
-            )
-            assert not result.ok
-            assert result.confidence < 0.3
+def test_confidence_model_survives_its_file():
+    again = ConfidenceModel.from_json(MODEL.to_json())
+    rows = np.random.default_rng(0).normal(size=(5, 6))
+    np.testing.assert_allclose(again.logits(rows), MODEL.logits(rows), atol=1e-5)
+    other = MODEL.to_json().replace('"asymmetry"', '"luck"')
+    with pytest.raises(ValueError, match="calibrate anew"):
+        ConfidenceModel.from_json(other)
+
+
+def test_logistic_fit_is_calibrated_and_keeps_the_signs():
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(4000, 6))
+    truth = np.array([1.5, 1.0, 0.0, -1.0, 0.5, 0.8])  # the last has the wrong sign
+    chance = 1 / (1 + np.exp(-(rows @ truth + 0.5)))
+    model = fit_logistic(rows, rng.random(4000) < chance)
+    assert model.weights[-1] == 0
+    signs = np.array(list(FEATURES.values()))
+    assert np.all(model.weights * signs >= 0)
+    np.testing.assert_allclose(model.weights[:5] / model.scale[:5], truth[:5], atol=0.3)
+    # The mean of the fitted probabilities is the share of right ones, as the bias is
+    # not penalized.
+    sure = 1 / (1 + np.exp(-model.logits(rows)))
+    assert sure.mean() == pytest.approx(chance.mean(), abs=0.03)
+    with pytest.raises(ValueError, match="at least 10"):
+        fit_logistic(rows[:20], np.ones(20, bool))
 
 
 def _disc(height, width, x, y, radius):

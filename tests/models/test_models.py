@@ -95,6 +95,24 @@ def test_heads_not_asked_for_are_not_computed(name):
         module.apply(variables, _images(1, 64, 64), heads=("encoder",))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_detector_of_the_leading_images_only(name):
+    module, variables = _model(name)
+    images = _images(3, 64, 64)
+    whole, ours = (
+        jax.jit(functools.partial(module.apply, detector_images=count))
+        .lower(variables, images)
+        .compile({"xla_backend_optimization_level": 0})(variables, images)
+        for count in (None, 2)
+    )
+    assert ours.heatmap.shape == (2, 64, 64)
+    np.testing.assert_allclose(ours.logits, whole.logits[:2], atol=1e-5)
+    np.testing.assert_allclose(ours.descriptors, whole.descriptors, atol=1e-5)
+    for count in (0, 4):
+        with pytest.raises(ValueError, match=rf"detector_images is {count}.*1\.\.3"):
+            module.apply(variables, images, detector_images=count)
+
+
 _DETECTOR_ONLY = (
     "detector",
     *("encoder1", "encoder2", "encoder3", "decoder1", "decoder2", "decoder3", "out"),

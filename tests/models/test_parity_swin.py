@@ -13,11 +13,12 @@ from rkd_jax.models import build
 torch = pytest.importorskip("torch", reason="PyTorch is an extra for parity tests")
 pytest.importorskip("monai", reason="MONAI is an extra for parity tests")
 
+from benchmarks import torch_reference  # noqa: E402  (needs PyTorch)
+
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 TOOL = Path(__file__).parents[2] / "tools" / "convert_weights.py"
 FAST_COMPILE = {"xla_backend_optimization_level": 0}
-STATES = [f"h{i}" for i in range(5)]
 
 
 @pytest.fixture(scope="module")
@@ -39,18 +40,6 @@ def pair():
     return reference, build("swin_unetr", **options), variables, tool
 
 
-def _reference_outputs(model, x):
-    """Return hidden states, dec2 and logits of MONAI in NHWC, and keep the graph."""
-    states = model.swinViT(x, normalize=True)
-    skip2 = model.encoder3(states[1])
-    skip3 = model.encoder4(states[2])
-    dec3 = model.decoder5(model.encoder10(states[4]), states[3])
-    dec2 = model.decoder4(dec3, skip3)
-    dec0 = model.decoder2(model.decoder3(dec2, skip2), model.encoder2(states[0]))
-    logits = model.out(model.decoder1(dec0, model.encoder1(x)))
-    return dict(zip(STATES, states)) | {"dec2": dec2, "logits": logits}
-
-
 def _images(size):
     x = np.random.default_rng(0).uniform(size=(1, *size, 1)).astype(np.float32)
     return jnp.asarray(x), torch.from_numpy(x.transpose(0, 3, 1, 2))
@@ -63,7 +52,7 @@ def test_outputs_equal_monai(pair, size):
     reference, module, variables, _ = pair
     x, tensor = _images(size)
     with torch.no_grad():
-        theirs = _reference_outputs(reference, tensor)
+        theirs = torch_reference.swin_maps(reference, tensor)
         assert torch.equal(theirs["logits"], reference(tensor))
     apply = jax.jit(module.apply).lower(variables, x).compile(FAST_COMPILE)
     output = apply(variables, x)
@@ -79,7 +68,7 @@ def test_gradients_equal_monai(pair):
     x, tensor = _images((96, 64))
     cotangent = np.random.default_rng(1).normal(size=(96, 64)).astype(np.float32) / 64
     reference.zero_grad()
-    logits = _reference_outputs(reference, tensor)["logits"]
+    logits = torch_reference.swin_maps(reference, tensor)["logits"]
     (logits[0, 0] * torch.from_numpy(cotangent)).sum().backward()
 
     def gradient(variables, x, cotangent):
@@ -102,20 +91,14 @@ def test_gradients_equal_monai(pair):
 def test_student_head_reads_dec2(pair):
     reference, _, _, tool = pair
     torch.manual_seed(1)
-    head = torch.nn.ModuleDict(
-        {
-            "convDa": torch.nn.Conv2d(96, 256, 3, padding=1),
-            "convDb": torch.nn.Conv2d(256, 256, 4, stride=2),
-            "convDc": torch.nn.Conv2d(256, 256, 1),
-            "trans_conv": torch.nn.ConvTranspose2d(256, 256, 2, stride=2),
-        }
-    )
+    head = torch.nn.Module()
+    torch_reference.add_descriptor_head(head, 96)
     x = np.random.default_rng(1).uniform(size=(1, 64, 64, 1)).astype(np.float32)
     with torch.no_grad():
-        y = _reference_outputs(reference, torch.from_numpy(x).reshape(1, 1, 64, 64))
-        y = torch.relu(head["convDa"](y["dec2"]))
-        y = head["convDc"](torch.relu(head["convDb"](y)))
-        y = head["trans_conv"](y / y.norm(dim=1, keepdim=True))
+        y = torch_reference.swin_maps(
+            reference, torch.from_numpy(x).reshape(1, 1, 64, 64)
+        )
+        y = torch_reference.describe(head, y["dec2"])
     both = reference.state_dict() | head.state_dict()
     variables, options = tool.convert(
         "swin_student", {k: v.numpy() for k, v in both.items()}

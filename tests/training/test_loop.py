@@ -10,6 +10,7 @@ from toy import Batches, LineTask
 
 from rkd_jax.training import loop, state, step
 from rkd_jax.training.checkpoint import CheckpointError
+from rkd_jax.training.signals import Interrupted, stop_signals
 
 PLAN = loop.Plan(
     steps=8, log_every=1, eval_every=4, checkpoint_every=2, seed=1, ema_decay=0.5
@@ -18,16 +19,18 @@ PLAN = loop.Plan(
 
 def run(workdir, batches=None, task=None, plan=PLAN, **options):
     optimizer = state.make_optimizer(lr=0.1, steps=plan.steps)
-    return loop.train(
-        task or LineTask(),
-        optimizer,
-        batches or Batches(),
-        plan,
-        workdir=workdir,
-        title="toy",
-        eval_data=[],
-        **options,
-    )
+    with stop_signals() as stop:
+        return loop.train(
+            task or LineTask(),
+            optimizer,
+            batches or Batches(),
+            plan,
+            workdir=workdir,
+            title="toy",
+            eval_data=[],
+            stop=stop,
+            **options,
+        )
 
 
 def lines(workdir):
@@ -56,12 +59,52 @@ def test_learns_and_reports(straight):
 @pytest.mark.parametrize("when", [1, 3, 6])
 def test_a_stopped_run_goes_on_bit_for_bit(straight, tmp_path, when):
     stop = Batches(at={when: lambda: signal.raise_signal(signal.SIGTERM)})
-    with pytest.raises(loop.Interrupted, match=f"step {when + 1}"):
+    with pytest.raises(Interrupted, match=f"step {when + 1}"):
         run(tmp_path, stop)
     outcome = run(tmp_path)
     folder, whole = straight
     assert lines(tmp_path) == lines(folder)
     jax.tree.map(np.testing.assert_array_equal, outcome.variables, whole.variables)
+
+
+class SignalsInEvaluation(LineTask):
+    """A signal comes while held-out data are evaluated."""
+
+    def evaluate(self, variables, data):
+        signal.raise_signal(signal.SIGTERM)
+        return super().evaluate(variables, data)
+
+
+def test_a_signal_during_evaluation_stops_the_run(straight, tmp_path):
+    for words in ("step 4", "step 8", "all 8 steps"):
+        with pytest.raises(Interrupted, match=words):
+            run(tmp_path, task=SignalsInEvaluation())
+    outcome = run(tmp_path)
+    folder, whole = straight
+    assert lines(tmp_path) == lines(folder)
+    jax.tree.map(np.testing.assert_array_equal, outcome.variables, whole.variables)
+
+
+def test_a_second_signal_acts_as_ever():
+    before = signal.getsignal(signal.SIGINT)
+    with stop_signals() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_files_of_others_are_left_alone(tmp_path):
+    folder = tmp_path / "checkpoints"
+    (folder / "epoch1").mkdir(parents=True)
+    (folder / ".hidden").touch()
+    with pytest.raises(CheckpointError, match="epoch1"):
+        run(tmp_path)
+    assert (folder / "epoch1").is_dir()
+    (folder / "epoch1").rmdir()
+    run(tmp_path)
+    assert (folder / ".hidden").exists()
 
 
 def test_a_crash_between_checkpoints_loses_no_line(straight, tmp_path):
@@ -118,7 +161,7 @@ def test_a_flipped_byte_is_named(tmp_path):
 
 
 def test_a_checkpoint_without_manifest_is_unfinished(straight, tmp_path):
-    with pytest.raises(loop.Interrupted):
+    with pytest.raises(Interrupted):
         run(tmp_path, Batches({5: lambda: signal.raise_signal(signal.SIGTERM)}))
     manifests = sorted(int(p.stem) for p in (tmp_path / "manifests").glob("*.json"))
     (tmp_path / "manifests" / f"{manifests[-1]}.json").unlink()
@@ -150,6 +193,21 @@ def test_any_number_of_devices_gives_the_same_steps(count):
         many[1].variables["params"]["w"], one[1].variables["params"]["w"], rtol=1e-5
     )
     assert many[1].task_state["seen"] == 12
+
+
+def test_the_step_is_compiled_once(caplog):
+    task, optimizer, batches = (
+        LineTask(),
+        state.make_optimizer(lr=0.1, steps=3),
+        Batches(),
+    )
+    moving = step.replicate(state.init_state(task, optimizer, next(batches), seed=0))
+    step_fn = step.make_train_step(task, optimizer)
+    with jax.log_compiles(), caplog.at_level("WARNING", logger="jax"):
+        for _ in range(3):
+            moving, _ = step_fn(moving, None, step.shard(next(batches)))
+    compiled = [r for r in caplog.records if "XLA compilation" in r.getMessage()]
+    assert len(compiled) == 1
 
 
 def test_batches_that_devices_cannot_share_are_refused():

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rkd_jax.data.face_synthesis.canvas import Canvas
-from rkd_jax.data.face_synthesis.render import Looks, Painter, develop, occlude
+from rkd_jax.data.face_synthesis.looks import Looks
+from rkd_jax.data.face_synthesis.painter import Painter
+from rkd_jax.data.face_synthesis.photo import develop, occlude
 from rkd_jax.data.face_synthesis.shape import Expression, Identity, Pose, head_points
 
 __all__ = ["DrawnFace", "face"]

@@ -1,86 +1,12 @@
-"""Draw a head: what it looks like, in what light, behind what, and its 98 points."""
+"""Paint a head: hair, skin, eyes, nose, mouth, glasses."""
 
-import dataclasses
 import math
 
-import cv2
 import numpy as np
 
 from rkd_jax.data.face_synthesis.canvas import Canvas, clouds, smooth
+from rkd_jax.data.face_synthesis.looks import Looks
 from rkd_jax.data.face_synthesis.shape import Pose, forehead
-
-_SKINS = np.array(
-    [
-        [0.96, 0.82, 0.74],
-        [0.92, 0.74, 0.62],
-        [0.83, 0.63, 0.50],
-        [0.68, 0.48, 0.36],
-        [0.50, 0.34, 0.25],
-        [0.36, 0.24, 0.18],
-    ],
-    np.float32,
-)
-_HAIRS = np.array(
-    [
-        [0.06, 0.05, 0.05],
-        [0.16, 0.10, 0.07],
-        [0.33, 0.21, 0.13],
-        [0.62, 0.45, 0.25],
-        [0.50, 0.20, 0.10],
-        [0.62, 0.61, 0.60],
-    ],
-    np.float32,
-)
-_IRISES = np.array(
-    [[0.20, 0.11, 0.06], [0.33, 0.22, 0.10], [0.30, 0.42, 0.55], [0.30, 0.40, 0.26]],
-    np.float32,
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class Looks:
-    """Colours and growth of a person.
-
-    Attributes:
-        skin, hair, iris, lips: RGB in 0..1.
-        hair_length: 0 bald, 1 short, 2 to the shoulders.
-        fringe: how far the hair hangs into the forehead, half widths.
-        beard: density of the beard, 0..1.
-        glasses: whether there are any.
-        age: depth of the folds, 0..1.
-    """
-
-    skin: np.ndarray
-    hair: np.ndarray
-    iris: np.ndarray
-    lips: np.ndarray
-    hair_length: int
-    fringe: float
-    beard: float
-    glasses: bool
-    age: float
-
-    @staticmethod
-    def draw(rng: np.random.Generator) -> "Looks":
-        """Draw the looks of a person."""
-        place = rng.uniform(0, len(_SKINS) - 1)
-        low = int(place)
-        high = min(low + 1, len(_SKINS) - 1)
-        skin = _SKINS[low] + (place - low) * (_SKINS[high] - _SKINS[low])
-        skin = skin * np.exp(rng.normal(0, 0.04, 3)).astype(np.float32)
-        hair = _HAIRS[rng.integers(len(_HAIRS))] * np.float32(rng.uniform(0.7, 1.3))
-        lips = skin * np.array([0.92, 0.62, 0.60], np.float32)
-        return Looks(
-            skin=np.clip(skin, 0, 1),
-            hair=np.clip(hair, 0, 1),
-            iris=_IRISES[rng.integers(len(_IRISES))],
-            lips=lips,
-            hair_length=int(rng.choice([0, 1, 2], p=[0.12, 0.5, 0.38])),
-            fringe=rng.uniform(-0.05, 0.45),
-            beard=rng.uniform(0.2, 0.9) * (rng.random() < 0.25),
-            glasses=bool(rng.random() < 0.18),
-            age=rng.uniform(0, 1),
-        )
 
 
 class Painter:
@@ -378,80 +304,3 @@ class Painter:
             canvas.paint(frame, canvas.stroke(shape, 0.035 * unit, closed=True))
             inner.append(lid.mean(axis=0) - [side * wide, 0])
         canvas.paint(frame, canvas.stroke(np.array(inner), 0.035 * unit))
-
-
-def occlude(canvas: Canvas, xy: np.ndarray, unit: float, rng: np.random.Generator):
-    """Cover a part of the face: a hand, a cloth over the mouth, or some object."""
-    kind = rng.choice(["hand", "cloth", "object", "object"])
-    if kind == "cloth":
-        top = xy[[1, 2, 52, 30, 31]] + [0, 0.1 * unit]
-        outline = np.concatenate([top, xy[31:1:-1] + [0, 0.05 * unit]])
-        color = rng.uniform(0.1, 1.0, 3)
-        canvas.paint(color, canvas.area(outline, blur=0.01 * unit))
-        for share in (0.3, 0.6):
-            line = (1 - share) * top + share * xy[[4, 10, 16, 22, 28]]
-            fold = smooth(line, closed=False)
-            canvas.glaze(0.85, canvas.stroke(fold, 0.03 * unit, blur=0.02 * unit))
-        return
-    target = xy[rng.integers(len(xy))] + rng.normal(0, 0.15 * unit, 2)
-    turn = rng.uniform(0, math.pi)
-    if kind == "hand":
-        skin = _SKINS[rng.integers(len(_SKINS))]
-        along = np.array([math.cos(turn), math.sin(turn)])
-        across = np.array([-along[1], along[0]])
-        for finger in range(4):
-            length = 0.55 * unit * rng.uniform(0.85, 1.1)
-            start = target + across * (finger - 1.5) * 0.23 * unit
-            line = np.array([start, start + along * length])
-            canvas.paint(skin * 0.6, canvas.stroke(line, 0.24 * unit))
-            canvas.paint(skin, canvas.stroke(line, 0.20 * unit))
-        palm = canvas.ellipse(
-            target - along * 0.35 * unit, (0.5 * unit, 0.5 * unit), turn=turn
-        )
-        canvas.paint(skin * 0.95, canvas.area(palm, blur=0.02 * unit))
-        return
-    radii = tuple(unit * rng.uniform(0.25, 0.75, 2))
-    outline = canvas.ellipse(target, radii, turn=turn)
-    if rng.random() < 0.5:
-        outline = outline[::12]
-    share = canvas.area(outline, blur=unit * rng.uniform(0.0, 0.04))
-    tone = rng.uniform(0, 1, 3) * (1 + 0.2 * clouds(rng, canvas.size, 8))[..., None]
-    canvas.paint(np.clip(tone, 0, 1), share)
-
-
-def develop(
-    canvas: Canvas, rng: np.random.Generator, *, harsh: bool, blurred: bool, scale: int
-) -> np.ndarray:
-    """Apply the light of the room, the lens and the sensor; return uint8 RGB.
-
-    Args:
-        canvas: painted.
-        rng: of the draws.
-        harsh: a strong gradient, very dark or very bright.
-        blurred: out of focus, or moved.
-        scale: how many pixels of the canvas make one of the result.
-    """
-    image, size = canvas.image, canvas.size
-    angle = rng.uniform(0, 2 * math.pi)
-    rows, columns = np.indices((size, size), np.float32) / size - np.float32(0.5)
-    ramp = math.cos(angle) * columns + math.sin(angle) * rows
-    slope = rng.uniform(0.6, 1.3) if harsh else rng.uniform(0, 0.3)
-    gamma = math.exp(rng.normal(0, 0.55 if harsh else 0.15))
-    cast = np.exp(rng.normal(0, 0.06, 3)).astype(np.float32)
-    image = np.clip(image * (1 + slope * ramp)[..., None] * cast, 0, 1) ** gamma
-    image = cv2.resize(
-        image, (size // scale,) * 2, interpolation=cv2.INTER_AREA
-    ).astype(np.float32)
-    if blurred:
-        if rng.random() < 0.5:
-            image = cv2.GaussianBlur(
-                image, (0, 0), rng.uniform(0.012, 0.025) * size / 2
-            )
-        else:
-            reach = max(3, int(rng.uniform(0.04, 0.08) * size / scale))
-            kernel = np.zeros((reach, reach), np.float32)
-            end = rng.integers(0, reach)
-            cv2.line(kernel, (0, int(end)), (reach - 1, int(reach - 1 - end)), 1.0)
-            image = cv2.filter2D(image, -1, kernel / kernel.sum())
-    image = image + rng.normal(0, rng.uniform(0.004, 0.02), image.shape)
-    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)

@@ -1,0 +1,193 @@
+"""Every network on FIRE twice, by the papers' protocol and by ours, in one table."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from rkd_jax.files import atomic_path, write_text
+from rkd_jax.matching.charts import bar_chart
+from rkd_jax.matching.fire_benchmark import results
+from rkd_jax.matching.options import MatcherOptions
+from rkd_jax.matching.predictions import Prediction, table_text
+from rkd_jax.metrics import fire
+from rkd_jax.metrics.published import PAPER
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """A way to register all pairs.
+
+    Attributes:
+        name: of its column.
+        paper: whether detection and matching are those of the papers.
+        method: how `matcher.register` is called.
+    """
+
+    name: str
+    paper: bool
+    method: Mapping[str, Any]
+
+    def options(self) -> MatcherOptions | None:
+        """Return the matcher's options; None for those that suit it."""
+        return MatcherOptions.paper() if self.paper else None
+
+
+PROTOCOLS = (
+    Protocol(
+        "paper",
+        True,
+        {
+            "transform": "homography",
+            "estimator": "lmeds",
+            "guided": False,
+            "two_pass": True,
+        },
+    ),
+    Protocol(
+        "ours",
+        False,
+        {
+            "transform": "auto",
+            "estimator": "magsac",
+            "guided": True,
+            "two_pass": False,
+        },
+    ),
+)
+
+
+def parse_weights(texts: Sequence[str]) -> dict[str, str]:
+    """Read NAME=FILE arguments.
+
+    Raises:
+        ValueError: no "=", an empty part or a name given twice.
+
+    Example:
+        >>> parse_weights(["unet=a.safetensors"])
+        {'unet': 'a.safetensors'}
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, _, file = text.partition("=")
+        if not name or not file or not name.replace("_", "").isalnum():
+            raise ValueError(
+                f"--weights {text}: expected NAME=FILE, NAME of letters, digits and _"
+            )
+        if name in found or name == "sift":
+            raise ValueError(f"--weights {text}: the name {name!r} is taken")
+        found[name] = file
+    return found
+
+
+def table_row(
+    name: str, protocol: str, predictions: Sequence[Prediction]
+) -> dict[str, Any]:
+    """Score one run as a row of the table, with the paper's numbers where it has some.
+
+    Columns: outcome in per cent, AUC by class (S easy, A moderate, P hard), mAUC with
+    its interval by eye, mean landmark error, median number of good matches (inliers
+    that the fit kept) by class, pairs believed, and "paper_..." of the paper itself.
+    """
+    metrics = fire.score(results(predictions))
+    low, high = metrics["intervals"]["mAUC"] or (None, None)
+    row: dict[str, Any] = {"network": name, "protocol": protocol}
+    row |= {key: metrics[key] for key in ("failed", "inaccurate", "acceptable")}
+    row |= {key: metrics[key] for key in ("S", "A", "P", "mAUC")}
+    row |= {"low": low, "high": high, "mean_error_px": metrics["mean_landmark_error"]}
+    for category in ("S", "A", "P"):
+        counts = [
+            int(p.inliers.sum()) for p in predictions if p.name.startswith(category)
+        ]
+        row[f"good_matches_{category}"] = int(np.median(counts)) if counts else None
+    row |= {"ok": sum(p.ok for p in predictions), "pairs": len(predictions)}
+    printed = PAPER.get(name) if protocol == "paper" else None
+    for key in ("failed", "inaccurate", "acceptable", "S", "A", "P", "mAUC"):
+        row[f"paper_{key}"] = None if printed is None else getattr(printed, key)
+    return row
+
+
+def comparison(
+    names: tuple[str, str],
+    protocol: str,
+    runs: tuple[Sequence[Prediction], Sequence[Prediction]],
+) -> dict[str, Any]:
+    """Compare two networks under one protocol: paired bootstrap by eye."""
+    found = fire.paired_difference(*(results(run) for run in runs))
+    low, high = found["intervals"]["mAUC"] or (None, None)
+    return {
+        "first": names[0],
+        "second": names[1],
+        "protocol": protocol,
+        **{key: found[key] for key in ("S", "A", "P", "mAUC")},
+        "low": low,
+        "high": high,
+    }
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 2 else f"{value:.2f}"
+    return str(value)
+
+
+def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows of equal keys as a Markdown table.
+
+    Example:
+        >>> print(markdown([{"a": 1, "b": 0.5}]), end="")
+        | a | b |
+        |---|---|
+        | 1 | 0.500 |
+    """
+    names = list(rows[0])
+    lines = [names, ["---"] * len(names)]
+    lines += [[_cell(row[name]) for name in names] for row in rows]
+    texts = ["| " + " | ".join(line) + " |" for line in lines]
+    texts[1] = "|" + "---|" * len(names)
+    return "\n".join(texts) + "\n"
+
+
+def chart_bars(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Arrange mAUC for `rkd_jax.matching.charts.bar_chart`: by network and protocol."""
+    bars: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        group = bars.setdefault(row["network"], {})
+        group[f"{row['protocol']} protocol"] = row["mAUC"]
+        if row["paper_mAUC"] is not None:
+            group["printed in the paper"] = row["paper_mAUC"]
+    return bars
+
+
+def write(
+    out: pathlib.Path,
+    rows: Sequence[Mapping[str, Any]],
+    differences: Sequence[Mapping[str, Any]],
+) -> str:
+    """Write `ablation.csv`, `differences.csv`, `ablation.md` and `ablation.png`.
+
+    Returns:
+        The Markdown text.
+    """
+    title = f"FIRE, mAUC over {rows[0]['pairs']} pairs, P37 left out"
+    picture = bar_chart(chart_bars(rows), title)
+    text = markdown(rows)
+    write_text(out / "ablation.csv", table_text(rows))
+    if differences:
+        write_text(out / "differences.csv", table_text(differences))
+        text += (
+            "\nFirst less second, paired bootstrap by eye (low to high: mAUC, 95 %):"
+        )
+        text += "\n\n" + markdown(differences)
+    write_text(out / "ablation.md", text)
+    _, data = cv2.imencode(".png", picture[..., ::-1])
+    with atomic_path(out / "ablation.png") as part:
+        part.write_bytes(data.tobytes())
+    return text

@@ -1,0 +1,221 @@
+"""The numbers that speak for or against a fit, in pixels of the working size."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import cv2
+import numpy as np
+
+from rkd_jax.matching.curvature import Curvature
+from rkd_jax.matching.fit import fit, residuals
+from rkd_jax.matching.matches import Matches, PairMatcher
+from rkd_jax.matching.transforms import Transform
+
+SUPPORT_PX = 4.0  # a match within this distance supports the transform
+MAX_SCALE = 3.0  # largest magnification or reduction between the two images
+MAX_STRETCH = 2.0  # largest ratio of the two local magnifications
+
+_BESIDE_PX = 24.0  # where chance alone would find matches
+_LOST_PX = 100.0  # stands for a distance that cannot be told
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """Sizes of the two files, and working pixels to one of theirs.
+
+    Attributes:
+        fixed: (height, width) of the fixed file.
+        moving: (height, width) of the moving file.
+        fixed_scale: working pixels to one pixel of the fixed file.
+        moving_scale: working pixels to one pixel of the moving file.
+    """
+
+    fixed: tuple[int, int]
+    moving: tuple[int, int]
+    fixed_scale: float
+    moving_scale: float
+
+
+def box_corners(points: np.ndarray) -> np.ndarray:
+    """Return the corners of the bounding box of points `[N, 2]`, in order."""
+    (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
+    return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+
+
+def _frame(size: tuple[int, int]) -> np.ndarray:
+    """Return the corner pixels of an image of (height, width)."""
+    return box_corners(np.array([[0.0, 0.0], [size[1] - 1.0, size[0] - 1.0]]))
+
+
+def _jacobians(transform: Transform, points: np.ndarray) -> np.ndarray:
+    """Return the 2x2 derivatives at points `[N, 2]` by central differences."""
+    step = 0.5
+    columns = []
+    for axis in np.eye(2):
+        ahead = transform.apply(points + step * axis)
+        columns.append((ahead - transform.apply(points - step * axis)) / (2 * step))
+    return np.stack(columns, axis=-1)
+
+
+def _misshapen(transform: Transform, points: np.ndarray, relative_scale: float) -> str:
+    """Return what is wrong with the local shape at points `[N, 2]`, or nothing."""
+    jacobians = _jacobians(transform, points) * relative_scale
+    if not np.all(np.isfinite(jacobians)):
+        return "the transform tears the image"
+    if np.any(np.linalg.det(jacobians) <= 0):
+        return "the transform mirrors or folds the image"
+    magnifications = np.linalg.svd(jacobians, compute_uv=False)
+    if magnifications.max() > MAX_SCALE or magnifications.min() < 1 / MAX_SCALE:
+        return f"the transform scales by more than {MAX_SCALE:g}"
+    if np.any(magnifications[:, 0] > MAX_STRETCH * magnifications[:, 1]):
+        return "the transform shears the image"
+    return ""
+
+
+def implausible(transform: Transform, supporting: np.ndarray, sizes: Sizes) -> str:
+    """Return why no two photographs of one eye differ so, or an empty text.
+
+    Orientation, scale and shear are looked at on a grid over the box of the
+    `supporting` moving points `[N, 2]`, and those of the projective part alone at the
+    corners of the whole moving image.
+    """
+    relative = sizes.fixed_scale / sizes.moving_scale
+    (x0, y0), _, (x1, y1), _ = box_corners(supporting)
+    axes = np.linspace(x0, x1, 5), np.linspace(y0, y1, 5)
+    grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
+    reason = _misshapen(transform, grid, relative)
+    return reason or _misshapen(transform.projective(), _frame(sizes.moving), relative)
+
+
+def coverage(transform: Transform, points_fixed: np.ndarray, sizes: Sizes) -> float:
+    """Return the share of the overlap of both frames inside the hull of points."""
+    if len(points_fixed) < 3:
+        return 0.0
+    hull = cv2.convexHull(points_fixed.astype(np.float32))
+    moved = transform.apply(_frame(sizes.moving))
+    if not np.all(np.isfinite(moved)):
+        return 0.0
+    moved = cv2.convexHull(moved.astype(np.float32))
+    frame = _frame(sizes.fixed).astype(np.float32)[:, None]
+    overlap, _ = cv2.intersectConvexConvex(frame, moved)
+    return float(cv2.contourArea(hull) / overlap) if overlap > 1.0 else 0.0
+
+
+def support(transform: Transform, matches: Matches, sizes: Sizes) -> dict[str, float]:
+    """Measure how well matches agree with a transform.
+
+    Returns:
+        "support": matches within 4 px; "support_ratio": their share;
+        "support_error_px": their median distance; "coverage": the share of the
+        overlap of both frames that their hull covers.
+    """
+    distance = sizes.fixed_scale * residuals(
+        transform, matches.points_moving, matches.points_fixed
+    )
+    close = distance <= SUPPORT_PX
+    return {
+        "support": float(close.sum()),
+        "support_ratio": float(close.mean()) if len(close) else 0.0,
+        "support_error_px": float(np.median(distance[close])) if close.any() else 99.0,
+        "coverage": coverage(transform, matches.points_fixed[close], sizes),
+    }
+
+
+def nearness(transform: Transform, pair: PairMatcher, sizes: Sizes) -> dict[str, float]:
+    """Count similar points where the transform puts them, and what chance would give.
+
+    A transform that was fitted to the matches found near it agrees with them by
+    construction; so the same search is made beside it, 24 px off in four directions.
+
+    Returns:
+        "near": matches within 4 px; "near_by_chance": the mean of the four counts;
+        "near_error_px": median distance of the matches (4 / sqrt(2) for random ones);
+        "near_coverage": as "coverage".
+    """
+    unit = pair.fixed.prepared.image.shape[0] / 768.0
+    found = pair.near(transform, SUPPORT_PX * unit)
+    beside = [
+        len(pair.near(transform, SUPPORT_PX * unit, shift_px=shift))
+        for shift in _BESIDE_PX * unit * np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
+    ]
+    error = SUPPORT_PX
+    if len(found):
+        distance = residuals(transform, found.points_moving, found.points_fixed)
+        error = float(np.median(distance)) * sizes.fixed_scale / unit
+    return {
+        "near": float(len(found)),
+        "near_by_chance": float(np.mean(beside)),
+        "near_error_px": error,
+        "near_coverage": coverage(transform, found.points_fixed, sizes),
+    }
+
+
+def asymmetry(
+    transform: Transform,
+    matches: Matches,
+    pair: PairMatcher,
+    sizes: Sizes,
+    *,
+    estimator: str,
+    curvature: Curvature | None,
+) -> float:
+    """Return how far a fit in the other direction lands from where it started.
+
+    A radial homography is fitted from the fixed to the moving image, to the matches by
+    descriptors alone, and points of the overlap are mapped there and back.
+
+    Returns:
+        The median distance on a grid over the overlap, in working pixels, at most 100.
+    """
+    back = fit(
+        matches.points_fixed,
+        matches.points_moving,
+        family="radial",
+        estimator=estimator,
+        threshold_px=pair.options.threshold_px / sizes.moving_scale,
+        frames=(pair.fixed.frame, pair.moving.frame),
+        curvature=curvature,
+    )
+    if back.transform is None:
+        return _LOST_PX
+    height, width = sizes.moving
+    axes = np.linspace(0, width - 1, 15), np.linspace(0, height - 1, 15)
+    grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
+    there = transform.apply(grid)
+    limit = np.array(sizes.fixed[::-1]) - 1
+    inside = np.all((there >= 0) & (there <= limit), axis=1)
+    if not inside.any():
+        return _LOST_PX
+    off = back.transform.apply(there[inside]) - grid[inside]
+    median = float(np.median(np.hypot(off[:, 0], off[:, 1])) * sizes.moving_scale)
+    return min(median, _LOST_PX) if math.isfinite(median) else _LOST_PX
+
+
+def gather(
+    transform: Transform,
+    free: Matches,
+    pair: PairMatcher,
+    sizes: Sizes,
+    *,
+    estimator: str,
+    curvature: Curvature | None,
+) -> dict[str, float]:
+    """Measure all that `judge` weighs: `support`, `nearness` and `asymmetry`.
+
+    Args:
+        transform: what was fitted.
+        free: matches by descriptors alone, before any transform was known.
+        pair: keypoints of both images.
+        sizes: of both files.
+        estimator: key of `rkd_jax.matching.fit.ESTIMATORS`.
+        curvature: what is known of k.
+    """
+    return {
+        **support(transform, free, sizes),
+        **nearness(transform, pair, sizes),
+        "asymmetry_px": asymmetry(
+            transform, free, pair, sizes, estimator=estimator, curvature=curvature
+        ),
+    }

@@ -1,0 +1,153 @@
+"""Pairs across modalities with landmarks: layout on disk and scores.
+
+Layout: `<id>_fixed.<ext>`, `<id>_moving.<ext>` and `<id>_landmarks.csv` with columns
+x_fixed, y_fixed, x_moving, y_moving in pixels of the files.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rkd_jax.matching.predictions import Pair, Prediction
+from rkd_jax.metrics.fire import pair_errors
+from rkd_jax.metrics.registration import registration_score
+
+COLUMNS = ("x_fixed", "y_fixed", "x_moving", "y_moving")
+SUCCESS_PX = 5.0  # of the files: the landmarks themselves carry 1 to 5 px
+
+
+def load_landmarks(path: str | pathlib.Path) -> np.ndarray:
+    """Read landmarks by the names of their columns.
+
+    Returns:
+        float64 `[N, 4]`: x_fixed, y_fixed, x_moving, y_moving.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a column or a number is missing; the message names the line.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such landmark file")
+    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
+        reader = csv.DictReader(file, skipinitialspace=True)
+        found = [name.strip() for name in reader.fieldnames or []]
+        reader.fieldnames = found
+        if not set(COLUMNS) <= set(found):
+            raise ValueError(
+                f"{path}: columns {', '.join(found)[:60]!r}; expected "
+                f"{', '.join(COLUMNS)}"
+            )
+        rows = []
+        for number, row in enumerate(reader, start=2):
+            try:
+                values = [float(row[name]) for name in COLUMNS]
+            except (TypeError, ValueError):
+                values = [np.nan]
+            if not np.isfinite(values).all():
+                raise ValueError(f"{path}, line {number}: expected four finite numbers")
+            rows.append(values)
+    if not rows:
+        raise ValueError(f"{path}: no landmarks below the line of names")
+    return np.array(rows, np.float64)
+
+
+@dataclasses.dataclass(frozen=True)
+class MultimodalPair(Pair):
+    """One pair of the collection on disk.
+
+    Attributes:
+        table: path of the landmarks.
+    """
+
+    table: pathlib.Path
+
+    def landmarks(self) -> np.ndarray:
+        return load_landmarks(self.table)
+
+    def source(self) -> pathlib.Path:
+        return self.table
+
+
+def list_pairs(
+    data_dir: str | pathlib.Path, names: Sequence[str] | None = None
+) -> list[MultimodalPair]:
+    """Find the pairs in a folder, sorted by name.
+
+    Args:
+        data_dir: the folder.
+        names: ids to take; None takes all.
+
+    Raises:
+        FileNotFoundError: no such folder, no pairs, or an image is missing.
+        ValueError: a name that is not there.
+    """
+    root = pathlib.Path(data_dir)
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder of pairs")
+    tables = {
+        p.stem.removesuffix("_landmarks"): p for p in root.glob("*_landmarks.csv")
+    }
+    if not tables:
+        raise FileNotFoundError(
+            f"{root}: no <id>_landmarks.csv; expected <id>_fixed.*, <id>_moving.* and "
+            "<id>_landmarks.csv"
+        )
+    wanted = sorted(tables) if names is None else list(dict.fromkeys(names))
+    missing = [name for name in wanted if name not in tables]
+    if missing or not wanted:
+        raise ValueError(f"{root}: no pairs {missing}; there are {sorted(tables)}")
+    pairs = []
+    for name in sorted(wanted):
+        images = []
+        for role in ("fixed", "moving"):
+            found = sorted(root.glob(f"{name}_{role}.*"))
+            if not found:
+                raise FileNotFoundError(f"{root}/{name}_{role}.*: image missing")
+            images.append(found[0])
+        pairs.append(MultimodalPair(name, *images, tables[name]))
+    return pairs
+
+
+def score(
+    predictions: Sequence[Prediction],
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Score predictions by the share of pairs with a mean error below 5 px.
+
+    Returns:
+        "success" (share), "auc" (mean over 1..25 px), "mean_error_px" (over the
+        successes), "pairs", "ok" (pairs believed); and one row a pair.
+    """
+    rows, means = [], []
+    for prediction in predictions:
+        errors = pair_errors(
+            prediction.control_predicted, prediction.control_true[:, :2]
+        )
+        means.append(float(np.mean(errors)))
+        rows.append(
+            {
+                "pair": prediction.name,
+                "mean_error": means[-1],
+                "max_error": float(np.max(errors)),
+                "matches": len(prediction.points_fixed),
+                "inliers": int(prediction.inliers.sum()),
+                "family": prediction.family,
+                "ok": prediction.ok,
+                "confidence": round(prediction.confidence, 4),
+                "reason": prediction.reason,
+            }
+        )
+    numbers = registration_score(means, success_px=SUCCESS_PX)
+    if not np.isfinite(numbers["mean_error_px"]):
+        numbers["mean_error_px"] = None
+    protocol = (
+        f"success: mean landmark error strictly below {SUCCESS_PX:g} px of the files"
+    )
+    believed = sum(prediction.ok for prediction in predictions)
+    return {"protocol": protocol, **numbers, "ok": believed}, rows

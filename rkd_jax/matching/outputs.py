@@ -1,0 +1,108 @@
+"""The files of one registered pair: pictures, landmarks, transform."""
+
+from __future__ import annotations
+
+import csv
+import io
+import pathlib
+
+import cv2
+import numpy as np
+
+from rkd_jax.files import atomic_path, write_text
+from rkd_jax.matching.field import field_of_view
+from rkd_jax.matching.pictures import matches_picture, overlay_picture, to_rgb8
+from rkd_jax.matching.registration import Registration
+
+SUMMARY = "transform.json"
+_ONLY_IF_OK = ("registered.png", "overlay.png", "points.csv")
+
+
+def _png(image: np.ndarray) -> bytes:
+    """Encode an image `[H, W(, 3)]` RGB as PNG."""
+    if image.ndim == 3:
+        image = image[..., ::-1]
+    done, data = cv2.imencode(".png", np.ascontiguousarray(image))
+    if not done:
+        raise ValueError(f"OpenCV could not encode an image of shape {image.shape}")
+    return data.tobytes()
+
+
+def _points_text(moving: np.ndarray, fixed: np.ndarray) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["x_moving", "y_moving", "x_fixed", "y_fixed"])
+    for row in np.concatenate([moving, fixed], axis=1):
+        writer.writerow([f"{value:.3f}" for value in row])
+    return text.getvalue()
+
+
+def results(
+    registration: Registration,
+    fixed: np.ndarray,
+    moving: np.ndarray,
+    points: np.ndarray | None,
+    *,
+    pictures: bool = True,
+) -> dict[str, bytes]:
+    """Return the contents of all files of one pair but `transform.json`, by name.
+
+    Args:
+        registration: of the pair.
+        fixed: the image as read.
+        moving: the image as read.
+        points: landmarks `[N, 2]` of the moving image to map, or None.
+        pictures: whether to draw.
+    """
+    files = _drawn(registration, fixed, moving) if pictures else {}
+    if registration.ok and points is not None:
+        mapped = registration.warp_points(points)
+        files["points.csv"] = _points_text(points, mapped).encode()
+    return files
+
+
+def _drawn(
+    registration: Registration, fixed: np.ndarray, moving: np.ndarray
+) -> dict[str, bytes]:
+    """Return the pictures, by name of the file."""
+    picture = matches_picture(fixed, moving, registration)
+    files = {"matches.png": _png(picture)}
+    if registration.ok:
+        shown = to_rgb8(moving) if moving.ndim == 3 else moving
+        if shown.dtype != np.uint8:
+            shown = to_rgb8(shown)[..., 0]
+        registered = registration.warp_image(shown)
+        files["registered.png"] = _png(registered)
+        reach = registration.warp_image(
+            field_of_view(moving).astype(np.uint8), interpolation="nearest"
+        )
+        overlay = overlay_picture(fixed, registered, field_of_view(fixed), reach > 0)
+        files["overlay.png"] = _png(overlay)
+    return files
+
+
+def write(out: pathlib.Path, files: dict[str, bytes], summary: str) -> None:
+    """Write the files, drop those of an earlier run that do not hold any more.
+
+    Args:
+        out: folder of the pair.
+        files: contents by name, of `results`.
+        summary: text of `transform.json`.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            with atomic_path(out / name) as part:
+                part.write_bytes(data)
+        for name in (*_ONLY_IF_OK, "matches.png"):
+            if name not in files:
+                (out / name).unlink(missing_ok=True)
+        # Last, so that a complete transform.json means that all files are there.
+        write_text(out / "transform.json", summary)
+    except OSError as error:
+        raise OSError(
+            f"{out}: cannot write there ({error.strerror or error}); give another --out"
+        ) from error

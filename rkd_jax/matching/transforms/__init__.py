@@ -1,0 +1,24 @@
+"""Transforms of points from the moving to the fixed image, float64, both ways."""
+
+from rkd_jax.matching.transforms.base import Transform
+from rkd_jax.matching.transforms.homography import Homography
+from rkd_jax.matching.transforms.radial import Frame, Radial
+from rkd_jax.matching.transforms.residual import Quadratic, RadialQuadratic, monomials
+from rkd_jax.matching.transforms.thin_plate import ThinPlate
+
+__all__ = [
+    "TRANSFORMS",
+    "Frame",
+    "Homography",
+    "Quadratic",
+    "Radial",
+    "RadialQuadratic",
+    "ThinPlate",
+    "Transform",
+    "monomials",
+]
+
+TRANSFORMS: dict[str, type[Transform]] = {
+    cls.family: cls
+    for cls in (Homography, Radial, Quadratic, RadialQuadratic, ThinPlate)
+}

@@ -1,0 +1,108 @@
+"""A smoothing thin-plate correction on top of another transform."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rkd_jax.matching.transforms.base import Transform
+from rkd_jax.matching.transforms.residual import Corrected, finite_array
+
+_CHUNK = 1 << 15  # points at once: bounds the memory of points x knots
+
+
+def thin_plate_terms(points: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """Return (r^2 log r to each knot, 1, x, y) of points `[N, 2]`, `[N, K + 3]`.
+
+    Example:
+        >>> thin_plate_terms(np.array([[1.0, 0.0]]), np.zeros((1, 2))).tolist()
+        [[0.0, 1.0, 1.0, 0.0]]
+    """
+    squared = np.sum((points[:, None] - knots[None]) ** 2, axis=-1)
+    bending = 0.5 * squared * np.log(np.where(squared > 0, squared, 1.0))
+    return np.concatenate([bending, np.ones((len(points), 1)), points], axis=1)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ThinPlate(Corrected):
+    """A base transform followed by a thin-plate spline, linear far from its knots.
+
+    Attributes:
+        base: what is corrected, from the moving to the fixed image.
+        knots: `[K, 2]`, in units of `scale` pixels from `center`.
+        weights: `[2, K + 3]` pixels: of r^2 log r to each knot, and of 1, x, y.
+        center: (x, y) in pixels of the fixed image.
+        scale: pixels to one unit.
+
+    Example:
+        >>> from rkd_jax.matching.transforms.homography import Homography
+        >>> knots, weights = [[0.0, 0.0]], [[0, 2, 0, 0], [0, 0, 0, 0]]
+        >>> plate = ThinPlate(Homography(np.eye(3)), knots, weights, [0, 0], 100.0)
+        >>> plate.apply([[10.0, 20.0]]).tolist()
+        [[12.0, 20.0]]
+
+    Source: Bookstein, IEEE TPAMI 11(6), 1989; smoothing as in Wahba 1990.
+    """
+
+    base: Transform
+    knots: np.ndarray
+    weights: np.ndarray
+    center: np.ndarray
+    scale: float
+    family: ClassVar[str] = "thin_plate"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.base, Mapping):
+            object.__setattr__(self, "base", Transform.from_dict(dict(self.base)))
+        object.__setattr__(self, "_base", self.base)
+        knots = finite_array("knots", self.knots, (None, 2))
+        shapes = {"knots": (None, 2), "weights": (2, len(knots) + 3), "center": (2,)}
+        for name, shape in shapes.items():
+            object.__setattr__(
+                self, name, finite_array(name, getattr(self, name), shape)
+            )
+        if not self.scale > 0:
+            raise ValueError(f"scale: expected a positive number, found {self.scale}")
+
+    def _by_chunks(self, points: np.ndarray, columns: int, function: Any) -> np.ndarray:
+        """Evaluate at points `[..., 2]`: `[..., columns]`."""
+        flat = ((points - self.center) / self.scale).reshape(-1, 2)
+        out = np.empty((len(flat), columns))
+        for start in range(0, len(flat), _CHUNK):
+            out[start : start + _CHUNK] = function(flat[start : start + _CHUNK])
+        return out.reshape(*points.shape[:-1], columns)
+
+    def _shift(self, points: np.ndarray) -> np.ndarray:
+        return self._by_chunks(
+            points, 2, lambda v: thin_plate_terms(v, self.knots) @ self.weights.T
+        )
+
+    def _slopes(self, points: np.ndarray) -> np.ndarray:
+        def slopes(v: np.ndarray) -> np.ndarray:
+            away = v[:, None] - self.knots[None]
+            squared = np.sum(away**2, axis=-1)
+            # The gradient of r^2 log r is (2 log r + 1) times the way to the knot.
+            steep = np.log(np.where(squared > 0, squared, 1.0)) + 1.0
+            bending, linear = self.weights[:, :-3], self.weights[:, -2:]
+            curved = np.einsum("ok,nk,nkd->nod", bending, steep, away, optimize=True)
+            return (curved + linear).reshape(len(v), 4)
+
+        flat = self._by_chunks(points, 4, slopes)
+        return flat.reshape(*points.shape[:-1], 2, 2) / self.scale
+
+    @property
+    def curvature(self) -> float:
+        """k of the base; 0 for a homography."""
+        return float(getattr(self.base, "curvature", 0.0))
+
+    def parameters(self) -> dict[str, Any]:
+        return {
+            "base": self.base.to_dict(),
+            "knots": self.knots.tolist(),
+            "weights": self.weights.tolist(),
+            "center": self.center.tolist(),
+            "scale": float(self.scale),
+        }

@@ -1,0 +1,151 @@
+"""Pairs of different eyes, none of which may be reported as registered."""
+
+from __future__ import annotations
+
+import itertools
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rkd_jax.matching.predictions import Pair, Prediction
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".ppm"}
+_LABELS = re.compile(r"mask|1stho|2ndho|manual|label|groundtruth", re.IGNORECASE)
+
+
+def photographs(folders: Sequence[str | pathlib.Path]) -> list[pathlib.Path]:
+    """List the photographs below folders, sorted, without masks and labels.
+
+    Raises:
+        FileNotFoundError: no such folder, or no photograph below it.
+    """
+    found = []
+    for folder in map(pathlib.Path, folders):
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder of photographs")
+        here = [
+            path
+            for path in sorted(folder.rglob("*"))
+            if path.suffix.lower() in SUFFIXES
+            and not _LABELS.search(str(path.relative_to(folder)))
+        ]
+        if not here:
+            raise FileNotFoundError(f"{folder}: no photographs ({sorted(SUFFIXES)})")
+        found += here
+    return found
+
+
+def eye_of(path: pathlib.Path) -> tuple[str, str]:
+    """Return (patient, eye) of a photograph, as far as its name tells.
+
+    Example:
+        >>> eye_of(pathlib.Path("train/10_left.jpeg"))
+        ('train/10', 'left')
+        >>> eye_of(pathlib.Path("CHASE_DB1/Image_03R.jpg"))
+        ('CHASE_DB1/Image_03', 'R')
+        >>> eye_of(pathlib.Path("im0001.png"))
+        ('im0001', '')
+    """
+    match = re.fullmatch(r"(.*?)(?:_(left|right)|(?<=\d)([LR]))?", path.stem)
+    patient = str(path.parent / match[1])
+    return patient, match[2] or match[3] or ""
+
+
+def unrelated(
+    paths: Sequence[pathlib.Path], count: int, *, seed: int = 0, fellows: float = 0.3
+) -> list[tuple[pathlib.Path, pathlib.Path]]:
+    """Choose pairs of different eyes.
+
+    Args:
+        paths: photographs.
+        count: pairs wanted, all different.
+        seed: of the choice.
+        fellows: share of pairs that are left and right eye of one patient, as far as
+            there are such.
+
+    Raises:
+        ValueError: there are not so many pairs.
+    """
+    rng = np.random.default_rng(seed)
+    patients: dict[str, list[pathlib.Path]] = {}
+    for path in paths:
+        patients.setdefault(eye_of(path)[0], []).append(path)
+    both = [
+        pair
+        for group in patients.values()
+        for pair in itertools.combinations(sorted(group), 2)
+        if eye_of(pair[0])[1] != eye_of(pair[1])[1]
+    ]
+    order = rng.permutation(len(both))[: round(fellows * count)]
+    chosen = [both[i] for i in order]
+    seen = set(chosen)
+    names = sorted(patients)
+    if len(names) < 2:
+        raise ValueError("photographs of one patient only: give more folders")
+    for _ in range(100 * count):
+        if len(chosen) >= count:
+            return chosen
+        first, second = rng.choice(len(names), 2, replace=False)
+        group0, group1 = patients[names[first]], patients[names[second]]
+        pair = (
+            group0[rng.integers(len(group0))],
+            group1[rng.integers(len(group1))],
+        )
+        if pair not in seen and pair[::-1] not in seen:
+            seen.add(pair)
+            chosen.append(pair)
+    raise ValueError(f"found {len(chosen)} different pairs; {count} were asked for")
+
+
+def list_pairs(
+    folders: Sequence[str | pathlib.Path], count: int, *, seed: int = 0
+) -> list[Pair]:
+    """Choose pairs of different eyes below folders; three in ten of one patient."""
+    chosen = unrelated(photographs(folders), count, seed=seed)
+    width = len(str(count))
+    return [
+        Pair(f"{number:0{width}} {fixed.name} {moving.name}", fixed, moving)
+        for number, (fixed, moving) in enumerate(chosen)
+    ]
+
+
+def score(
+    predictions: Sequence[Prediction],
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Count the pairs that are wrongly believed.
+
+    Returns:
+        "pairs", "ok" (number believed), "ok_percent", "ok_percent_high" (upper end of
+        the exact 95 % interval of Clopper and Pearson), "highest_confidence"; and one
+        row a pair, the most trusted first.
+    """
+    from scipy.stats import beta
+
+    believed = sum(prediction.ok for prediction in predictions)
+    count = len(predictions)
+    high = 1.0
+    if believed < count:
+        high = float(beta.ppf(0.975, believed + 1, count - believed))
+    rows = [
+        {
+            "pair": prediction.name,
+            "ok": prediction.ok,
+            "confidence": round(prediction.confidence, 4),
+            "matches": len(prediction.points_fixed),
+            "inliers": int(prediction.inliers.sum()),
+            "family": prediction.family,
+            "reason": prediction.reason,
+        }
+        for prediction in sorted(predictions, key=lambda p: (-p.confidence, p.name))
+    ]
+    return {
+        "protocol": "pairs of different eyes: none can be registered",
+        "pairs": count,
+        "ok": believed,
+        "ok_percent": 100.0 * believed / count,
+        "ok_percent_high": 100.0 * high,
+        "highest_confidence": max(p.confidence for p in predictions),
+    }, rows

@@ -1,0 +1,128 @@
+"""Pairs to calibrate and check on, made from photographs that are not FIRE's.
+
+Registrable ones: one photograph seen twice, in two random views of a curved retina
+(homography between flattened fields, k of a camera) under the light of two visits, or
+two visits of an embedded eye. Unrelated ones: two photographs of different eyes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rkd_jax.augment import visit_light
+from rkd_jax.data.fundus_synthesis import visits
+from rkd_jax.data.preprocess import field_box, read_image
+from rkd_jax.matching import unrelated_benchmark
+from rkd_jax.matching.field import field_of_view
+from rkd_jax.matching.transforms import Frame, Radial
+from rkd_jax.matching.transforms.homography import project
+from rkd_jax.matching.transforms.radial import flatten
+
+_VIEW = 0.5  # of the photograph's width that one view of it has
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MadePair:
+    """Two photographs and, if they show one eye, the map between them.
+
+    Attributes:
+        name: what it was made from.
+        fixed: `[H, W, 3]` uint8, or a path.
+        moving: the same.
+        points: `[N, 4]` x_fixed, y_fixed, x_moving, y_moving; None if unrelated.
+    """
+
+    name: str
+    fixed: np.ndarray | pathlib.Path
+    moving: np.ndarray | pathlib.Path
+    points: np.ndarray | None
+
+
+def photographs(folders: Sequence[str | pathlib.Path]) -> list[pathlib.Path]:
+    """List the photographs below folders; refuse those that are for testing only."""
+    for folder in map(pathlib.Path, folders):
+        if {"fire", "multimodal"} & {part.lower() for part in folder.parts}:
+            raise ValueError(
+                f"{folder}: FIRE and multimodal pairs are for testing only"
+            )
+    return unrelated_benchmark.photographs(folders)
+
+
+def _view_matrix(rng: np.random.Generator, shift: np.ndarray) -> np.ndarray:
+    """Draw a view of the photograph: turn, zoom, shift, tilt, in field coordinates."""
+    angle, zoom = rng.normal(0, 0.06), np.exp(rng.normal(0, 0.03))
+    cos, sin = zoom * np.cos(angle), zoom * np.sin(angle)
+    turn = np.array([[cos, -sin, shift[0]], [sin, cos, shift[1]], [0, 0, 1.0]])
+    tilt = np.eye(3)
+    tilt[2, :2] = rng.normal(0, 0.02, 2)
+    return turn @ tilt
+
+
+def warped(
+    path: pathlib.Path, seed: int, *, light: bool = True, side: int = 768
+) -> MadePair:
+    """Make a registrable pair from one photograph.
+
+    Two cameras with the same random k (0 to .2) look at the photograph, each through a
+    round field of its own with half of the photograph's width, up to 1.3 field radii
+    apart. Both views get the light of a visit of their own.
+
+    Args:
+        path: a photograph.
+        seed: of views and light.
+        light: change the light.
+        side: of both images in pixels.
+    """
+    rng = np.random.default_rng(seed)
+    image = read_image(path)
+    image = np.ascontiguousarray(image[..., 1] if image.ndim == 3 else image)
+    photograph = Frame.of_box(field_box(image))
+    field = Frame.of_size((side, side))
+    curvature, way = rng.uniform(0, 0.2), rng.uniform(0, 2 * np.pi)
+    shift = rng.uniform(0, 0.65) * np.array([np.cos(way), np.sin(way)])
+    fixed_view, moving_view = (_view_matrix(rng, s) for s in (shift, -shift))
+    rows, columns = np.indices((side, side))
+    u = field.to_field(np.stack([columns, rows], axis=-1).astype(np.float64))
+    inside = np.sum(u * u, axis=-1) < 0.97**2
+    views = []
+    for matrix in (fixed_view, moving_view):
+        seen = _VIEW * project(matrix, flatten(u, curvature))
+        xy = photograph.from_field(seen).astype(np.float32)
+        view = cv2.remap(image, xy[..., 0], xy[..., 1], cv2.INTER_CUBIC)
+        views.append(np.where(inside, view, 0).astype(np.uint8))
+    if light:
+        keys = jax.random.split(jax.random.key(seed), 2)
+        views = [_lit(key, view) for key, view in zip(keys, views, strict=True)]
+    to_fixed = Radial(np.linalg.inv(fixed_view) @ moving_view, curvature, field, field)
+    axis = np.linspace(-0.9, 0.9, 15)
+    grid = field.from_field(np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2))
+    landmarks = np.concatenate([to_fixed.apply(grid), grid], axis=1)
+    seen = np.ones(len(grid), bool)
+    for columns in ((0, 1), (2, 3)):
+        seen &= np.linalg.norm(field.to_field(landmarks[:, columns]), axis=1) < 0.9
+    return MadePair(f"{path.parent.name}/{path.name}", *views, landmarks[seen])
+
+
+def _lit(key: jax.Array, image: np.ndarray) -> np.ndarray:
+    """Change the light of a uint8 image `[H, W]` within its field."""
+    field = field_of_view(image)
+    lit = _light(key, jnp.asarray(image, jnp.float32) / 255.0)
+    return np.where(field, np.round(np.asarray(lit) * 255.0), 0).astype(np.uint8)
+
+
+_light = jax.jit(visit_light)
+
+
+def embedded(seed: int, *, size: int = 640) -> MadePair:
+    """Make two visits of an embedded eye, under a camera with a random k (0 to .2)."""
+    curvature = float(np.random.default_rng([seed, 17]).uniform(0, 0.2))
+    pair = visits(seed, size=size, curvature=curvature)
+    points = pair.control_points.astype(np.float64)
+    return MadePair(f"embedded {seed}", pair.fixed.image, pair.moving.image, points)
