@@ -123,7 +123,7 @@ class LandmarkConfig:
     # Weights of the squared errors: of the heatmaps (peak 1), averaged over a window of
     # the Gaussian's size, and of the decoded points, in units of sigma.
     heatmap_weight: float = 1.0
-    point_weight: float = 1.0
+    point_weight: float = 0.1
     # Weight of the same errors to the teacher (the poster's lambda).
     distillation_weight: float = 1.0
     # Random geometry, light and mirroring of a face.
