@@ -105,37 +105,41 @@ class LandmarksTask:
             example_ids=batch["example"],
             rngs={"dropout": key},
         )
-        heatmaps, found = self._read(answer.logits)
+        answers = self._read(answer.logits)
+        labelled = batch["labelled"]
         inside = jnp.all((points >= 0) & (points <= side - 1), axis=-1)
         target = gaussian_heatmaps(points, side, marks.sigma_px)
-        labelled = batch["labelled"]
-        heatmap, point = squared_errors(
-            (heatmaps, found), (target, points), marks.sigma_px, inside
-        )
-        terms = {
-            "heatmap": marks.heatmap_weight * self._mean(heatmap, labelled),
-            "point": marks.point_weight * self._mean(point, labelled),
-        }
+        terms = self._terms(answers, (target, points), labelled, inside)
         if self.options.distill:
             wanted = self.teacher_model.apply(
                 teacher, images, train=False, heads=("detector",)
             )
             followed = jax.lax.stop_gradient(self._read(wanted.logits))
-            heatmap, point = squared_errors((heatmaps, found), followed, marks.sigma_px)
-            everywhere = jnp.ones_like(labelled)
-            weight = marks.distillation_weight
             terms |= {
-                "heatmap_distillation": weight
-                * marks.heatmap_weight
-                * self._mean(heatmap, everywhere),
-                "point_distillation": weight
-                * marks.point_weight
-                * self._mean(point, everywhere),
+                f"{name}_distillation": marks.distillation_weight * term
+                for name, term in self._terms(
+                    answers, followed, jnp.ones_like(labelled)
+                ).items()
             }
         total = sum(terms.values())
-        away = jnp.sqrt(jnp.sum((found - points) ** 2, axis=-1) + 1e-12)
-        error = self._mean(jnp.mean(jax.lax.stop_gradient(away), axis=-1), labelled)
+        away = jnp.linalg.norm(jax.lax.stop_gradient(answers[1]) - points, axis=-1)
+        error = self._mean(jnp.mean(away, axis=-1), labelled)
         return total, ({"loss": total, **terms, "error_px": error}, task_state)
+
+    def _terms(
+        self,
+        answers: tuple[Array, Array],
+        wanted: tuple[Array, Array],
+        counts: Array,
+        where: Array | None = None,
+    ) -> dict[str, Array]:
+        """Return the weighted errors to labels or teacher, of the faces that count."""
+        marks = self.options.landmarks
+        heatmap, point = squared_errors(answers, wanted, marks.sigma_px, where)
+        return {
+            "heatmap": marks.heatmap_weight * self._mean(heatmap, counts),
+            "point": marks.point_weight * self._mean(point, counts),
+        }
 
     def evaluate(
         self, variables: PyTree, data: list[dict[str, np.ndarray]]
