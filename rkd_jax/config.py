@@ -18,7 +18,9 @@ GEOMETRIES = (
     "descriptor",
     "visit",
     "wide",
+    "face",
 )
+LANDMARKS = 98  # points of a face, WFLW's
 
 
 @dataclasses.dataclass
@@ -27,9 +29,11 @@ class ModelConfig:
 
     # superretina | large_kernel | swin_unetr
     name: str = "superretina"
+    # Heatmaps an image: 1 for keypoints, 98 for the points of a face.
+    out_channels: int = 1
     # Arithmetic of the layers; parameters, norms and outputs stay float32.
     compute_dtype: str = "float32"
-    # Channels of the descriptor map.
+    # Channels of the descriptor map; 0 (landmarks) builds none.
     descriptor_dim: int = 256
     # Channels of the four encoder stages (superretina, large_kernel).
     widths: tuple[int, ...] = (64, 64, 128, 128)
@@ -45,6 +49,7 @@ class ModelConfig:
     def options(self) -> dict[str, Any]:
         """Return the keyword arguments of `rkd_jax.models.build` for this network."""
         common = {
+            "out_channels": self.out_channels,
             "compute_dtype": self.compute_dtype,
             "descriptor_dim": self.descriptor_dim,
         }
@@ -68,9 +73,9 @@ class ModelConfig:
 class DataConfig:
     """Which images are read, and how they are batched."""
 
-    # embedded | lab | folder | tfds
+    # embedded | lab | folder | tfds; for landmarks embedded | wflw | tfds
     kind: str = "embedded"
-    # Root of the data set (lab, folder, tfds).
+    # Root of the data set (lab, folder, tfds, wflw).
     data_dir: str = ""
     # Name of the prepared TFDS data set (tfds).
     tfds_name: str = ""
@@ -78,7 +83,7 @@ class DataConfig:
     auxiliary_dir: str = ""
     # Leave out listed samples whose files are missing, with a warning (lab).
     skip_missing: bool = False
-    # Split file of the lab layout used for training, and for validation.
+    # Split file (lab), list (wflw) or split (tfds) for training, and for validation.
     train_split: str = "train"
     val_split: str = "val"
     # Longest side of an image as it is trained on, pixels.
@@ -91,7 +96,13 @@ class DataConfig:
     resize_mode: str = "fit"
     # Rows of the padded keypoint array; more labels in an image are refused.
     max_labels: int = 512
-    # Embedded photographs: labelled, and further ones without labels.
+    # Side of a face's crop to the longer side of its box (landmarks).
+    box_scale: float = 1.2
+    # Of `folds` parts of the list `val_split`, by image, train on all but part `fold`
+    # and validate on it (wflw); -1: train on `train_split`, validate on `val_split`.
+    fold: int = -1
+    folds: int = 5
+    # Embedded photographs or faces: labelled, and further ones without labels.
     embedded_labeled: int = 64
     embedded_unlabeled: int = 64
     # Share of labelled images among those drawn; 0: every image equally often.
@@ -104,11 +115,38 @@ class DataConfig:
 
 
 @dataclasses.dataclass
-class TaskConfig:
-    """Losses, augmentation and keypoint expansion of the retina task."""
+class LandmarkConfig:
+    """Losses and augmentation of the landmarks task."""
 
-    # retina | pretraining
+    # Spread of a point's Gaussian in the target heatmap, pixels of the crop.
+    sigma_px: float = 1.5
+    # Divides the logits before the softmax over pixels; small: peaks form early.
+    temperature: float = 0.2
+    # Weights of the squared errors: of the heatmaps (peak 1), averaged over a window of
+    # the Gaussian's size, and of the decoded points, in units of sigma.
+    heatmap_weight: float = 1.0
+    point_weight: float = 0.1
+    # Weight of the same errors to the teacher (the poster's lambda).
+    distillation_weight: float = 1.0
+    # Random geometry, light and mirroring of a face.
+    geometry: str = "face"
+    # face | none
+    light: str = "face"
+    flip: bool = True
+
+
+@dataclasses.dataclass
+class TaskConfig:
+    """What is learnt; `name` says which of the fields below are read.
+
+    retina: all but `landmarks`; pretraining: `mask_ratio` and `mask_size`; landmarks:
+    `distill` and `landmarks`.
+    """
+
+    # retina | pretraining | landmarks
     name: str = "retina"
+    # Of the points of a face.
+    landmarks: LandmarkConfig = dataclasses.field(default_factory=LandmarkConfig)
     # Random geometry of the detector image and of the descriptor image.
     detector_geometry: str = "detector"
     descriptor_geometry: str = "descriptor"
@@ -194,7 +232,7 @@ class LoopConfig:
     checkpoint_every: int = 500
     # Checkpoints kept.
     keep: int = 2
-    # Held-out pairs of an evaluation, and their picture.
+    # Held-out pairs (retina) or embedded faces (landmarks) of an evaluation; 0: none.
     eval_pairs: int = 24
     # Pair source of the evaluation: auto (as data.kind) | embedded.
     eval_kind: str = "auto"
@@ -247,9 +285,11 @@ class Config:
         Raises:
             ValueError: names the field, what it may be and what it is.
         """
+        _one_of("task.name", self.task.name, ("retina", "pretraining", "landmarks"))
         _check_models(self)
         _check_data(self)
         _check_mix(self)
+        _check_landmarks(self)
         _check_task(self)
         _check_numbers(self)
         return self
@@ -322,11 +362,6 @@ def _check_models(config: Config) -> None:
             raise ValueError(
                 f"config.{field}.kernels must be odd sizes; it is {model.kernels}"
             )
-        if model.descriptor_dim < 1:
-            raise ValueError(
-                f"config.{field}.descriptor_dim must be at least 1; "
-                f"it is {model.descriptor_dim}"
-            )
         if model.feature_size < 12 or model.feature_size % 12:
             raise ValueError(
                 f"config.{field}.feature_size must be a multiple of 12; "
@@ -341,13 +376,16 @@ def _check_models(config: Config) -> None:
 def _check_data(config: Config) -> None:
     data = config.data
     _one_of("data.resize_mode", data.resize_mode, ("fit", "stretch"))
-    _one_of("data.kind", data.kind, ("embedded", "lab", "folder", "tfds"))
+    kinds = ("embedded", "lab", "folder", "tfds")
+    if config.task.name == "landmarks":
+        kinds = ("embedded", "wflw", "tfds")
+    _one_of("data.kind", data.kind, kinds)
     if data.kind != "embedded" and not data.data_dir:
         raise ValueError(
             f"config.data.kind is {data.kind!r} but config.data.data_dir is empty; "
             "give the folder with --config.data.data_dir=DIR"
         )
-    if data.kind == "tfds" and not data.tfds_name:
+    if data.kind == "tfds" and not data.tfds_name and config.task.name != "landmarks":
         raise ValueError(
             "config.data.kind is 'tfds' but config.data.tfds_name is empty; "
             "give the name of the prepared data set"
@@ -371,7 +409,6 @@ def _check_mix(config: Config) -> None:
 
 def _check_task(config: Config) -> None:
     task = config.task
-    _one_of("task.name", task.name, ("retina", "pretraining"))
     _one_of("task.detector_geometry", task.detector_geometry, GEOMETRIES)
     _one_of("task.descriptor_geometry", task.descriptor_geometry, GEOMETRIES)
     _one_of("task.deformation", task.deformation, ("none", "retina"))
@@ -408,6 +445,83 @@ def _check_task(config: Config) -> None:
         )
 
 
+def _check_landmarks(config: Config) -> None:
+    """Check what faces need, and that no task is given the fields of another."""
+    task, data = config.task, config.data
+    plain, default = dataclasses.asdict(task), dataclasses.asdict(TaskConfig())
+    shared = ("name", "distill")
+    if task.name != "landmarks":
+        strange = {"task": ["landmarks"], "data": ["fold", "folds", "box_scale"]}
+    else:
+        strange = {
+            "task": [k for k in default if k not in (*shared, "landmarks")],
+            "data": [
+                *("crop_field", "resize_mode", "max_labels"),
+                *("auxiliary_dir", "tfds_name"),
+            ],
+        }
+    for group, (ours, theirs) in {
+        "task": (plain, default),
+        "data": (dataclasses.asdict(data), dataclasses.asdict(DataConfig())),
+    }.items():
+        for field in strange[group]:
+            if ours[field] != theirs[field]:
+                raise ValueError(
+                    f"config.{group}.{field} does not belong to the task "
+                    f"{task.name!r}; leave it at {theirs[field]!r}"
+                )
+    for field, model in (
+        ("model", config.model),
+        ("teacher.model", config.teacher.model),
+    ):
+        _check_heads(config, field, model)
+    if task.name != "landmarks":
+        return
+    if config.pretrain.steps:
+        raise ValueError(
+            "config.pretrain.steps is for the retina; with the task 'landmarks' it "
+            f"must be 0; it is {config.pretrain.steps}"
+        )
+    marks = task.landmarks
+    _one_of("task.landmarks.geometry", marks.geometry, (*GEOMETRIES, "none"))
+    _one_of("task.landmarks.light", marks.light, ("face", "none"))
+    if not max(marks.heatmap_weight, marks.point_weight) > 0:
+        raise ValueError(
+            "config.task.landmarks.heatmap_weight and point_weight are both 0; at "
+            "least one must be positive"
+        )
+    if data.fold >= 0 and data.kind != "wflw":
+        raise ValueError(
+            f"config.data.fold is {data.fold}, but only data.kind 'wflw' has folds"
+        )
+    if data.fold >= data.folds:
+        raise ValueError(
+            f"config.data.fold is {data.fold} of {data.folds} folds; expected -1 "
+            "(none) or 0 up to folds - 1"
+        )
+
+
+def _check_heads(config: Config, field: str, model: ModelConfig) -> None:
+    """Check that a network has the outputs of the task."""
+    name = config.task.name
+    wanted = LANDMARKS if name == "landmarks" else 1
+    used = field == "model" or config.task.distill
+    if used and model.out_channels != wanted:
+        raise ValueError(
+            f"config.{field}.out_channels must be {wanted} for the task {name!r}; it "
+            f"is {model.out_channels}"
+        )
+    if name == "landmarks":
+        needed, right = "0", model.descriptor_dim == 0
+    else:
+        needed, right = "at least 1", model.descriptor_dim >= 1
+    if used and not right:
+        raise ValueError(
+            f"config.{field}.descriptor_dim must be {needed} for the task {name!r}; it "
+            f"is {model.descriptor_dim}"
+        )
+
+
 _BIG = 2**31 - 1
 # Fields and the least and the largest value that they may have.
 _RANGES = {
@@ -416,6 +530,8 @@ _RANGES = {
     "data.max_labels": (1, _BIG),
     "data.embedded_labeled": (0, _BIG),
     "data.embedded_unlabeled": (0, _BIG),
+    "data.fold": (-1, _BIG),
+    "data.folds": (2, _BIG),
     "data.num_threads": (0, 1024),
     "data.cache_mb": (0, _BIG),
     "task.pke_start_epoch": (-1, _BIG),
@@ -434,6 +550,9 @@ _RANGES = {
     "task.heatmap_distillation_weight": (0, math.inf),
     "task.descriptor_distillation_weight": (0, math.inf),
     "task.mask_size": (1, 1024),
+    "task.landmarks.heatmap_weight": (0, math.inf),
+    "task.landmarks.point_weight": (0, math.inf),
+    "task.landmarks.distillation_weight": (0, math.inf),
     "optim.warmup_steps": (0, _BIG),
     "optim.weight_decay": (0, math.inf),
     "optim.clip_norm": (0, math.inf),
@@ -446,7 +565,10 @@ _RANGES = {
     "teacher.steps": (1, _BIG),
     "pretrain.steps": (0, _BIG),
 }
-_POSITIVE = ("optim.lr", "teacher.lr", "pretrain.lr", "task.infonce_temperature")
+_POSITIVE = (
+    *("optim.lr", "teacher.lr", "pretrain.lr", "task.infonce_temperature"),
+    *("data.box_scale", "task.landmarks.sigma_px", "task.landmarks.temperature"),
+)
 
 
 def _check_numbers(config: Config) -> None:

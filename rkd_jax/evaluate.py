@@ -1,12 +1,14 @@
 """Measure a matcher: predict, save, then score what was saved.
 
     python -m rkd_jax.evaluate fire --data_dir DIR --weights FILE --out DIR
+    python -m rkd_jax.evaluate wflw --data_dir DIR --weights FILE --out DIR
     python -m rkd_jax.evaluate multimodal --data_dir DIR --out DIR
     python -m rkd_jax.evaluate unrelated --photographs DIR... --out DIR
     python -m rkd_jax.evaluate ablation --data_dir DIR --weights NAME=FILE... --out DIR
 
 write `predictions.npz`, and from that file alone `metrics.json` and `pairs.csv`
-(`ablation`: a folder of these for each network and protocol, and `ablation.csv`,
+(`wflw`: `faces.csv`, the error curve and the faces with the largest errors;
+`ablation`: a folder of these for each network and protocol, and `ablation.csv`,
 `ablation.md`, `ablation.png`). The same command again goes on where it was stopped;
 predictions from other settings are refused unless `--overwrite` is given. Exit code 0,
 or 2 for bad input.
@@ -22,9 +24,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from rkd_jax.alignment import command as faces_command
 from rkd_jax.allocation import keep_freed_memory
 from rkd_jax.compiled import add_option, keep_compiled
-from rkd_jax.matching.progress import progress_of_pairs, read_names
+from rkd_jax.matching.progress import progress_of, read_names
 
 OK, BAD_INPUT = 0, 2
 _FAMILIES = (
@@ -183,6 +186,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_output(ablation)
     ablation.set_defaults(run=_ablation)
+    wflw = commands.add_parser(
+        "wflw",
+        help="98 points of the faces of WFLW",
+        description="Align the faces of a list of WFLW and score their points.",
+    )
+    faces_command.add_arguments(wflw)
+    wflw.set_defaults(run=_wflw)
     return parser
 
 
@@ -267,7 +277,7 @@ def _predicted(
         path,
         settings,
         overwrite=overwrite,
-        progress=progress_of_pairs(),
+        progress=progress_of("pairs"),
     )
     wanted = {pair.name for pair in pairs}
     whole, saved = predictions.load_predictions(path)
@@ -377,6 +387,11 @@ def _ablation(args: argparse.Namespace) -> None:
     ]
     print(ablation.write(out, rows, differences), end="")
     print(f"written to {out}")
+
+
+def _wflw(args: argparse.Namespace) -> None:
+    """Run faces of WFLW."""
+    faces_command.run(args, progress_of("faces"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

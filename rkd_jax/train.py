@@ -145,7 +145,9 @@ def _check_given(config: schema.Config) -> None:
         files.append((config.teacher.weights, config.teacher.model))
     for path, wanted in files:
         if path:
-            _same_network(path, weights.load(path), wanted)
+            loaded = weights.load(path)
+            _same_network(path, loaded, wanted)
+            _same_decoding(path, loaded, config)
 
 
 def _run_stage(
@@ -159,7 +161,7 @@ def _run_stage(
     from rkd_jax.training import loop, state, step
 
     config, workdir = stage.config, stage.workdir
-    source = pipeline.make_source(**_source_arguments(config))
+    source = tasks.training_source(config)
     _claim_data(workdir, source)
     share = _share(config.data.batch_size, jax.process_count())
     steps_per_epoch = max(len(source) // config.data.batch_size, 1)
@@ -247,34 +249,6 @@ def _run_stage(
     return outcome.metrics
 
 
-def _source_arguments(config: schema.Config) -> dict[str, Any]:
-    data = config.data
-    arguments = {
-        "kind": data.kind,
-        "size": data.size,
-        "max_labels": data.max_labels,
-        "crop_field": data.crop_field,
-        "resize_mode": data.resize_mode,
-        "cache_mb": data.cache_mb,
-    }
-    if data.kind == "embedded":
-        counts = {
-            "count": data.embedded_labeled,
-            "unlabeled": data.embedded_unlabeled,
-            "seed": config.seed,
-        }
-        return {**arguments, **counts}
-    arguments["data_dir"] = data.data_dir
-    if data.kind == "tfds":
-        arguments["name"] = data.tfds_name
-    if data.kind != "folder":
-        arguments["split"] = data.train_split
-    if data.kind == "lab":
-        arguments["auxiliary_dir"] = data.auxiliary_dir or None
-        arguments["skip_missing"] = data.skip_missing
-    return arguments
-
-
 def _mixed(config: schema.Config, source: Any) -> float:
     """Return the share of labelled images; 0, no mixing, if all are of one kind."""
     both = 0 < source.n_labelled < len(source)
@@ -310,6 +284,20 @@ def _same_network(path: str, loaded: Any, wanted: schema.ModelConfig) -> None:
             )
 
 
+def _same_decoding(path: str, loaded: Any, config: schema.Config) -> None:
+    """Refuse weights whose heatmaps of faces mean other points than the config's."""
+    if config.task.name != "landmarks":
+        return
+    wanted = _preprocess(config)
+    for key in ("channel", "box_scale", "temperature"):
+        found = loaded.preprocess.get(key)
+        if found != wanted[key]:
+            raise UsageError(
+                f"{path} was made with {key} = {found}; the config asks for "
+                f"{wanted[key]}"
+            )
+
+
 def _listed(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list | tuple) else [value]
 
@@ -332,13 +320,26 @@ def _save_weights(
         task.network(variables),
         model=config.model.name,
         options=config.model.options(),
-        preprocess={
-            "channel": "green",
-            "size": config.data.size,
-            "descriptor_grid": config.task.descriptor_grid,
-        },
+        preprocess=_preprocess(config),
         recipe={"config": _without_folders(config), "metrics": _finite(metrics)},
     )
+
+
+def _preprocess(config: schema.Config) -> dict[str, Any]:
+    """Return how the network's images are prepared, for its weights file."""
+    if config.task.name == "landmarks":
+        side = config.data.crop or config.data.size
+        return {
+            "channel": "luma",
+            "size": side,
+            "box_scale": config.data.box_scale,
+            "temperature": config.task.landmarks.temperature,
+        }
+    return {
+        "channel": "green",
+        "size": config.data.size,
+        "descriptor_grid": config.task.descriptor_grid,
+    }
 
 
 def _finite(tree: Any) -> Any:
@@ -429,7 +430,7 @@ def _summary(
     if not scored:
         return
     columns = list(dict.fromkeys(k for m in scored.values() for k in m))
-    print(f"Held-out pairs ({minutes:.1f} minutes in all):")
+    print(f"Held out ({minutes:.1f} minutes in all):")
     print("  " + "network".ljust(12) + "".join(c.rjust(16) for c in columns))
     for name, metrics in scored.items():
         row = "".join(f"{metrics.get(c, float('nan')):16.3f}" for c in columns)
@@ -437,11 +438,22 @@ def _summary(
     print(f"Weights: {workdir / WEIGHTS}")
 
 
-def _start_jax(cache_dir: str, coordinator: str, count: int, number: int) -> None:
-    """Join the other processes, if there are any, and keep compiled programs."""
+def prepare_jax(cache_dir: str) -> None:
+    """Set up what a training process wants, before anything large is allocated.
+
+    Progress lines are shown, freed memory is kept, and compiled programs are kept in
+    `cache_dir`, unless it is empty.
+    """
+
+    _start_logging()
+    keep_freed_memory()
+    keep_compiled(cache_dir)
+
+
+def _join_processes(coordinator: str, count: int, number: int) -> None:
+    """Join the other processes, if there are any."""
     import jax
 
-    keep_compiled(cache_dir)
     if coordinator == "auto":
         jax.distributed.initialize()
     elif coordinator:
@@ -538,19 +550,13 @@ def main(argv: Sequence[str], holder: Any = None) -> int:
     from rkd_jax.training.loop import NonFiniteLossError
     from rkd_jax.training.signals import Interrupted
 
-    _start_logging()
-    keep_freed_memory()
     try:
         if len(argv) > 1:
             raise UsageError(f"unknown arguments: {' '.join(argv[1:])}")
         given, config = flags.FLAGS, holder.value
         name = pathlib.Path(given["config"].config_filename.split(":")[0]).stem
-        _start_jax(
-            given.compilation_cache_dir,
-            given.coordinator,
-            given.num_processes,
-            given.process_id,
-        )
+        prepare_jax(given.compilation_cache_dir)
+        _join_processes(given.coordinator, given.num_processes, given.process_id)
         run(config, given.workdir or pathlib.Path("runs") / name)
     except NonFiniteLossError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -15,8 +15,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from rkd_jax import config as schema
-from rkd_jax import train, weights
-from rkd_jax.data import records, sources
+from rkd_jax import tasks, train, weights
+from rkd_jax.data import records
 
 ROOT = pathlib.Path(__file__).parents[1]
 TINY = (
@@ -100,9 +100,22 @@ def test_missing_samples_are_left_out_where_the_config_says_so(tmp_path):
     config = schema.Config()
     config.data.kind, config.data.data_dir = "lab", str(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"--config\.data\.skip_missing=true"):
-        sources.make_source(**train._source_arguments(config))
+        tasks.training_source(config)
     config.data.skip_missing = True
-    assert len(sources.make_source(**train._source_arguments(config))) == 1
+    assert len(tasks.training_source(config)) == 1
+
+
+def test_a_teacher_of_other_faces_is_refused():
+    config = schema.Config()
+    config.task.name = "landmarks"
+    facts = {"channel": "luma", "box_scale": 1.2, "temperature": 0.2, "size": 64}
+    for key, value in ((None, None), ("box_scale", 1.5), ("temperature", 1.0)):
+        loaded = weights.Weights("superretina", {}, {}, {**facts, key: value}, {}, {})
+        if key is None:
+            train._same_decoding("teacher.safetensors", loaded, config)
+            continue
+        with pytest.raises(train.UsageError, match=f"made with {key} = {value}"):
+            train._same_decoding("teacher.safetensors", loaded, config)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +127,7 @@ def test_missing_samples_are_left_out_where_the_config_says_so(tmp_path):
             ["--config.task.light=dark"],
             ["config.task.light", "paper, visit, modality, none"],
         ),
+        (["--config.task.name=landmarks"], ["config.model.out_channels", "98"]),
         (["--config.data.kind=lab"], ["config.data.data_dir"]),
         (
             ["--config.data.kind=lab", "--config.data.data_dir=/no/such/folder"],

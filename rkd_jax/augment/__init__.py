@@ -34,6 +34,7 @@ from rkd_jax.augment.modality import (
 )
 from rkd_jax.augment.pixels import gaussian_blur
 from rkd_jax.augment.visit import (
+    FACE_RANGES,
     VisitDraw,
     VisitRanges,
     apply_visit,
@@ -43,6 +44,7 @@ from rkd_jax.augment.visit import (
 
 __all__ = [
     "DEFORMATION_PRESETS",
+    "FACE_RANGES",
     "GEOMETRY_PRESETS",
     "DeformationPreset",
     "HomographyPreset",

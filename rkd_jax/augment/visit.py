@@ -43,6 +43,16 @@ class VisitRanges(NamedTuple):
 DEFAULT_RANGES = VisitRanges()
 
 
+FACE_RANGES = VisitRanges(
+    log_gamma=0.4,
+    max_blur_px=1.0,
+    lesions=2,
+    lesion_radius_frac=(0.05, 0.18),
+    lesion_depth=0.5,
+)
+"""For crops of faces: mild blur, and discs that hide parts."""
+
+
 class VisitDraw(NamedTuple):
     """Factors of `apply_visit`.
 

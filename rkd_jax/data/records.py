@@ -31,17 +31,68 @@ class Item:
     labelled: bool
 
 
-class Records:
-    """Preprocessed examples by index, in the form that training reads.
+class CachedRecords:
+    """Random access to examples of `items` that are made once and kept in memory.
+
+    Made examples are dicts of NumPy arrays whose "image" is uint8 [S, S]; handed out,
+    it is float32 [S, S, 1] in 0..1. Least recently used first out. Safe to use from
+    several threads. A subclass makes an example in `_make(index)`.
+
+    Args:
+        items: what there is: `name` and `labelled` are read; labelled ones first.
+        size: side S of the images in px.
+        cache_mb: memory for made images in MiB; 0 keeps none.
+    """
+
+    def __init__(self, items: Sequence[Any], *, size: int, cache_mb: float):
+        self.size = size
+        self._items = tuple(items)
+        self._capacity = int(cache_mb * 2**20 / (size * size))
+        self._kept: collections.OrderedDict[int, dict] = collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def n_labelled(self) -> int:
+        """Number of images with labels."""
+        return sum(item.labelled for item in self._items)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the images, by index."""
+        return tuple(item.name for item in self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        index = range(len(self._items))[index]
+        with self._lock:
+            record = self._kept.get(index)
+            if record is not None:
+                self._kept.move_to_end(index)
+        if record is None:
+            record = self._make(index)
+            with self._lock:
+                self._kept[index] = record
+                while len(self._kept) > self._capacity:
+                    self._kept.popitem(last=False)
+        image = record["image"].astype(np.float32) / np.float32(255.0)
+        return {**record, "image": image[..., None]}
+
+    def _make(self, index: int) -> dict[str, np.ndarray]:
+        raise NotImplementedError
+
+
+class Records(CachedRecords):
+    """Preprocessed photographs by index, in the form that training reads.
 
     `records[i]` is a dict of NumPy arrays: "image" float32 [S, S, 1] in 0..1, zeros
     outside the picture; "size" int32 [2], (h, w) of the picture in it; "keypoints"
     float32 [N, 2], (x, y) in pixels of "image"; "keypoint_mask" bool [N]; "labelled"
     bool; "index" int32, the rank among the labelled images, -1 if unlabelled.
 
-    Preprocessed images are kept in memory, least recently used first out, with 8 bits
-    a pixel; all images handed out are multiples of 1/255 for that reason, whether
-    they come from memory or not. Safe to use from several threads.
+    Images are kept with 8 bits a pixel; all images handed out are multiples of 1/255
+    for that reason, whether they come from memory or not.
 
     Args:
         items: the photographs.
@@ -72,43 +123,11 @@ class Records:
             raise ValueError(
                 f"size={size}; expected at least {preprocess.MIN_SIDE_PX} px"
             )
-        self.size = size
+        super().__init__(items, size=size, cache_mb=cache_mb)
         self.max_labels = max_labels
         self.crop_field = crop_field
         self.resize_mode = resize_mode
-        self._items = tuple(items)
         self._ranks = np.cumsum([item.labelled for item in self._items]) - 1
-        self._capacity = int(cache_mb * 2**20 / (size * size))
-        self._kept: collections.OrderedDict[int, dict] = collections.OrderedDict()
-        self._lock = threading.Lock()
-
-    @property
-    def n_labelled(self) -> int:
-        """Number of images with keypoints."""
-        return sum(item.labelled for item in self._items)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the images, by index."""
-        return tuple(item.name for item in self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        index = range(len(self._items))[index]
-        with self._lock:
-            record = self._kept.get(index)
-            if record is not None:
-                self._kept.move_to_end(index)
-        if record is None:
-            record = self._make(index)
-            with self._lock:
-                self._kept[index] = record
-                while len(self._kept) > self._capacity:
-                    self._kept.popitem(last=False)
-        image = record["image"].astype(np.float32) / np.float32(255.0)
-        return {**record, "image": image[..., None]}
 
     def _make(self, index: int) -> dict[str, np.ndarray]:
         item = self._items[index]

@@ -180,7 +180,16 @@ def _pair(image: Any, points: np.ndarray | None) -> tuple[Any, np.ndarray | None
     return image, points
 
 
-def _tfds_items(data_dir: pathlib.Path, name: str | None, split: str) -> list[Item]:
+def open_prepared(
+    data_dir: pathlib.Path, name: str | None, split: str
+) -> tuple[Any, Any]:
+    """Return features and random access to a split of a prepared TFDS data set.
+
+    Images come as their encoded bytes.
+
+    Raises:
+        FileNotFoundError, ValueError: not prepared, no name, or no such split.
+    """
     import tensorflow_datasets as tfds
 
     if not name:
@@ -206,7 +215,12 @@ def _tfds_items(data_dir: pathlib.Path, name: str | None, split: str) -> list[It
         )
     raw = {"image": tfds.decode.SkipDecoding()}
     data = builder.as_data_source(split=split, decoders=raw)
-    labelled = "keypoints" in builder.info.features and split != "auxiliary"
+    return builder.info.features, data
+
+
+def _tfds_items(data_dir: pathlib.Path, name: str | None, split: str) -> list[Item]:
+    features, data = open_prepared(data_dir, name, split)
+    labelled = "keypoints" in features and split != "auxiliary"
 
     def read(i: int):
         example = data[i]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 _LINE_EVERY_S = 20.0
 
 
-def progress_of_pairs() -> Callable[[int, int, str], None]:
+def progress_of(what: str) -> Callable[[int, int, str], None]:
     """Return a reporter on stderr: one moving line on a terminal, else plain lines."""
     start, first, last_line = time.monotonic(), None, -_LINE_EVERY_S
     live = sys.stderr.isatty()
@@ -19,7 +19,7 @@ def progress_of_pairs() -> Callable[[int, int, str], None]:
         nonlocal first, last_line
         first = done if first is None else first
         spent = time.monotonic() - start
-        text = f"{done}/{total} pairs"
+        text = f"{done}/{total} {what}"
         if done > first and done < total:
             left = spent / (done - first) * (total - done)
             text += f", {int(left) // 60}:{int(left) % 60:02d} left"

@@ -105,9 +105,26 @@ def build(options: TaskConfig, **parts: Any) -> Task:
     """
     if options.name == "retina":
         from rkd_jax.tasks.retina import RetinaTask as Kind
+    elif options.name == "landmarks":
+        from rkd_jax.tasks.landmarks import LandmarksTask as Kind
     else:
         from rkd_jax.tasks.pretraining import PretrainingTask as Kind
     return Kind(options=options, **parts)
+
+
+def training_source(config: Config) -> Any:
+    """Return the random-access source that an experiment trains on.
+
+    It has `names`, `n_labelled`, and labelled images first.
+
+    Raises:
+        FileNotFoundError, ValueError: the data are missing or bad.
+    """
+    if config.task.name == "landmarks":
+        from rkd_jax.tasks.landmarks import training_faces as collect
+    else:
+        from rkd_jax.tasks.views import training_photographs as collect
+    return collect(config)
 
 
 def held_out(config: Config) -> list[dict[str, np.ndarray]] | None:
@@ -116,6 +133,8 @@ def held_out(config: Config) -> list[dict[str, np.ndarray]] | None:
         return None
     if config.task.name == "retina":
         from rkd_jax.tasks.retina_evaluation import held_out_pairs as collect
+    elif config.task.name == "landmarks":
+        from rkd_jax.tasks.landmarks import held_out_faces as collect
     else:
         from rkd_jax.tasks.pretraining import held_out_images as collect
     return collect(config)

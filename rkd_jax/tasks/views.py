@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from rkd_jax import augment
+from rkd_jax.config import Config
 from rkd_jax.geometry import Deformation, flat, pixel_grid, sample, undeform
 from rkd_jax.keypoints import within_border
 
@@ -135,6 +136,37 @@ def make_views(
         labels=labels,
         labels_mask=example["keypoint_mask"] & inside,
     )
+
+
+def training_photographs(config: Config) -> Any:
+    """Return the source of photographs that a stage trains on."""
+    from rkd_jax.data import pipeline
+
+    data = config.data
+    arguments: dict[str, Any] = {
+        "kind": data.kind,
+        "size": data.size,
+        "max_labels": data.max_labels,
+        "crop_field": data.crop_field,
+        "resize_mode": data.resize_mode,
+        "cache_mb": data.cache_mb,
+    }
+    if data.kind == "embedded":
+        counts = {
+            "count": data.embedded_labeled,
+            "unlabeled": data.embedded_unlabeled,
+            "seed": config.seed,
+        }
+        return pipeline.make_source(**arguments, **counts)
+    arguments["data_dir"] = data.data_dir
+    if data.kind == "tfds":
+        arguments["name"] = data.tfds_name
+    if data.kind != "folder":
+        arguments["split"] = data.train_split
+    if data.kind == "lab":
+        arguments["auxiliary_dir"] = data.auxiliary_dir or None
+        arguments["skip_missing"] = data.skip_missing
+    return pipeline.make_source(**arguments)
 
 
 def field_of_view(image: Array, *, least: float = 0.12, rim_px: int = 8) -> Array:

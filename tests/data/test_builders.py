@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -10,10 +11,12 @@ import zlib
 
 import numpy as np
 import pytest
+from made_faces import line, write_wflw
 from PIL import Image
 
 import rkd_jax
-from rkd_jax.data import builders, preprocess, sources
+from rkd_jax.data import builders, faces, preprocess, sources
+from rkd_jax.data.face_points import ATTRIBUTES
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
@@ -252,6 +255,43 @@ def test_idrid(tmp_path):
     table.write_text(head)
     with pytest.raises(ValueError, match="no grades of IDRiD_1"):
         prepared("idrid", raw, tmp_path / "again")
+
+
+def test_wflw_and_its_source(tmp_path):
+    raw = tmp_path / "WFLW"
+    drawn = write_wflw(raw, pictures=3, lists=("train", "test"))
+    builder = prepared("wflw", raw, tmp_path)
+    assert sorted(builder.info.splits) == ["test", "train"]
+    examples = read(builder, "test", "image")
+    assert len(examples) == len(drawn) == 4
+    for example, (name, points, box, flags) in zip(examples, drawn, strict=True):
+        assert example["image"] == (raw / "WFLW_images" / name).read_bytes()
+        np.testing.assert_allclose(example["landmarks"], points, atol=1e-4)
+        np.testing.assert_array_equal(example["box"], box)
+        found = [bool(example["attributes"][a][0]) for a in ATTRIBUTES]
+        assert found == flags.tolist()
+    options = {"split": "test", "size": 48}
+    direct = faces.make_source("wflw", data_dir=raw, **options)
+    through = faces.make_source("tfds", data_dir=tmp_path / "prepared", **options)
+    assert through.n_labelled == len(through) == len(direct)
+    for i in range(len(direct)):
+        for key, value in direct[i].items():
+            np.testing.assert_allclose(through[i][key], value, atol=1e-4)
+
+
+def test_wflw_plain_list(tmp_path):
+    raw = tmp_path / "WFLW"
+    ((name, points, _, _),) = write_wflw(raw, pictures=1)
+    shutil.rmtree(raw / "WFLW_annotations")
+    path = raw / "WFLW_annotations/list_98pt_test/list_98pt_test.txt"
+    path.parent.mkdir(parents=True)
+    path.write_text(line(points, name) + "\n")
+    (example,) = read(prepared("wflw", raw, tmp_path), "test", "image")
+    assert len(example["attributes"]["pose"]) == 0
+    np.testing.assert_allclose(example["box"][:2], points.min(axis=0), atol=1e-4)
+    path.write_text("1 2 3\n")
+    with pytest.raises(ValueError, match=r"list_98pt_test\.txt, line 1: 3 fields"):
+        prepared("wflw", raw, tmp_path / "again")
 
 
 @pytest.mark.parametrize("name", sorted(builders.BUILDERS))

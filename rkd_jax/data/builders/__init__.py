@@ -28,6 +28,7 @@ BUILDERS = {
     "image_folder": "ImageFolder",
     "medal_retina": "MedalRetina",
     "stare": "Stare",
+    "wflw": "Wflw",
 }
 
 

@@ -1,0 +1,74 @@
+"""Facial landmarks by the same distillation: a Swin UNETR follows a small CNN.
+
+    python -m rkd_jax.train --config configs/faces.py:wflw \
+        --config.data.data_dir=WFLW --config.teacher.weights=FILE
+
+98 heatmaps, soft-argmax; the teacher is trained first unless one is given. Without
+variants the faces are embedded, procedural ones.
+
+Variants, joined by commas after a colon:
+    wflw    WFLW in its official layout, whole network on 256-pixel crops
+    folds   fold 0 of five of WFLW's test list, split by image, small crops: for a CPU;
+            others by --config.data.fold=K, all by tools/wflw_folds.py
+    demo    minutes on two cores: small networks, embedded faces, and the same student
+            without teacher for comparison
+"""
+
+from rkd_jax.config import LANDMARKS, Config, ModelConfig, parse_variants
+
+VARIANTS = ("wflw", "folds", "demo")
+
+
+def get_config(variant: str = "") -> Config:
+    """Return the experiment; see the module's text for the variants."""
+    asked = parse_variants(variant, VARIANTS)
+    if {"folds", "demo"} <= asked:
+        raise ValueError("variants folds and demo exclude each other: choose one")
+    config = Config()
+    heads = {"out_channels": LANDMARKS, "descriptor_dim": 0, "norm": "instance"}
+    config.model = ModelConfig("swin_unetr", feature_size=48, drop_rate=0.0, **heads)
+    config.teacher.model = ModelConfig("superretina", **heads)
+    config.task.name = "landmarks"
+    config.task.distill = True
+    config.task.landmarks.sigma_px = 4.0
+    config.data.size, config.data.crop = 320, 256
+    config.data.batch_size = 16
+    config.data.embedded_labeled, config.data.embedded_unlabeled = 1000, 4000
+    config.optim.lr = config.teacher.lr = 1e-3
+    config.optim.schedule, config.optim.warmup_steps = "cosine", 50
+    config.optim.clip_norm, config.optim.ema_decay = 1.0, 0.999
+    config.loop.steps = config.teacher.steps = 30_000
+    config.loop.eval_pairs = 200
+    if asked & {"wflw", "folds"}:
+        config.data.kind, config.data.val_split = "wflw", "test"
+    if asked & {"folds", "demo"}:
+        _small(config)
+    if "folds" in asked:
+        config.data.fold = 0
+        config.compare_scratch = True
+        config.loop.steps = config.teacher.steps = 400
+    if "demo" in asked:
+        _demo(config)
+    return config
+
+
+def _small(config: Config) -> None:
+    """Crops of 64 pixels and small networks, for a CPU."""
+    heads = {"out_channels": LANDMARKS, "descriptor_dim": 0, "norm": "instance"}
+    config.teacher.model = ModelConfig("superretina", widths=(16, 16, 32, 32), **heads)
+    config.model = ModelConfig("swin_unetr", feature_size=12, drop_rate=0.0, **heads)
+    config.task.landmarks.sigma_px = 1.5
+    config.data.size, config.data.crop, config.data.batch_size = 80, 64, 8
+    config.teacher.lr, config.optim.lr = 5e-3, 4e-3
+    config.optim.warmup_steps, config.optim.ema_decay = 20, 0.98
+    config.loop.log_every, config.loop.checkpoint_every = 20, 100
+    config.loop.eval_every = 0
+
+
+def _demo(config: Config) -> None:
+    """Few labels, many faces: where a teacher helps most."""
+    config.compare_scratch = True
+    config.data.embedded_labeled, config.data.embedded_unlabeled = 16, 384
+    config.data.labeled_share = 0.25
+    config.teacher.steps, config.loop.steps = 300, 600
+    config.loop.eval_pairs = 100

@@ -1,0 +1,133 @@
+"""`python -m rkd_jax.evaluate wflw`: its arguments and what it does."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("--data_dir", required=True, metavar="DIR", help="WFLW folder")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--weights", metavar="FILE", help="weights (.safetensors)")
+    parser.add_argument(
+        "--method",
+        choices=("network", "mean_face"),
+        default="network",
+        help="points of the network (default) or the mean face of the training faces",
+    )
+    parser.add_argument(
+        "--list",
+        default="test",
+        metavar="NAME",
+        help="train, test (default), test_largepose, ..., or a file",
+    )
+    parser.add_argument(
+        "--train_list",
+        default="train",
+        metavar="NAME",
+        help="list of the mean face, without --fold (default: train)",
+    )
+    parser.add_argument(
+        "--fold",
+        type=int,
+        metavar="K",
+        help="score part K of the list alone; the mean face is of the other parts",
+    )
+    parser.add_argument(
+        "--folds", type=int, default=5, metavar="N", help="parts, by image (default: 5)"
+    )
+    parser.add_argument(
+        "--normalizer",
+        choices=("corners", "pupils"),
+        default="corners",
+        help="errors by the outer eye corners' distance (default) or the pupils'",
+    )
+    parser.add_argument(
+        "--worst",
+        type=int,
+        default=12,
+        metavar="N",
+        help="faces with the largest errors to draw (default: 12)",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace predictions in --out"
+    )
+
+
+def run(args: argparse.Namespace, progress: Callable[[int, int, str], None]) -> None:
+    """Predict and save; then score and draw what was saved.
+
+    Args:
+        args: parsed, see `add_arguments`.
+        progress: called with (faces done, faces in all, name).
+
+    Raises:
+        OSError, ValueError: bad input; the message says which.
+    """
+    from rkd_jax.alignment import wflw_benchmark as benchmark
+    from rkd_jax.data import wflw
+
+    out = pathlib.Path(args.out)
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: --out must be a folder, found a file")
+    faces, training = wflw.read_list(args.data_dir, args.list), None
+    if args.fold is not None:
+        training, faces = wflw.split_fold(faces, args.fold, args.folds)
+    if args.method == "mean_face" and training is None:
+        training = wflw.read_list(args.data_dir, args.train_list)
+    align, settings = _method(args, training)
+    path = out / benchmark.PREDICTIONS
+    benchmark.predict(
+        faces, align, path, settings, overwrite=args.overwrite, progress=progress
+    )
+    _, saved = benchmark.load_predictions(path)
+    scores, errors = benchmark.score(saved, normalizer=args.normalizer)
+    settings = {**settings, "list": args.list, "fold": args.fold, "folds": args.folds}
+    benchmark.write_scores(out, scores, errors, saved, settings)
+    benchmark.draw_largest(out, faces, errors, saved, count=args.worst)
+    print(f"{'':14}{'faces':>6}{'NME %':>9}{'failure %':>11}{'AUC':>8}")
+    for name, row in scores["subsets"].items():
+        print(
+            f"{name:14}{row['faces']:>6}{row['nme']:>9.2f}{row['failure_rate']:>11.1f}"
+            f"{row['auc']:>8.3f}"
+        )
+    print(f"written to {out}")
+
+
+def _method(
+    args: argparse.Namespace, training: Any
+) -> tuple[Callable[[list[Any], Any], Any], dict[str, Any]]:
+    """Return what finds the points, and all that its predictions depend on."""
+    import rkd_jax
+
+    if args.method == "mean_face":
+        from rkd_jax.alignment import wflw_benchmark as benchmark
+
+        if args.weights:
+            raise ValueError("--method mean_face takes no --weights")
+        shape = benchmark.mean_face(training)
+        content = shape.tobytes()
+
+        def align(pictures: list[Any], boxes: Any) -> Any:
+            return benchmark.place_mean_face(shape, boxes)
+
+    else:
+        from rkd_jax.alignment.aligner import load_aligner
+
+        if not args.weights:
+            raise ValueError(
+                "--weights is missing: give a file that configs/faces.py trained, or "
+                "--method mean_face"
+            )
+        align = load_aligner(args.weights)
+        content = pathlib.Path(args.weights).read_bytes()
+    return align, {
+        "method": args.method,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "version": rkd_jax.__version__,
+    }

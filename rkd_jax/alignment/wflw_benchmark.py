@@ -1,0 +1,324 @@
+"""WFLW in two loops: predict and save, then score what was saved, in NumPy alone."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import pathlib
+import zipfile
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from rkd_jax.alignment import pictures
+from rkd_jax.data.face_points import ATTRIBUTES, COUNT
+from rkd_jax.data.faces import BOX_SCALE, crop_face
+from rkd_jax.data.reading import read_image
+from rkd_jax.data.wflw import Face
+from rkd_jax.files import atomic_path, write_text
+from rkd_jax.metrics import landmarks as metrics
+
+PREDICTIONS = "predictions.npz"
+METRICS = "metrics.json"
+TABLE = "faces.csv"
+CURVE = "error_curve.png"
+LARGEST = "largest_errors"
+_CHUNK = 16
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predictions:
+    """All that scoring needs to know about some faces.
+
+    Attributes:
+        names: `[N]`, see `rkd_jax.data.wflw.Face`.
+        predicted: `[N, 98, 2]` px of the pictures.
+        truth: likewise.
+        boxes: `[N, 4]`.
+        attributes: int8 `[N, 6]`: 0 or 1, or -1 where the list gives none.
+        images: `[N]` SHA-256 of the pictures' files.
+    """
+
+    names: np.ndarray
+    predicted: np.ndarray
+    truth: np.ndarray
+    boxes: np.ndarray
+    attributes: np.ndarray
+    images: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @staticmethod
+    def join(parts: Sequence[Predictions]) -> Predictions:
+        """Return the faces of all parts, in order."""
+        fields = [field.name for field in dataclasses.fields(Predictions)]
+        return Predictions(
+            **{f: np.concatenate([getattr(p, f) for p in parts]) for f in fields}
+        )
+
+    def take(self, rows: np.ndarray) -> Predictions:
+        """Return some of the faces."""
+        fields = [field.name for field in dataclasses.fields(Predictions)]
+        return Predictions(**{f: getattr(self, f)[rows] for f in fields})
+
+
+def mean_face(faces: Sequence[Face]) -> np.ndarray:
+    """Return the mean of the points relative to their boxes, `[98, 2]`.
+
+    The origin is a box's centre, the unit its longer side: the trivial baseline.
+
+    Raises:
+        ValueError: no faces.
+    """
+    if not faces:
+        raise ValueError("no faces to average: the mean face needs a training list")
+    shapes = []
+    for face in faces:
+        middle, side = _frame(face.box)
+        shapes.append((face.points - middle) / side)
+    return np.mean(shapes, axis=0)
+
+
+def place_mean_face(shape: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Return a mean face put into boxes `[N, 4]`: `[N, 98, 2]` px."""
+    frames = [_frame(box) for box in boxes]
+    return np.stack([middle + side * shape for middle, side in frames])
+
+
+def _frame(box: np.ndarray) -> tuple[np.ndarray, float]:
+    return (box[:2] + box[2:]) / 2, float((box[2:] - box[:2]).max())
+
+
+def predict(
+    faces: Sequence[Face],
+    align: Callable[[list[Any], np.ndarray], np.ndarray],
+    path: str | pathlib.Path,
+    settings: dict[str, Any],
+    *,
+    overwrite: bool = False,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Predictions:
+    """Find the points of all faces, saving the predictions as it goes.
+
+    Faces that the file has from the same settings, image, box and annotation are not
+    looked at again.
+
+    Args:
+        faces: of a list.
+        align: `(pictures, boxes [N, 4]) -> points [N, 98, 2]` in px of the pictures.
+        path: the `.npz` file.
+        settings: all that the predictions depend on besides the faces; JSON-like.
+        overwrite: drop predictions of other settings; else they are refused.
+        progress: called with (faces done, faces in all, name).
+
+    Raises:
+        ValueError: the file holds predictions from other settings.
+    """
+    path = pathlib.Path(path)
+    known = None if overwrite else _finished(path, settings)
+    done = {} if known is None else {str(n): i for i, n in enumerate(known.names)}
+    digests: dict[pathlib.Path, str] = {}
+    kept, left = [], []
+    for face in faces:
+        if face.image not in digests:
+            digests[face.image] = hashlib.sha256(face.image.read_bytes()).hexdigest()
+        row = done.get(face.name)
+        same = row is not None and (
+            known.images[row] == digests[face.image]
+            and np.array_equal(known.truth[row], face.points)
+            and np.array_equal(known.boxes[row], face.box)
+        )
+        kept.append(row) if same else left.append(face)
+    parts = [known.take(np.array(kept, int))] if kept else []
+    for start in range(0, len(left), _CHUNK):
+        chunk = left[start : start + _CHUNK]
+        if progress is not None:
+            progress(len(kept) + start, len(faces), chunk[0].name)
+        boxes = np.stack([face.box for face in chunk])
+        found = align([face.image for face in chunk], boxes)
+        parts.append(
+            Predictions(
+                names=np.array([face.name for face in chunk]),
+                predicted=np.asarray(found, np.float64),
+                truth=np.stack([face.points for face in chunk]),
+                boxes=boxes,
+                attributes=np.stack([_flags(face) for face in chunk]),
+                images=np.array([digests[face.image] for face in chunk]),
+            )
+        )
+        save_predictions(path, settings, Predictions.join(parts))
+    if progress is not None:
+        progress(len(faces), len(faces), "")
+    return Predictions.join(parts)
+
+
+def _flags(face: Face) -> np.ndarray:
+    if face.attributes is None:
+        return np.full(len(ATTRIBUTES), -1, np.int8)
+    return face.attributes.astype(np.int8)
+
+
+def _finished(path: pathlib.Path, settings: dict[str, Any]) -> Predictions | None:
+    """Return the predictions in a file, if there is one; refuse other settings."""
+    if not path.exists():
+        return None
+    old, predictions = load_predictions(path)
+    new = json.loads(json.dumps(settings))
+    changed = [
+        f"{key}: {old.get(key)!r} there, {new.get(key)!r} now"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+    if changed:
+        raise ValueError(
+            f"{path} holds predictions from other settings ({'; '.join(changed)}); "
+            "choose another --out, or pass --overwrite"
+        )
+    return predictions
+
+
+def save_predictions(
+    path: str | pathlib.Path, settings: dict[str, Any], predictions: Predictions
+) -> None:
+    """Write predictions to an `.npz` file, wholly or not at all."""
+    with atomic_path(path) as part:
+        np.savez_compressed(
+            part, settings=np.array(json.dumps(settings)), **vars(predictions)
+        )
+
+
+def load_predictions(path: str | pathlib.Path) -> tuple[dict[str, Any], Predictions]:
+    """Read what `save_predictions` wrote: settings and predictions.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a file of predictions.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file of predictions")
+    try:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+            fields = [field.name for field in dataclasses.fields(Predictions)]
+            predictions = Predictions(**{name: file[name] for name in fields})
+            settings = json.loads(str(file["settings"]))
+        if predictions.predicted.shape != (len(predictions), COUNT, 2):
+            raise ValueError(f"predictions of shape {predictions.predicted.shape}")
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path}: not a complete file of predictions ({error}); delete it, or "
+            "pass --overwrite"
+        ) from None
+    return settings, predictions
+
+
+def score(
+    predictions: Predictions, *, normalizer: str = "corners"
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Score predictions; no network, no images.
+
+    Args:
+        predictions: of some faces.
+        normalizer: see `rkd_jax.metrics.landmarks.face_errors`.
+
+    Returns:
+        The scores of all faces and of each attribute's, ready for JSON, and the
+        normalized error of each face `[N]`.
+
+    Raises:
+        ValueError: no face, or one that cannot be scored (named).
+    """
+    names = [str(name) for name in predictions.names]
+    errors = metrics.face_errors(
+        predictions.predicted, predictions.truth, normalizer=normalizer, names=names
+    )
+    members = (predictions.attributes == 1).T
+    subsets = metrics.by_subset(errors, dict(zip(ATTRIBUTES, members)))
+    units = {"corners": "outer eye corners (60, 72)", "pupils": "pupils (96, 97)"}
+    return {
+        "protocol": (
+            "NME: mean over faces of the mean point error by the distance of the "
+            f"{units[normalizer]}, per cent; failure above {metrics.THRESHOLD:.2f}; "
+            f"AUC to {metrics.THRESHOLD:.2f}"
+        ),
+        "subsets": subsets,
+    }, errors
+
+
+def write_scores(
+    out: str | pathlib.Path,
+    scores: dict[str, Any],
+    errors: np.ndarray,
+    predictions: Predictions,
+    settings: dict[str, Any],
+) -> None:
+    """Write `metrics.json`, `faces.csv` and `error_curve.png` into a folder."""
+    out = pathlib.Path(out)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["face", "error_percent", *ATTRIBUTES])
+    for name, error, flags in zip(predictions.names, errors, predictions.attributes):
+        shown = ["" if flag < 0 else int(flag) for flag in flags]
+        writer.writerow([name, f"{100 * error:.3f}", *shown])
+    write_text(out / TABLE, text.getvalue())
+    content = json.dumps({**scores, "settings": settings}, indent=2)
+    write_text(out / METRICS, content + "\n")
+    save_picture(out / CURVE, pictures.error_curve({"all": errors}))
+
+
+def draw_largest(
+    out: str | pathlib.Path,
+    faces: Sequence[Face],
+    errors: np.ndarray,
+    predictions: Predictions,
+    *,
+    count: int,
+) -> None:
+    """Draw the faces with the largest errors, one file each and all in one sheet.
+
+    Args:
+        out: folder; the sheet is `largest_errors.png`, the files are in
+            `largest_errors/`.
+        faces: of the predictions, in any order.
+        errors: `[N]`.
+        predictions: predicted red, annotated green.
+        count: how many.
+    """
+    out = pathlib.Path(out)
+    images = {face.name: face.image for face in faces}
+    drawn = []
+    for rank, row in enumerate(np.argsort(-errors, kind="stable")[:count], 1):
+        name = str(predictions.names[row])
+        image = read_image(images[name])
+        if image.dtype != np.uint8:
+            image = np.rint(image * 255).astype(np.uint8)
+        if image.ndim == 2:
+            image = np.repeat(image[..., None], 3, axis=2)
+        planes = [
+            crop_face(plane, predictions.boxes[row], 256, scale=1.5 * BOX_SCALE)
+            for plane in np.moveaxis(image.astype(np.float32) / 255, 2, 0)
+        ]
+        picture = pictures.face_picture(
+            np.rint(np.stack([p.image for p in planes], 2) * 255).astype(np.uint8),
+            planes[0].from_picture(predictions.predicted[row]),
+            planes[0].from_picture(predictions.truth[row]),
+            caption=f"{100 * errors[row]:.1f} % {name.rpartition('/')[2]}",
+        )
+        drawn.append(picture)
+        stem = pathlib.Path(name.rpartition("/")[2].replace("#", "_face"))
+        save_picture(out / LARGEST / f"{rank:02d}_{stem}.png", picture)
+    if drawn:
+        save_picture(out / f"{LARGEST}.png", pictures.sheet(drawn, columns=4))
+
+
+def save_picture(path: pathlib.Path, picture: np.ndarray) -> None:
+    """Write a uint8 RGB picture as PNG, wholly or not at all."""
+    from PIL import Image
+
+    with atomic_path(path) as part:
+        Image.fromarray(picture).save(part)

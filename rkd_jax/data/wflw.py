@@ -1,0 +1,193 @@
+"""Read the lists of WFLW: which faces there are, and folds of them by image.
+
+Layout: `WFLW_images/...` and `WFLW_annotations/` with
+`list_98pt_rect_attr_train_test/list_98pt_rect_attr_{train,test}.txt` (98 points, box,
+six flags, image) and `list_98pt_test/list_98pt_test*.txt` (98 points, image).
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from rkd_jax.data.face_points import ATTRIBUTES, COUNT, EYE_CORNERS
+
+IMAGES, ANNOTATIONS = "WFLW_images", "WFLW_annotations"
+_NUMBERS = 2 * COUNT
+_FULL = _NUMBERS + 4 + len(ATTRIBUTES)
+_EXPECTED = (
+    f"{_NUMBERS} coordinates, box (4), flags (6) and an image, or {_NUMBERS} "
+    "coordinates and an image"
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Face:
+    """One line of a list.
+
+    Attributes:
+        name: path below `WFLW_images`, "#", and the number of the face in that image.
+        image: path of the image.
+        points: `[98, 2]` float64, (x, y) in pixels of the image.
+        box: `[4]` float64 x_min, y_min, x_max, y_max: as given, else of the points.
+        attributes: bool `[6]`, see `face_points.ATTRIBUTES`; None if not given.
+    """
+
+    name: str
+    image: pathlib.Path
+    points: np.ndarray
+    box: np.ndarray
+    attributes: np.ndarray | None
+
+    @property
+    def picture(self) -> str:
+        """The name of the image, shared by all faces in it."""
+        return self.name.rpartition("#")[0]
+
+
+def list_path(root: str | os.PathLike, name: str) -> pathlib.Path:
+    """Return the file of a list.
+
+    Args:
+        root: folder with `WFLW_images` and `WFLW_annotations`.
+        name: "train", "test", "test_largepose", ..., or the path of a file.
+
+    Raises:
+        FileNotFoundError: no such folder or list.
+    """
+    root = pathlib.Path(root)
+    for folder in (root, root / IMAGES, root / ANNOTATIONS):
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"{folder}: no such folder; expected {IMAGES}/ and {ANNOTATIONS}/ in "
+                f"{root}"
+            )
+    folder = root / ANNOTATIONS
+    known = [
+        folder / "list_98pt_rect_attr_train_test" / f"list_98pt_rect_attr_{name}.txt",
+        folder / "list_98pt_test" / f"list_98pt_{name}.txt",
+        pathlib.Path(name),
+    ]
+    for path in known:
+        if path.is_file():
+            return path
+    found = ", ".join(p.name for p in sorted(folder.glob("*/*.txt"))) or "none"
+    raise FileNotFoundError(
+        f"{known[0]}: no such list, and no {known[1]}; there are {found}"
+    )
+
+
+def read_list(root: str | os.PathLike, name: str) -> list[Face]:
+    """Read a list of faces.
+
+    Args:
+        root, name: see `list_path`.
+
+    Raises:
+        FileNotFoundError: no such folder, list, or image.
+        ValueError: a line that is none, or a face that cannot be scored because its
+            outer eye corners coincide; the message names file, line and image.
+    """
+    path = list_path(root, name)
+    images = pathlib.Path(root) / IMAGES
+    seen: collections.Counter[str] = collections.Counter()
+    faces = []
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        picture, values = _fields(line, where)
+        points = values[:_NUMBERS].reshape(COUNT, 2)
+        left, right = points[list(EYE_CORNERS)]
+        if np.array_equal(left, right):
+            raise ValueError(
+                f"{where}: the outer eye corners (points {EYE_CORNERS[0]} and "
+                f"{EYE_CORNERS[1]}) of {picture} coincide, so that its error has no "
+                "unit; correct or remove the line"
+            )
+        if not (images / picture).is_file():
+            raise FileNotFoundError(
+                f"{images / picture}: image missing ({where}); add it, or remove the "
+                "line"
+            )
+        flags, box = None, np.concatenate([points.min(axis=0), points.max(axis=0)])
+        if len(values) > _NUMBERS:
+            box, flags = values[_NUMBERS : _NUMBERS + 4], values[_NUMBERS + 4 :] == 1
+        if not (box[2:] > box[:2]).all():
+            raise ValueError(f"{where}: the box {box.tolist()} of {picture} is empty")
+        faces.append(
+            Face(f"{picture}#{seen[picture]}", images / picture, points, box, flags)
+        )
+        seen[picture] += 1
+    if not faces:
+        raise ValueError(f"{path}: no face in this list; expected {_EXPECTED} a line")
+    return faces
+
+
+def _fields(line: str, where: str) -> tuple[str, np.ndarray]:
+    """Split a line into the image's name and its numbers, `[196]` or `[206]`."""
+    words = line.split()
+    count = 0
+    while count < min(len(words), _FULL) and _number(words[count]) is not None:
+        count += 1
+    if count not in (_NUMBERS, _FULL) or count == len(words):
+        raise ValueError(
+            f"{where}: {len(words)} fields, {count} numbers before the first that is "
+            f"none; expected {_EXPECTED}"
+        )
+    values = np.array([float(word) for word in words[:count]])
+    if count == _FULL and not np.isin(values[_NUMBERS + 4 :], (0, 1)).all():
+        raise ValueError(f"{where}: the six flags before the image must be 0 or 1")
+    return " ".join(words[count:]), values
+
+
+def _number(word: str) -> float | None:
+    try:
+        value = float(word)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def fold_numbers(faces: Sequence[Face], folds: int) -> np.ndarray:
+    """Give each face a fold 0 .. folds - 1; faces of one image share theirs.
+
+    The images are shuffled once and for all and dealt out in turn, so that the folds
+    depend on the list and on `folds` alone.
+
+    Returns:
+        int `[N]`.
+
+    Raises:
+        ValueError: fewer images than folds, or fewer than two folds.
+    """
+    pictures = sorted({face.picture for face in faces})
+    if not 2 <= folds <= len(pictures):
+        raise ValueError(
+            f"folds is {folds}; expected 2 to {len(pictures)}, the number of images"
+        )
+    order = np.random.default_rng(0).permutation(len(pictures))
+    fold = {pictures[at]: place % folds for place, at in enumerate(order)}
+    return np.array([fold[face.picture] for face in faces])
+
+
+def split_fold(
+    faces: Sequence[Face], fold: int, folds: int
+) -> tuple[list[Face], list[Face]]:
+    """Return the faces of all other folds, and those of fold `fold`.
+
+    Raises:
+        ValueError: no such fold.
+    """
+    if not 0 <= fold < folds:
+        raise ValueError(f"fold is {fold}; expected 0 to {folds - 1}")
+    numbers = fold_numbers(faces, folds)
+    others = [face for face, n in zip(faces, numbers) if n != fold]
+    return others, [face for face, n in zip(faces, numbers) if n == fold]

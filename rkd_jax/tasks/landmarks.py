@@ -1,0 +1,330 @@
+"""The 98 points of a face: heatmaps, soft-argmax, distillation.
+
+A view of the face (mirrored, turned, scaled, in other light) is read by the student and
+by the frozen teacher. A network's logits become heatmaps by a softmax over the pixels,
+scaled so that a point known to within the target's spread has a peak of 1; points are
+decoded by soft-argmax. With E(a, b) the mean squared error of heatmaps plus that of
+points,
+
+    loss = E(student, labels) [+ lambda E(student, teacher)]
+
+where the first term is of labelled faces and the second one of all.
+
+Source: RKD (Nasser et al., WACV 2024), face experiment, "MSE loss plus lambda times MSE
+to the teacher". Its code is not public; output form, decoding and weights are ours
+(docs/specification.md §8).
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rkd_jax import augment, losses
+from rkd_jax.config import Config, LandmarkConfig, TaskConfig
+from rkd_jax.data.face_points import FLIP
+from rkd_jax.geometry.homography import (
+    apply_homography,
+    as_matrix,
+    compose,
+    inverse,
+    translation,
+)
+from rkd_jax.geometry.warp import warp
+from rkd_jax.tasks import global_mean
+
+Array = jax.Array
+PyTree = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class LandmarksTask:
+    """Train a network on faces; see `rkd_jax.tasks.Task`.
+
+    Attributes:
+        model: the student, with 98 outputs.
+        options: `distill` and `landmarks` are read.
+        crop: side C of what the network sees, the middle of the stored crop; 0: all.
+        labeled: not used.
+        steps_per_epoch: not used.
+        teacher_model: the network whose variables `loss` gets, if `options.distill`.
+        teacher_grid: not used.
+        axis_name: mapped axis over which `loss` normalises; None for one device.
+    """
+
+    model: nn.Module
+    options: TaskConfig
+    crop: int
+    labeled: int = 0
+    steps_per_epoch: int = 1
+    teacher_model: nn.Module | None = None
+    teacher_grid: str | None = None
+    axis_name: str | None = None
+
+    def init(self, key: Array, batch: dict[str, Array]) -> tuple[PyTree, PyTree]:
+        """Return fresh variables; there is no task state."""
+        side = self.crop or batch["image"].shape[-3]
+        image = jnp.zeros((1, side, side, 1), jnp.float32)
+        return jax.jit(self.model.init)(key, image), {}
+
+    def network(self, variables: PyTree) -> PyTree:
+        """Return all variables: they are the network's alone."""
+        return variables
+
+    def loss(
+        self,
+        variables: PyTree,
+        task_state: PyTree,
+        teacher: PyTree,
+        batch: dict[str, Array],
+        key: Array,
+        step: Array,
+    ) -> tuple[Array, tuple[dict[str, Array], PyTree]]:
+        """Return the loss of this device's share of a batch; see `rkd_jax.tasks.Task`.
+
+        `batch` holds `image [B, S, S, 1]`, `landmarks [B, 98, 2]`, `labelled [B]` and
+        `example [B]`.
+        """
+        marks = self.options.landmarks
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["example"])
+        images, points = jax.vmap(
+            lambda k, image, xy: make_view(
+                k, image, xy, crop=self.crop, options=self.options.landmarks
+            )
+        )(keys, batch["image"], batch["landmarks"])
+        side = images.shape[1]
+        answer = self.model.apply(
+            variables,
+            images,
+            train=True,
+            heads=("detector",),
+            example_ids=batch["example"],
+            rngs={"dropout": key},
+        )
+        answers = self._read(answer.logits)
+        labelled = batch["labelled"]
+        inside = jnp.all((points >= 0) & (points <= side - 1), axis=-1)
+        target = gaussian_heatmaps(points, side, marks.sigma_px)
+        terms = self._terms(answers, (target, points), labelled, inside)
+        if self.options.distill:
+            wanted = self.teacher_model.apply(
+                teacher, images, train=False, heads=("detector",)
+            )
+            followed = jax.lax.stop_gradient(self._read(wanted.logits))
+            terms |= {
+                f"{name}_distillation": marks.distillation_weight * term
+                for name, term in self._terms(
+                    answers, followed, jnp.ones_like(labelled)
+                ).items()
+            }
+        total = sum(terms.values())
+        away = jnp.linalg.norm(jax.lax.stop_gradient(answers[1]) - points, axis=-1)
+        error = self._mean(jnp.mean(away, axis=-1), labelled)
+        return total, ({"loss": total, **terms, "error_px": error}, task_state)
+
+    def _terms(
+        self,
+        answers: tuple[Array, Array],
+        wanted: tuple[Array, Array],
+        counts: Array,
+        where: Array | None = None,
+    ) -> dict[str, Array]:
+        """Return the weighted errors to labels or teacher, of the faces that count."""
+        marks = self.options.landmarks
+        heatmap, point = squared_errors(answers, wanted, marks.sigma_px, where)
+        return {
+            "heatmap": marks.heatmap_weight * self._mean(heatmap, counts),
+            "point": marks.point_weight * self._mean(point, counts),
+        }
+
+    def evaluate(
+        self, variables: PyTree, data: list[dict[str, np.ndarray]]
+    ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """Return NME, failures and AUC of held-out faces, and pictures of the worst."""
+        from rkd_jax.alignment import aligner, pictures
+        from rkd_jax.metrics import landmarks as metrics
+
+        images = np.stack([item["image"] for item in data])
+        truth = np.stack([item["landmarks"] for item in data])
+        predict = aligner.make_predictor(self.model, self.options.landmarks.temperature)
+        found = aligner.in_batches(predict, variables, images)
+        errors = metrics.face_errors(found, truth)
+        scores = metrics.summary(errors)
+        worst = np.argsort(-errors, kind="stable")[:12]
+        shown = [
+            pictures.face_picture(
+                images[i][..., 0], found[i], truth[i], caption=f"{100 * errors[i]:.1f}"
+            )
+            for i in worst
+        ]
+        return {
+            "score": -scores["nme"],
+            "nme": scores["nme"],
+            "failure_rate": scores["failure_rate"],
+            "auc": scores["auc"],
+        }, {"largest_errors": pictures.sheet(shown, columns=4)}
+
+    def _read(self, logits: Array) -> tuple[Array, Array]:
+        marks = self.options.landmarks
+        return read_points(logits, marks.sigma_px, marks.temperature)
+
+    def _mean(self, values: Array, weights: Array) -> Array:
+        return global_mean(values, weights, self.axis_name)
+
+
+def make_view(
+    key: Array, image: Array, points: Array, *, crop: int, options: LandmarkConfig
+) -> tuple[Array, Array]:
+    """Draw a view of a face.
+
+    Args:
+        key: of this example and step.
+        image: `[S, S, 1]` float32 in 0..1.
+        points: `[98, 2]`, (x, y) px of it.
+        crop: side C of the view; 0 takes S.
+        options: geometry, light and flip.
+
+    Returns:
+        The view `[C, C, 1]` and its points `[98, 2]`, renumbered where it is mirrored.
+    """
+    side = crop or image.shape[0]
+    k_flip, k_geometry, k_light = jax.random.split(key, 3)
+    margin = (image.shape[0] - side) // 2
+    h = translation(-margin, -margin)
+    flips = jnp.zeros((), bool)
+    if options.flip:
+        flips = jax.random.bernoulli(k_flip)
+        sign = jnp.where(flips, -1.0, 1.0)
+        shift = jnp.where(flips, side - 1.0, 0.0)
+        mirror = as_matrix([[sign, 0.0, shift], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+        h = compose(mirror, h)
+    if options.geometry != "none":
+        drawn = augment.sample_geometry(k_geometry, (side, side), options.geometry)
+        h = compose(drawn, h)
+    view = warp(image, inverse(h), (side, side))
+    if options.light == "face":
+        view = augment.visit_light(k_light, view, ranges=augment.FACE_RANGES)
+    moved = apply_homography(h, points)
+    return view, jnp.where(flips, moved[jnp.array(FLIP)], moved)
+
+
+def gaussian_heatmaps(points: Array, side: int, sigma_px: float) -> Array:
+    """Return Gaussians of peak 1 about points `[B, L, 2]`: `[B, side, side, L]`.
+
+    >>> gaussian_heatmaps(jnp.full((1, 1, 2), 2.0), 5, 1.0)[0, 2, 2:4, 0].round(3)
+    Array([1.   , 0.607], dtype=float32)
+    """
+    axis = jnp.arange(side, dtype=jnp.float32)
+    spread = 2.0 * sigma_px**2
+    x = jnp.exp(-((axis[None, :, None] - points[:, None, :, 0]) ** 2) / spread)
+    y = jnp.exp(-((axis[None, :, None] - points[:, None, :, 1]) ** 2) / spread)
+    return y[:, :, None, :] * x[:, None, :, :]
+
+
+def read_points(
+    logits: Array, sigma_px: float, temperature: float = 1.0
+) -> tuple[Array, Array]:
+    """Return heatmaps and decoded points of a network's logits.
+
+    Args:
+        logits: `[B, H, W, L]`.
+        sigma_px: of a Gaussian whose heatmap has a peak of 1.
+        temperature: divides the logits.
+
+    Returns:
+        Heatmaps `[B, H, W, L]`, which sum to 2 pi sigma^2, and points `[B, L, 2]`.
+    """
+    mass = jax.nn.softmax(logits / temperature, axis=(1, 2))
+    points = losses.soft_argmax(jnp.moveaxis(mass, -1, 1), normalize="sum")
+    return 2.0 * math.pi * sigma_px**2 * mass, points
+
+
+def squared_errors(
+    student: tuple[Array, Array],
+    wanted: tuple[Array, Array],
+    sigma_px: float,
+    where: Array | None = None,
+) -> tuple[Array, Array]:
+    """Return the errors of heatmaps and of points, `[B]` each.
+
+    The first is summed over the image and divided by the Gaussian's area 2 pi sigma^2,
+    so that it does not depend on the size of the crop; the second is in units of sigma.
+
+    Args:
+        student: heatmaps `[B, H, W, L]` and points `[B, L, 2]`.
+        wanted: the same of labels or teacher.
+        sigma_px: see `read_points`.
+        where: `[B, L]` points that count; None: all.
+    """
+    (heatmaps, points), (wanted_heatmaps, wanted_points) = student, wanted
+    maps_mask = None if where is None else where[:, None, None, :]
+    points_mask = None if where is None else where[:, :, None]
+    pixels = heatmaps.shape[1] * heatmaps.shape[2]
+    area = pixels / (2.0 * math.pi * sigma_px**2)
+    heatmap = losses.landmark_mse(
+        heatmaps, wanted_heatmaps, where=maps_mask, per_example=True
+    )
+    point = losses.landmark_mse(
+        points / sigma_px, wanted_points / sigma_px, where=points_mask, per_example=True
+    )
+    return area * heatmap, point
+
+
+def training_faces(config: Config) -> Any:
+    """Return the source of faces that a stage trains on.
+
+    Without a teacher a face without labels teaches nothing, and is left out.
+    """
+    data = config.data
+    return _source(
+        config,
+        split=data.val_split if data.fold >= 0 else data.train_split,
+        count=data.embedded_labeled,
+        unlabeled=data.embedded_unlabeled if config.task.distill else 0,
+        seed=config.seed,
+    )
+
+
+def held_out_faces(config: Config) -> list[dict[str, np.ndarray]]:
+    """Return held-out faces as a network sees them: `image [C, C, 1]`, `landmarks`.
+
+    Embedded ones, or those of the list `val_split`, or of its part `data.fold`.
+    """
+    source = _source(
+        config,
+        split=config.data.val_split,
+        count=config.loop.eval_pairs,
+        held_out=True,
+    )
+    size, side = config.data.size, config.data.crop or config.data.size
+    low = (size - side) // 2
+    items = []
+    for i in range(len(source)):
+        record = source[i]
+        items.append(
+            {
+                "image": record["image"][low : low + side, low : low + side],
+                "landmarks": record["landmarks"] - np.float32(low),
+            }
+        )
+    return items
+
+
+def _source(config: Config, **parts: Any) -> Any:
+    from rkd_jax.data import faces
+
+    data = config.data
+    return faces.make_source(
+        data.kind,
+        size=data.size,
+        box_scale=data.box_scale * data.size / (data.crop or data.size),
+        cache_mb=data.cache_mb,
+        data_dir=data.data_dir or None,
+        fold=data.fold,
+        folds=data.folds,
+        **parts,
+    )

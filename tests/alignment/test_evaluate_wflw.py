@@ -1,0 +1,214 @@
+"""The evaluate door on faces in WFLW's layout: networks, mean face, folds, refusals."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+from made_faces import write_wflw
+from PIL import Image
+
+from rkd_jax import models, weights
+from rkd_jax.alignment import wflw_benchmark
+from rkd_jax.alignment.aligner import Aligner, load_aligner
+from rkd_jax.data import wflw
+from rkd_jax.evaluate import main
+from rkd_jax.metrics import landmarks as metrics
+
+OPTIONS = {"widths": (4, 4, 8, 8), "descriptor_dim": 0, "out_channels": 98}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    write_wflw(folder, lists=("test", "train"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    import jax
+
+    model = models.build("superretina", **OPTIONS)
+    variables = jax.jit(model.init)(
+        jax.random.PRNGKey(0), np.zeros((1, 32, 32, 1), np.float32)
+    )
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    facts = {"channel": "luma", "size": 32, "box_scale": 1.2, "temperature": 0.2}
+    weights.save(
+        path, variables, model="superretina", options=OPTIONS, preprocess=facts
+    )
+    return path
+
+
+def run(root, out, *more):
+    return main(["wflw", "--data_dir", str(root), "--out", str(out), *map(str, more)])
+
+
+@pytest.fixture(scope="module")
+def finished(root, network, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    assert run(root, out, "--weights", network, "--worst", 3) == 0
+    return out
+
+
+def test_scores_come_from_the_saved_file_alone(finished):
+    settings, saved = wflw_benchmark.load_predictions(finished / "predictions.npz")
+    assert settings["method"] == "network"
+    assert len(saved) == 8
+    unit = np.linalg.norm(saved.truth[:, 60] - saved.truth[:, 72], axis=1)
+    errors = np.linalg.norm(saved.predicted - saved.truth, axis=2).mean(axis=1) / unit
+    written = json.loads((finished / "metrics.json").read_text())
+    assert written["subsets"]["all"]["nme"] == pytest.approx(100 * errors.mean())
+    members = saved.attributes[:, 0] == 1
+    assert 0 < members.sum() < 8
+    assert written["subsets"]["pose"]["faces"] == members.sum()
+    assert written["subsets"]["pose"]["nme"] == pytest.approx(
+        100 * errors[members].mean()
+    )
+    with open(finished / "faces.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["face"] for row in rows] == saved.names.tolist()
+    np.testing.assert_allclose(
+        [float(row["error_percent"]) for row in rows], 100 * errors, atol=1e-3
+    )
+    again, _ = wflw_benchmark.score(saved)
+    assert again["subsets"] == written["subsets"]
+
+
+def test_pictures_are_of_the_largest_errors(finished):
+    _, saved = wflw_benchmark.load_predictions(finished / "predictions.npz")
+    errors = metrics.face_errors(saved.predicted, saved.truth)
+    worst = str(saved.names[errors.argmax()]).rpartition("/")[2].replace("#", "_face")
+    files = sorted((finished / "largest_errors").iterdir())
+    assert len(files) == 3
+    assert files[0].name == f"01_{worst}.png"
+    for path in (finished / "error_curve.png", finished / "largest_errors.png"):
+        assert np.asarray(Image.open(path)).std() > 5
+
+
+def test_networks_answer_in_pixels_of_the_picture(root, network):
+    """A box and picture shifted together shift the answer."""
+    align = load_aligner(network)
+    face = wflw.read_list(root, "test")[0]
+    picture = np.asarray(Image.open(face.image))
+    moved = np.pad(picture, [(11, 0), (25, 0), (0, 0)])
+    here, there = align(
+        [picture, moved], np.stack([face.box, face.box + [25, 11, 25, 11]])
+    )
+    margin = 0.1 * np.ptp(face.box[::2])
+    assert (face.box[:2] > margin).all()  # no black edge in the first crop
+    np.testing.assert_allclose(there, here + [25, 11], atol=0.05)
+
+
+def test_an_aligner_refuses_a_bad_box_by_the_name_of_its_picture(root, network):
+    align = load_aligner(network)
+    assert isinstance(align, Aligner)
+    assert align([], np.zeros((0, 4))).shape == (0, 98, 2)
+    image = wflw.read_list(root, "test")[0].image
+    with pytest.raises(ValueError, match=f"{image.name}: box .* is empty"):
+        align([image], np.array([[5.0, 5.0, 5.0, 9.0]]))
+
+
+def test_the_mean_face_of_one_training_face_is_that_face(root, tmp_path):
+    lines = (
+        root / "WFLW_annotations/list_98pt_rect_attr_train_test/"
+        "list_98pt_rect_attr_test.txt"
+    ).read_text()
+    one = tmp_path / "one.txt"
+    one.write_text(lines.splitlines()[0])
+    out = tmp_path / "out"
+    options = ("--method", "mean_face", "--list", one, "--train_list", one)
+    assert run(root, out, *options) == 0
+    written = json.loads((out / "metrics.json").read_text())
+    assert written["subsets"]["all"]["nme"] == pytest.approx(0, abs=1e-9)
+    assert written["subsets"]["all"]["auc"] == pytest.approx(1)
+
+
+def test_folds_score_their_faces_with_the_mean_face_of_the_others(root, tmp_path):
+    faces = wflw.read_list(root, "test")
+    training, held = wflw.split_fold(faces, 1, 3)
+    out = tmp_path / "out"
+    options = ("--method", "mean_face", "--fold", 1, "--folds", 3)
+    assert run(root, out, *options) == 0
+    _, saved = wflw_benchmark.load_predictions(out / "predictions.npz")
+    assert saved.names.tolist() == [face.name for face in held]
+    shape = np.zeros((98, 2))
+    for face in training:
+        middle = (face.box[:2] + face.box[2:]) / 2
+        shape += (face.points - middle) / np.ptp(face.box.reshape(2, 2), axis=0).max()
+    shape /= len(training)
+    for row, face in enumerate(held):
+        middle = (face.box[:2] + face.box[2:]) / 2
+        side = np.ptp(face.box.reshape(2, 2), axis=0).max()
+        np.testing.assert_allclose(saved.predicted[row], middle + side * shape)
+
+
+def test_pupils_are_an_option(root, finished, network, tmp_path):
+    out = tmp_path / "copy"
+    shutil.copytree(finished, out)
+    assert run(root, out, "--weights", network, "--normalizer", "pupils") == 0
+    _, saved = wflw_benchmark.load_predictions(out / "predictions.npz")
+    unit = np.linalg.norm(saved.truth[:, 96] - saved.truth[:, 97], axis=1)
+    errors = np.linalg.norm(saved.predicted - saved.truth, axis=2).mean(axis=1) / unit
+    written = json.loads((out / "metrics.json").read_text())
+    assert written["subsets"]["all"]["nme"] == pytest.approx(100 * errors.mean())
+
+
+def test_finished_faces_are_not_looked_at_again(
+    root, finished, network, tmp_path, monkeypatch
+):
+    def refuse(*_):
+        raise AssertionError("looked at a finished face")
+
+    out = tmp_path / "copy"
+    shutil.copytree(finished, out)
+    monkeypatch.setattr(Aligner, "__call__", refuse)
+    assert run(root, out, "--weights", network) == 0
+    assert (out / "metrics.json").read_text() == (finished / "metrics.json").read_text()
+
+
+def test_other_settings_are_refused_until_told(root, finished, tmp_path, capsys):
+    out = tmp_path / "copy"
+    shutil.copytree(finished, out)
+    assert run(root, out, "--method", "mean_face") == 2
+    message = capsys.readouterr().err
+    assert "method: 'network' there, 'mean_face' now" in message
+    assert "--overwrite" in message
+    assert run(root, out, "--method", "mean_face", "--overwrite") == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "--weights is missing"),
+        (("--method", "mean_face", "--weights", "x"), "takes no --weights"),
+        (("--method", "mean_face", "--list", "test_blur"), "no such list"),
+        (("--method", "mean_face", "--fold", "5"), "fold is 5; expected 0 to 4"),
+        (("--weights", "/no/such.safetensors"), "no such weight file"),
+    ],
+)
+def test_bad_usage_exits_2_with_a_remedy(root, tmp_path, capsys, options, message):
+    assert run(root, tmp_path / "out", *options) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_weights_of_another_task_are_refused(root, tmp_path, capsys):
+    import jax
+
+    options = {"widths": (4, 4, 8, 8), "descriptor_dim": 8}
+    model = models.build("superretina", **options)
+    variables = jax.jit(model.init)(
+        jax.random.PRNGKey(0), np.zeros((1, 32, 32, 1), np.float32)
+    )
+    path = tmp_path / "eye.safetensors"
+    weights.save(path, variables, model="superretina", options=options)
+    assert run(root, tmp_path / "out", "--weights", path) == 2
+    assert "1 heatmaps, not the 98 of a face" in capsys.readouterr().err
+
+
+def test_a_broken_file_of_predictions_is_named(root, tmp_path, capsys):
+    (tmp_path / "predictions.npz").write_bytes(b"PK\x03\x04 half")
+    assert run(root, tmp_path, "--method", "mean_face", "--fold", 0, "--folds", 3) == 2
+    assert "not a complete file of predictions" in capsys.readouterr().err

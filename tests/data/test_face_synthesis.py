@@ -1,0 +1,96 @@
+"""Procedural faces: what is known about them is true of their pictures."""
+
+import cv2
+import numpy as np
+import pytest
+
+from rkd_jax.data import face_synthesis
+from rkd_jax.data.face_points import ATTRIBUTES
+from rkd_jax.data.face_synthesis import canvas, shape
+
+SEEDS = range(40)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return [face_synthesis.face(seed, size=96) for seed in SEEDS]
+
+
+def test_a_seed_is_a_face():
+    one, same, other = (face_synthesis.face(seed, size=64) for seed in (7, 7, 8))
+    np.testing.assert_array_equal(one.image, same.image)
+    np.testing.assert_array_equal(one.points, same.points)
+    assert (one.image != other.image).any()
+
+
+def test_points_stay_in_the_picture_at_any_size(drawn):
+    for face in drawn:
+        assert face.image.shape == (96, 96, 3)
+        assert (face.points > 0).all()
+        assert (face.points < 95).all()
+        x0, y0, x1, y1 = face.box
+        inside = (face.points > [x0 - 8, y0 - 8]) & (face.points < [x1 + 8, y1 + 8])
+        assert inside.all()
+    small, large = (face_synthesis.face(3, size=s) for s in (64, 128))
+    np.testing.assert_allclose(
+        (small.points + 0.5) / 64, (large.points + 0.5) / 128, atol=1e-5
+    )
+
+
+def test_pupils_are_darker_than_the_eyes_around_them(drawn):
+    """An oracle in the picture: with open, uncovered eyes the pupil is dark."""
+    right, seen = 0, 0
+    for face in drawn:
+        flags = dict(zip(ATTRIBUTES, face.attributes))
+        opened = np.linalg.norm(face.points[62] - face.points[66])
+        if flags["occlusion"] or flags["blur"] or opened < 4:
+            continue
+        grey = cv2.cvtColor(face.image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        for pupil, corners in ((96, (60, 64)), (97, (68, 72))):
+            white = [0.72 * face.points[c] + 0.28 * face.points[pupil] for c in corners]
+            at = [face.points[pupil], *white]
+            levels = [cv2.getRectSubPix(grey, (1, 1), tuple(map(float, p))) for p in at]
+            seen += 1
+            right += float(levels[0][0, 0]) < max(float(v[0, 0]) for v in levels[1:])
+    assert seen >= 8
+    assert right >= 0.9 * seen
+
+
+def test_all_attributes_and_none_occur():
+    flags = np.array([face_synthesis.face(s, size=48).attributes for s in range(60)])
+    assert flags.any(axis=0).all()
+    assert not flags.all(axis=0).any()
+
+
+def test_turning_moves_the_nose_to_the_side_it_looks():
+    head = np.array([[0.0, 0.25, 0.7], [-0.57, -0.3, 0.3], [0.57, -0.3, 0.3]])
+    for yaw in (-0.5, 0.5):
+        pose = shape.Pose(yaw, 0.0, 0.0, 50.0, (100.0, 100.0))
+        nose, left, right = pose.project(head)[:, 0]
+        assert np.sign(nose - (left + right) / 2) == np.sign(yaw)
+    straight = shape.Pose(0.0, 0.0, 0.3, 50.0, (100.0, 100.0)).matrix()
+    np.testing.assert_allclose(straight @ straight.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(straight) == pytest.approx(1.0)
+
+
+def test_curves_go_through_their_points_and_areas_are_right():
+    points = np.array([[10.0, 10.0], [50.0, 14.0], [44.0, 50.0], [12.0, 40.0]])
+    curve = canvas.smooth(points, closed=True, steps=5)
+    np.testing.assert_allclose(curve[::5], points, atol=1e-12)
+    opened = canvas.smooth(points, closed=False, steps=5)
+    np.testing.assert_allclose(opened[::5], points, atol=1e-12)
+    paper = canvas.Canvas(96)
+    disc = paper.area(paper.ellipse(np.array([48.0, 48.0]), (20.0, 10.0), turn=0.4))
+    # OpenCV counts the pixels of the edge in.
+    assert np.pi * 20 * 10 < disc.sum() < np.pi * 21 * 11
+    rows, columns = np.indices(disc.shape)
+    middle = [np.average(c, weights=disc) for c in (columns, rows)]
+    np.testing.assert_allclose(middle, 48.0, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"), [({"seed": -1}, "seed"), ({"seed": 0, "size": 20}, "size")]
+)
+def test_bad_options_are_named(options, name):
+    with pytest.raises(ValueError, match=f"{name} is"):
+        face_synthesis.face(**options)

@@ -1,0 +1,276 @@
+"""The landmarks task: views, terms, decoding; the same on any number of devices."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from rkd_jax import models
+from rkd_jax.config import LandmarkConfig, TaskConfig
+from rkd_jax.data import face_synthesis
+from rkd_jax.data.face_points import FLIP
+from rkd_jax.data.faces import make_source
+from rkd_jax.geometry.warp import sample
+from rkd_jax.tasks import landmarks
+from rkd_jax.training import state, step
+
+SIDE, CROP = 48, 32
+SMALL = {"widths": (4, 4, 8, 8), "descriptor_dim": 0, "out_channels": 98}
+
+
+@functools.cache
+def faces():
+    source = make_source("embedded", size=SIDE, box_scale=1.8, count=4)
+    return [source[i] for i in range(4)]
+
+
+def batch_of(labelled=(True, True, True, True)):
+    batch = {
+        k: np.stack([face[k] for face in faces()[: len(labelled)]])
+        for k in ("image", "landmarks")
+    }
+    count = len(labelled)
+    return {
+        **batch,
+        "labelled": np.array(labelled),
+        "example": np.arange(count, dtype=np.int32),
+        "record": np.arange(count, dtype=np.int32),
+    }
+
+
+def make_task(axis_name=None, *, distill=True, **options):
+    model = models.build("superretina", norm="instance", **SMALL)
+    marks = LandmarkConfig(**{"sigma_px": 1.5, "light": "none", **options})
+    return landmarks.LandmarksTask(
+        model=model,
+        teacher_model=model,
+        options=TaskConfig(name="landmarks", distill=distill, landmarks=marks),
+        crop=CROP,
+        axis_name=axis_name,
+    )
+
+
+@pytest.fixture(scope="module")
+def small():
+    task = make_task()
+    variables, _ = task.init(jax.random.PRNGKey(0), batch_of())
+    other, _ = task.init(jax.random.PRNGKey(1), batch_of())
+    # One compiled function for values and gradients serves all tests of terms.
+    return task, variables, other, jax.jit(jax.value_and_grad(task.loss, has_aux=True))
+
+
+def terms_of(small, teacher, labelled):
+    _, variables, _, loss = small
+    batch = batch_of(labelled)
+    (total, (metrics, _)), _ = loss(
+        variables, {}, teacher, batch, jax.random.PRNGKey(5), jnp.int32(0)
+    )
+    return float(total), {k: float(v) for k, v in metrics.items()}
+
+
+def test_following_oneself_costs_nothing(small):
+    total, terms = terms_of(small, small[1], (True,) * 4)
+    assert terms["heatmap_distillation"] == pytest.approx(0, abs=1e-9)
+    assert terms["point_distillation"] == pytest.approx(0, abs=1e-9)
+    assert terms["point"] > 0.1
+    assert total == pytest.approx(terms["heatmap"] + terms["point"])
+
+
+def test_faces_without_labels_teach_by_the_teacher_alone(small):
+    total, terms = terms_of(small, small[2], (False,) * 4)
+    assert terms["heatmap"] == terms["point"] == terms["error_px"] == 0
+    assert terms["point_distillation"] > 0
+    assert total == pytest.approx(
+        terms["heatmap_distillation"] + terms["point_distillation"]
+    )
+
+
+def test_labels_of_unlabelled_faces_do_not_matter(small):
+    _, variables, teacher, loss = small
+    batch = batch_of((True, False, True, False))
+    other = {**batch, "landmarks": batch["landmarks"].copy()}
+    other["landmarks"][[1, 3]] = np.nan
+    key = jax.random.PRNGKey(2)
+    gradients = [
+        loss(variables, {}, teacher, b, key, jnp.int32(0))[1] for b in (batch, other)
+    ]
+    jax.tree.map(np.testing.assert_array_equal, *gradients)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(gradients[0]))
+
+
+def test_errors_equal_a_loop():
+    rng = np.random.default_rng(0)
+    maps, wanted_maps = rng.uniform(0, 1, (2, 2, 6, 7, 3)).astype(np.float32)
+    points, wanted = rng.uniform(0, 6, (2, 2, 3, 2)).astype(np.float32)
+    where = np.array([[True, False, True], [True, True, True]])
+    found = landmarks.squared_errors(
+        (maps, points), (wanted_maps, wanted), 1.5, jnp.asarray(where)
+    )
+    for b in range(2):
+        heat, place = [], []
+        for i in range(3):
+            if where[b, i]:
+                squares = (maps[b, :, :, i] - wanted_maps[b, :, :, i]) ** 2
+                heat.append(squares.sum() / (2 * math.pi * 1.5**2))
+                place.append(np.mean((points[b, i] - wanted[b, i]) ** 2) / 1.5**2)
+        assert found[0][b] == pytest.approx(np.mean(heat), rel=1e-5)
+        assert found[1][b] == pytest.approx(np.mean(place), rel=1e-5)
+
+
+def test_heatmaps_of_the_right_logits_decode_to_their_points():
+    """Round trip: logits whose softmax is the Gaussian give it back, and the points."""
+    rng = np.random.default_rng(1)
+    points = rng.uniform(8, 39, (2, 98, 2)).astype(np.float32)
+    target = landmarks.gaussian_heatmaps(jnp.asarray(points), 48, 1.5)
+    assert target.shape == (2, 48, 48, 98)
+    heatmaps, found = landmarks.read_points(jnp.log(target + 1e-30), 1.5)
+    np.testing.assert_allclose(found, points, atol=1e-3)
+    np.testing.assert_allclose(heatmaps, target, atol=1e-4)
+    apart = landmarks.squared_errors((heatmaps, found), (target, points), 1.5)
+    np.testing.assert_allclose(apart, 0, atol=1e-5)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_views_show_points_where_the_picture_shows_them(flip):
+    """Grey levels at the points of the stored crop and of the view are the same."""
+    record = faces()[0]
+    options = LandmarkConfig(light="none", flip=flip)
+    mirrored = set()
+    for number in range(8):
+        view, points = landmarks.make_view(
+            jax.random.PRNGKey(number),
+            jnp.asarray(record["image"]),
+            jnp.asarray(record["landmarks"]),
+            crop=CROP,
+            options=options,
+        )
+        view, points = np.asarray(view), np.asarray(points)
+        assert view.shape == (CROP, CROP, 1)
+        # Mirrored or not, the left ear is on the left.
+        assert points[0, 0] < points[32, 0]
+        # The shape itself tells: compare with the shape as it was and mirrored.
+        shape = points - points.mean(axis=0)
+        as_it_was = record["landmarks"] - record["landmarks"].mean(axis=0)
+        opposite = (as_it_was * [-1, 1])[list(FLIP)]
+        gaps = [_misfit(shape, s) for s in (as_it_was, opposite)]
+        mirrored.add(gaps[1] < gaps[0])
+        own = record["landmarks"]
+        if gaps[1] < gaps[0]:
+            own = own[list(FLIP)]
+        inside = np.all((points > 2) & (points < CROP - 3), axis=1)
+        here = sample(view[..., 0], points[inside])
+        there = sample(record["image"][..., 0], own[inside])
+        assert inside.sum() > 30
+        assert np.corrcoef(here, there)[0, 1] > 0.9
+    assert mirrored == ({False, True} if flip else {False})
+
+
+def _misfit(shape, model):
+    """Return what is left of `shape` after the best similarity of `model`."""
+    a, b = (s[:, 0] + 1j * s[:, 1] for s in (shape, model))
+    factor = np.vdot(b, a) / np.vdot(b, b)
+    return np.linalg.norm(a - factor * b)
+
+
+def test_light_changes_pixels_only():
+    record = faces()[1]
+    views = [
+        landmarks.make_view(
+            jax.random.PRNGKey(3),
+            jnp.asarray(record["image"]),
+            jnp.asarray(record["landmarks"]),
+            crop=CROP,
+            options=LandmarkConfig(light=light),
+        )
+        for light in ("none", "face")
+    ]
+    np.testing.assert_array_equal(views[0][1], views[1][1])
+    assert np.abs(views[0][0] - views[1][0]).max() > 0.02
+
+
+@pytest.fixture(scope="module")
+def steps():
+    task = make_task(step.AXIS)
+    optimizer = optax.sgd(1e-2)
+    start = jax.device_get(state.init_state(task, optimizer, batch_of(), seed=0))
+    teacher, _ = task.init(jax.random.PRNGKey(9), batch_of())
+
+    @functools.cache
+    def run(count):
+        devices = jax.devices()[:count]
+        step_fn = step.make_train_step(task, optimizer, devices=devices)
+        moving = step.replicate(start, devices)
+        frozen = step.replicate(teacher, devices)
+        losses = []
+        for number in range(2):
+            batch = batch_of((True, number == 0, False, False))
+            moving, metrics = step_fn(moving, frozen, step.shard(batch, count))
+            losses.append(float(step.first_replica(metrics)["loss"]))
+        return losses, step.first_replica(moving)
+
+    return run
+
+
+@pytest.mark.slow
+def test_two_devices_step_as_one(steps):
+    one_losses, one = steps(1)
+    losses, two = steps(2)
+    np.testing.assert_allclose(losses, one_losses, rtol=1e-5)
+    for ours, theirs in zip(
+        jax.tree.leaves(one.variables), jax.tree.leaves(two.variables), strict=True
+    ):
+        np.testing.assert_allclose(theirs, ours, atol=1e-5)
+
+
+def test_evaluation_scores_what_the_metrics_score(small):
+    from rkd_jax.alignment import aligner
+    from rkd_jax.metrics import landmarks as metrics
+
+    task, variables, _, _ = small
+    data = [
+        {
+            "image": face["image"][8:40, 8:40],
+            "landmarks": face["landmarks"] - np.float32(8),
+        }
+        for face in faces()
+    ]
+    scores, pictures = task.evaluate(variables, data)
+    predict = aligner.make_predictor(task.model, 0.2)
+    images = np.stack([item["image"] for item in data])
+    found = aligner.in_batches(predict, variables, images)
+    truth = np.stack([item["landmarks"] for item in data])
+    errors = metrics.face_errors(found, truth)
+    assert scores["nme"] == pytest.approx(100 * errors.mean())
+    assert scores["score"] == -scores["nme"]
+    assert pictures["largest_errors"].dtype == np.uint8
+
+
+def test_drawn_faces_are_learnt_from_labels(small):
+    """Overfit one view each of four faces: the error falls below a pixel.
+
+    The teacher is the student itself, whose term is zero, gradient included.
+    """
+    _, variables, _, loss = small
+    optimizer = optax.adam(1e-2)
+    moments, batch, key = optimizer.init(variables), batch_of(), jax.random.PRNGKey(0)
+    update = jax.jit(optimizer.update)
+    with jax.numpy_dtype_promotion("standard"):
+        for _ in range(200):
+            (_, (metrics, _)), grads = loss(
+                variables, {}, variables, batch, key, jnp.int32(0)
+            )
+            change, moments = update(grads, moments)
+            variables = optax.apply_updates(variables, change)
+    assert float(metrics["error_px"]) < 1.0
+
+
+def test_embedded_faces_fit_the_stored_crop():
+    drawn = face_synthesis.face(0, size=96)
+    assert np.ptp(drawn.points, axis=0).max() < 96
+    for face in faces():
+        assert (face["landmarks"] > 4).all()
+        assert (face["landmarks"] < SIDE - 5).all()

@@ -1,0 +1,90 @@
+"""Cross-validation by image: every face is scored by networks that never saw it."""
+
+import csv
+import importlib.util
+import json
+import pathlib
+
+import numpy as np
+import pytest
+from made_faces import write_wflw
+
+from rkd_jax.alignment import wflw_benchmark
+from rkd_jax.data import wflw
+
+TOOL = pathlib.Path(__file__).parents[2] / "tools" / "wflw_folds.py"
+CONFIG = '''
+"""Two folds of tiny networks."""
+
+from rkd_jax.config import Config, ModelConfig
+
+
+def get_config(variant=""):
+    config = Config()
+    heads = {"out_channels": 98, "descriptor_dim": 0, "norm": "instance"}
+    config.model = ModelConfig("superretina", widths=(4, 4, 4, 4), **heads)
+    config.teacher.model = ModelConfig("superretina", widths=(4, 4, 4, 4), **heads)
+    config.task.name = "landmarks"
+    config.task.distill = config.compare_scratch = variant != "alone"
+    config.data.kind, config.data.val_split = "wflw", "test"
+    config.data.size, config.data.batch_size = 64, 2
+    config.loop.steps = config.teacher.steps = 2
+    return config
+'''
+
+
+@pytest.fixture(scope="module")
+def tool():
+    spec = importlib.util.spec_from_file_location("wflw_folds", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    write_wflw(folder)
+    (folder / "tiny.py").write_text(CONFIG)
+    return folder
+
+
+def command(root, out, *more):
+    options = ["--data_dir", str(root), "--out", str(out), "--folds", "2"]
+    options += ["--compilation_cache_dir", ""]
+    return [*options, *(more or ("--config", str(root / "tiny.py")))]
+
+
+@pytest.mark.slow
+def test_rows_of_all_folds(tool, root, tmp_path, capsys):
+    assert tool.main(command(root, tmp_path)) == 0
+    shown = capsys.readouterr().out
+    rows = json.loads((tmp_path / "folds.json").read_text())
+    assert list(rows) == ["mean face", "teacher", "scratch", "student"]
+    faces = wflw.read_list(root, "test")
+    for name, row in rows.items():
+        assert name in shown
+        nme = [part["nme"] for part in row["folds"]]
+        assert row["nme"]["mean"] == pytest.approx(np.mean(nme))
+        assert row["nme"]["sd"] == pytest.approx(abs(nme[0] - nme[1]) / np.sqrt(2))
+        assert row["pooled"]["all"]["faces"] == len(faces)
+    for fold in range(2):
+        held = {f.name for f in wflw.split_fold(faces, fold, 2)[1]}
+        for name in ("mean_face", "teacher", "scratch", "student"):
+            path = tmp_path / f"fold{fold}" / "scores" / name / "predictions.npz"
+            _, saved = wflw_benchmark.load_predictions(path)
+            assert set(saved.names.tolist()) == held
+    with open(tmp_path / "folds.csv", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 8
+    assert (tmp_path / "error_curve.png").exists()
+
+
+def test_bad_input_exits_2(tool, root, tmp_path, capsys):
+    for more, message in (
+        (("--config", "/no/such.py"), "no such config file"),
+        (("--config", f"{root / 'tiny.py'}:alone"), "must both be true"),
+        (("--config", "configs/rkd.py:demo"), "not a config for WFLW"),
+        (("--config", "configs/faces.py:folds,big"), "unknown variant big"),
+    ):
+        assert tool.main(command(root, tmp_path, *more)) == 2
+        assert message in capsys.readouterr().err

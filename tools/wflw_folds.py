@@ -1,0 +1,167 @@
+"""Cross-validate the face experiment on one list of WFLW, split by image.
+
+    python tools/wflw_folds.py --data_dir WFLW --out DIR [--config FILE:variant]
+
+For every fold, the teacher, the student from scratch and the distilled student are
+trained on the other folds (`OUT/foldK`), and the mean face is taken of them; each is
+scored on the fold (`OUT/foldK/scores/NAME`, as `python -m rkd_jax.evaluate wflw` does).
+`folds.json`, `folds.csv` and `error_curve.png` then hold all of it: NME of each fold,
+their mean and spread, and the scores of all faces, each predicted by the networks that
+did not see its image. The same command goes on where it was stopped.
+"""
+
+import argparse
+import csv
+import io
+import json
+import pathlib
+import runpy
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rkd_jax import config as schema
+from rkd_jax import evaluate, train
+from rkd_jax.alignment import pictures
+from rkd_jax.alignment import wflw_benchmark as benchmark
+from rkd_jax.files import write_text
+
+MEAN_FACE = "mean face"
+NETWORKS = {
+    "teacher": f"teacher/{train.WEIGHTS}",
+    "scratch": f"scratch/{train.WEIGHTS}",
+    "student": train.WEIGHTS,
+}
+SCORES = ("nme", "failure_rate", "auc")
+DEFAULT = pathlib.Path(__file__).parents[1] / "configs" / "faces.py"
+
+
+def load_config(text: str) -> schema.Config:
+    """Return the config of `FILE` or `FILE:variant`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: unknown variant, or not an experiment with faces of WFLW and a
+            comparison with the student from scratch.
+    """
+    path, _, variant = text.partition(":")
+    if not pathlib.Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such config file; check --config")
+    config = runpy.run_path(path)["get_config"](variant)
+    if not (config.task.name == "landmarks" and config.data.kind == "wflw"):
+        raise ValueError(f"{text}: not a config for WFLW; see configs/faces.py:folds")
+    if not (config.task.distill and config.compare_scratch):
+        raise ValueError(
+            f"{text}: task.distill and compare_scratch must both be true, for a "
+            "student and one from scratch"
+        )
+    return config
+
+
+def run_fold(
+    config: schema.Config, fold: int, folds: int, data_dir: str, out: pathlib.Path
+) -> dict[str, benchmark.Predictions]:
+    """Train and score one fold; return the predictions of each row."""
+    config.data.data_dir, config.data.fold, config.data.folds = data_dir, fold, folds
+    workdir = out / f"fold{fold}"
+    train.run(config, workdir)
+    rows = {MEAN_FACE: ["--method", "mean_face"]} | {
+        name: ["--weights", str(workdir / path)] for name, path in NETWORKS.items()
+    }
+    found = {}
+    for name, options in rows.items():
+        scores = workdir / "scores" / name.replace(" ", "_")
+        common = ["--data_dir", data_dir, "--list", config.data.val_split]
+        common += ["--fold", str(fold), "--folds", str(folds), "--out", str(scores)]
+        if evaluate.main(["wflw", *common, *options]) != evaluate.OK:
+            raise ValueError(f"{scores}: fold {fold} of {name} could not be scored")
+        _, found[name] = benchmark.load_predictions(scores / benchmark.PREDICTIONS)
+    return found
+
+
+def summarize(
+    found: Sequence[dict[str, benchmark.Predictions]],
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the scores of each row, and the errors of all faces.
+
+    Args:
+        found: for every fold, the predictions of each row.
+    """
+    rows, errors = {}, {}
+    for name in found[0]:
+        parts = [benchmark.score(fold[name])[0]["subsets"]["all"] for fold in found]
+        together = benchmark.Predictions.join([fold[name] for fold in found])
+        pooled, errors[name] = benchmark.score(together)
+        spread = {
+            key: {
+                "mean": float(np.mean([part[key] for part in parts])),
+                "sd": float(np.std([part[key] for part in parts], ddof=1)),
+            }
+            for key in SCORES
+        }
+        rows[name] = {**spread, "folds": parts, "pooled": pooled["subsets"]}
+    return rows, errors
+
+
+def table(rows: dict[str, Any]) -> str:
+    """Return mean and spread over folds as text."""
+    lines = [f"{'':12}{'NME %':>16}{'failure %':>16}{'AUC':>18}"]
+    for name, row in rows.items():
+        shown = [f"{row[k]['mean']:.2f} ± {row[k]['sd']:.2f}" for k in SCORES[:2]]
+        area = f"{row['auc']['mean']:.3f} ± {row['auc']['sd']:.3f}"
+        lines.append(f"{name:12}{shown[0]:>16}{shown[1]:>16}{area:>18}")
+    return "\n".join(lines)
+
+
+def write(out: pathlib.Path, rows: dict[str, Any], errors: dict[str, Any]) -> None:
+    """Write `folds.json`, `folds.csv` and `error_curve.png`."""
+    write_text(out / "folds.json", json.dumps(rows, indent=1) + "\n")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["network", "fold", "faces", *SCORES])
+    for name, row in rows.items():
+        for fold, part in enumerate(row["folds"]):
+            numbers = [f"{part[key]:.4f}" for key in SCORES]
+            writer.writerow([name, fold, part["faces"], *numbers])
+    write_text(out / "folds.csv", text.getvalue())
+    benchmark.save_picture(
+        out / benchmark.CURVE, pictures.error_curve(errors, limit=0.4)
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return 0, or 2 for bad input."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--data_dir", required=True, metavar="DIR", help="WFLW folder")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--config", default=f"{DEFAULT}:folds", metavar="FILE:VARIANT")
+    parser.add_argument("--folds", type=int, default=5, metavar="N")
+    parser.add_argument(
+        "--compilation_cache_dir",
+        default=str(pathlib.Path.home() / ".cache" / "rkd_jax"),
+        metavar="DIR",
+        help="compiled programs are kept here; empty: nowhere",
+    )
+    args = parser.parse_args(argv)
+    out = pathlib.Path(args.out)
+    try:
+        train.prepare_jax(args.compilation_cache_dir)
+        found = [
+            run_fold(load_config(args.config), fold, args.folds, args.data_dir, out)
+            for fold in range(args.folds)
+        ]
+        rows, errors = summarize(found)
+        write(out, rows, errors)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{args.folds} folds by image, mean and standard deviation over folds:")
+    print(table(rows))
+    print(f"written to {out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
