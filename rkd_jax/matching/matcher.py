@@ -22,6 +22,7 @@ from rkd_jax.matching.base import BaseMatcher, Source
 from rkd_jax.matching.dog import dog_points, make_sift
 from rkd_jax.matching.options import MatcherOptions
 from rkd_jax.matching.registration import Registration
+from rkd_jax.models.tiles import apply_in_tiles, halo
 
 Array = jax.Array
 
@@ -70,6 +71,8 @@ class Matcher(BaseMatcher):
         self.working_size = int(size)
         self._grid = weights.preprocess.get("descriptor_grid", "aligned")
         self._module = models.build(weights.model, **weights.options)
+        if self.options.tile is not None:
+            halo(self._module)  # refuses networks that cannot
         self._variables = jax.tree.map(jnp.asarray, weights.variables)
         self._maps = jax.jit(self._apply)
         self._detect = jax.jit(self._apply_and_detect)
@@ -84,7 +87,11 @@ class Matcher(BaseMatcher):
         }
 
     def _apply(self, variables: Any, images: Array) -> tuple[Array, Array]:
-        output = self._module.apply(variables, images, train=False)
+        tile = self.options.tile
+        if tile is None:
+            output = self._module.apply(variables, images, train=False)
+        else:
+            output = apply_in_tiles(self._module, variables, images, tile=tile)
         return output.heatmap, output.descriptors
 
     def maps(self, images: Array | np.ndarray) -> tuple[Array, Array]:

@@ -16,6 +16,9 @@ class MatcherOptions:
     Attributes:
         working_size: the longer side is brought to this; None takes what the
             weights were trained for.
+        tile: run the network in tiles of this side (a multiple of 16), with the same
+            result, so that a large working size fits into memory; None: whole images.
+            Networks with instance norm cannot (`rkd_jax.models.tiles`).
         resize_mode: "fit" keeps the aspect, "stretch" makes a square of any image.
         crop_field: cut the black margin around the camera's field first.
         quantize: go through 8 bits before resizing, as the published inference.
@@ -51,6 +54,7 @@ class MatcherOptions:
     """
 
     working_size: int | None = None
+    tile: int | None = None
     resize_mode: str = "fit"
     crop_field: bool = True
     quantize: bool = False
@@ -74,6 +78,7 @@ class MatcherOptions:
     def __post_init__(self) -> None:
         checks = {
             "working_size": self.working_size is None or self.working_size >= 32,
+            "tile": self.tile is None or (self.tile >= 16 and self.tile % 16 == 0),
             "resize_mode": self.resize_mode in ("fit", "stretch"),
             "max_keypoints": self.max_keypoints >= 1,
             "points": self.points in POINTS,

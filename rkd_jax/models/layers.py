@@ -4,6 +4,7 @@ Every layer keeps its parameters in float32 and computes in `dtype`. Kernels and
 biases start as PyTorch's do: uniform in ±1/sqrt(fan_in).
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -267,17 +268,13 @@ Place = tuple[tuple[jax.Array | int, int], tuple[jax.Array | int, int]]
 def _double(x: jax.Array, axis: int, start: jax.Array | int, whole: int) -> jax.Array:
     """Double one axis; output i reads the input at i * (n - 1) / (2n - 1)."""
     n = x.shape[axis]
-    shape = [1] * x.ndim
-    shape[axis] = n
+    shape = [n if i == axis else 1 for i in range(x.ndim)]
     k = (start + jnp.arange(n)).astype(jnp.float32).reshape(shape)
     before = (k / (2 * whole - 1)).astype(x.dtype)
     after = ((whole - 1 - k) / (2 * whole - 1)).astype(x.dtype)
-    first = jax.lax.slice_in_dim(x, 0, 1, axis=axis)
-    last = jax.lax.slice_in_dim(x, n - 1, n, axis=axis)
-    head = jax.lax.slice_in_dim(x, 0, n - 1, axis=axis)
-    tail = jax.lax.slice_in_dim(x, 1, n, axis=axis)
-    previous = jnp.concatenate([first, head], axis)
-    following = jnp.concatenate([tail, last], axis)
+    cut = functools.partial(jax.lax.slice_in_dim, x, axis=axis)
+    previous = jnp.concatenate([cut(0, 1), cut(0, n - 1)], axis)
+    following = jnp.concatenate([cut(1, n), cut(n - 1, n)], axis)
     even = x + before * (previous - x)
     odd = x + after * (following - x)
     both = jnp.stack([even, odd], axis + 1)

@@ -170,6 +170,15 @@ def test_one_program_serves_all_image_sizes(tiny_weights, moving):
     assert count == matcher._detect._cache_size() == 1
 
 
+def test_tiles_give_the_maps_of_the_whole(network, tiny_weights, moving):
+    tiled = Matcher(tiny_weights, working_size=network.working_size, tile=32)
+    image = cv2.resize(moving, (224, 224)).astype(np.float32)[None, ..., None] / 255
+    for ours, whole in zip(tiled.maps(image), network.maps(image), strict=True):
+        np.testing.assert_allclose(ours, whole, atol=1e-5 * np.abs(whole).max())
+    with pytest.raises(ValueError, match=r"MatcherOptions\.tile: 40"):
+        Matcher(tiny_weights, tile=40)
+
+
 def test_padding_and_dark_margin_hold_no_keypoints(network, moving):
     framed = np.zeros((320, 500), np.uint8)
     y, x = np.mgrid[:320, :500]
