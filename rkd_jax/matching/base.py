@@ -27,7 +27,7 @@ from rkd_jax.matching.guided import fit_pair
 from rkd_jax.matching.matches import PairMatcher, Placed
 from rkd_jax.matching.options import MatcherOptions
 from rkd_jax.matching.registration import Registration, judge
-from rkd_jax.matching.transforms import Transform
+from rkd_jax.matching.transforms import Frame, Transform
 
 Source = str | os.PathLike | bytes | np.ndarray
 
@@ -124,12 +124,18 @@ class BaseMatcher:
         mask = view.keypoints.mask
         return view.keypoints.replace(xy=np.where(mask[:, None], xy, np.float32(0)))
 
-    def _placed(self, view: View, back: Transform | None = None) -> Placed:
-        """Place a view's keypoints in its file, or through `back` in another's."""
-        xy = self._to_file(view.prepared, view.keypoints.xy)
+    def _placed(self, view: View, back: tuple[Transform, View] | None = None) -> Placed:
+        """Place a view's keypoints in its file.
+
+        A view that was drawn through a transform comes with it and with the view of
+        the photograph it was drawn from: the keypoints are placed in that file.
+        """
+        xy, source = self._to_file(view.prepared, view.keypoints.xy), view
         if back is not None:
-            xy = back.apply_inverse(xy)
-        return Placed(view.prepared, view.keypoints, xy)
+            transform, source = back
+            xy = transform.apply_inverse(xy)
+        frame = Frame.of_box(source.prepared.box)
+        return Placed(view.prepared, view.keypoints, xy, frame)
 
     def _warped_view(self, fixed: View, moving: View, transform: Transform) -> View:
         """See the moving image in the frame of the fixed one, and find keypoints."""
@@ -200,7 +206,9 @@ class BaseMatcher:
             float(np.mean(moving.prepared.scale)),
         )
 
-        def attempt(view: View, back: Transform | None = None) -> Registration:
+        def attempt(
+            view: View, back: tuple[Transform, View] | None = None
+        ) -> Registration:
             pair = PairMatcher(
                 self._placed(fixed), self._placed(view, back), self.options
             )
@@ -230,7 +238,7 @@ class BaseMatcher:
         if not two_pass or first.transform is None:
             return first
         warped = self._warped_view(fixed, moving, first.transform)
-        second = attempt(warped, first.transform)
+        second = attempt(warped, (first.transform, moving))
         kept = second
         failed = second.transform is None or (first.ok and not second.ok)
         if failed and not self.options.second_pass_decides:

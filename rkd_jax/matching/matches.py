@@ -42,16 +42,13 @@ class Placed:
         prepared: the image at the working size and the way back to file pixels.
         keypoints: in working pixels, K rows.
         xy: `[K, 2]` float64 in file pixels; NaN where that is undefined.
+        frame: the camera's field in the same pixels.
     """
 
     prepared: Resized
     keypoints: Keypoints
     xy: np.ndarray
-
-    @property
-    def frame(self) -> Frame:
-        """The camera's field in file pixels."""
-        return Frame.of_box(self.prepared.box)
+    frame: Frame
 
     @property
     def scale(self) -> float:

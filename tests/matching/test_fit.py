@@ -41,6 +41,7 @@ TRANSFORMS = [
     CURVED,
     RadialQuadratic(CURVED, BENT.residual, BENT.center, BENT.scale),
     PLATE,
+    ThinPlate(CURVED, np.zeros((0, 2)), [[1, 0.5, 0], [2, 0, 0]], [400, 380], 400.0),
 ]
 
 

@@ -33,7 +33,7 @@ def _keypoints(xy, descriptors, mask=None):
 def _placed(keypoints):
     image = np.zeros((SIZE, SIZE), np.float32)
     resized = Resized(image, (SIZE, SIZE), (0, 0, SIZE, SIZE), (SIZE, SIZE))
-    return Placed(resized, keypoints, np.asarray(keypoints.xy, np.float64))
+    return Placed(resized, keypoints, np.asarray(keypoints.xy, np.float64), FRAME)
 
 
 def _pair(*, kinds, related=True, seed=0, count=500):

@@ -9,12 +9,13 @@ import pytest
 
 from rkd_jax import weights as weight_files
 from rkd_jax.data.preprocess import fit_to, normalize
-from rkd_jax.keypoints import detect
+from rkd_jax.keypoints import detect, sample_descriptors
 from rkd_jax.matching.base import View
 from rkd_jax.matching.fit import residuals
 from rkd_jax.matching.matcher import Matcher, load_matcher, register
 from rkd_jax.matching.options import MatcherOptions
 from rkd_jax.matching.sift import SiftMatcher
+from rkd_jax.matching.transforms import Frame
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,16 @@ def test_quadratic_family_and_image_arrays_of_all_kinds(
         warped = result.warp_image(image)
         assert warped.dtype == image.dtype
         assert warped.shape == (*fixed.shape, *image.shape[2:])
+
+
+@pytest.mark.parametrize("two_pass", [False, True])
+def test_fields_are_those_of_the_files_in_both_passes(sift, moving, two_pass):
+    large = cv2.resize(moving[40:300, 20:220], None, fx=2, fy=2)
+    result = sift.register(large, moving, transform="radial", two_pass=two_pass)
+    assert result.ok, result.reason
+    frames = [Frame.of_size(image.shape) for image in (moving, large)]
+    assert list(result.frames) == frames
+    assert result.transform.moving_frame == frames[0]
 
 
 def test_warped_image_is_the_fixed_one(sift, fixed, moving):
@@ -177,6 +188,39 @@ def test_tiles_give_the_maps_of_the_whole(network, tiny_weights, moving):
         np.testing.assert_allclose(ours, whole, atol=1e-5 * np.abs(whole).max())
     with pytest.raises(ValueError, match=r"MatcherOptions\.tile: 40"):
         Matcher(tiny_weights, tile=40)
+
+
+def test_network_reads_its_descriptors_at_sifts_points_as_well(
+    network, tiny_weights, moving
+):
+    both = Matcher(
+        tiny_weights,
+        max_keypoints=256,
+        threshold=0.0,
+        nms_radius=3,
+        points="detector+dog",
+        max_dog=300,
+    )
+    own, all_points = network.view(moving)[0], both.view(moving)[0]
+    first = all_points.keypoints
+    assert first.xy.shape == (256 + 300, 2)
+    np.testing.assert_allclose(first.xy[:256], own.keypoints.xy, atol=1e-4)
+    prepared = own.prepared
+    sift = cv2.SIFT_create(contrastThreshold=0.01, enable_precise_upscale=True)
+    levels = np.round(prepared.image * 255).astype(np.uint8)
+    places = cv2.KeyPoint.convert(sift.detect(levels))
+    more = first.xy[256:][first.mask[256:]]
+    assert len(more) > 20
+    away = np.linalg.norm(more[:, None] - places[None], axis=-1).min(axis=1)
+    assert away.max() < 1e-4
+    assert len(np.unique(np.round(more, 1), axis=0)) == len(more)
+    _, cells = both.maps(prepared.image[None, ..., None])
+    expected = sample_descriptors(cells[0], first.xy, grid="aligned")
+    np.testing.assert_allclose(
+        first.descriptors[first.mask], np.asarray(expected)[first.mask], atol=1e-4
+    )
+    with pytest.raises(ValueError, match="points"):
+        Matcher(tiny_weights, points="dog")
 
 
 def test_padding_and_dark_margin_hold_no_keypoints(network, moving):

@@ -58,6 +58,9 @@ class ThinPlate(Corrected):
         if isinstance(self.base, Mapping):
             object.__setattr__(self, "base", Transform.from_dict(dict(self.base)))
         object.__setattr__(self, "_base", self.base)
+        knots = np.asarray(self.knots, np.float64)
+        if not knots.size:  # JSON knows no empty [0, 2]
+            object.__setattr__(self, "knots", np.zeros((0, 2)))
         knots = finite_array("knots", self.knots, (None, 2))
         shapes = {"knots": (None, 2), "weights": (2, len(knots) + 3), "center": (2,)}
         for name, shape in shapes.items():
