@@ -47,7 +47,7 @@ def expected_curvature(
 
     Example:
         >>> round(expected_curvature(45), 3)
-        0.108
+        0.109
         >>> round(expected_curvature(45, projection="perspective"), 3)
         0.051
 

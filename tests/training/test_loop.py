@@ -85,14 +85,22 @@ def test_a_signal_during_evaluation_stops_the_run(straight, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, outcome.variables, whole.variables)
 
 
+@pytest.fixture
+def interruptible():
+    """A shell without job control starts its background jobs with SIGINT ignored."""
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, inherited)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_signal_acts_as_ever():
-    before = signal.getsignal(signal.SIGINT)
     with stop_signals() as stop:
         signal.raise_signal(signal.SIGINT)
         assert stop.is_set()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_files_of_others_are_left_alone(tmp_path):
