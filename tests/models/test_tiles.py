@@ -12,6 +12,12 @@ from rkd_jax.models import build, tiles
 SMALL = {"widths": (4, 4, 8, 8), "descriptor_dim": 8}
 
 
+def compiled(function, *operands):
+    """Run a function, compiled in a hurry."""
+    lowered = jax.jit(function).lower(*operands)
+    return lowered.compile({"xla_backend_optimization_level": 0})(*operands)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "shape"),
     [
@@ -22,12 +28,12 @@ SMALL = {"widths": (4, 4, 8, 8), "descriptor_dim": 8}
 def test_tiles_equal_the_whole(name, options, shape):
     module = build(name, **SMALL, **options)
     images = jax.random.uniform(jax.random.key(1), (*shape, 1))
-    variables = jax.jit(module.init)(jax.random.key(0), images[:1])
+    variables = compiled(module.init, jax.random.key(0), images[:1])
     # Weights that let far pixels count: the default ones let them fade.
     variables = jax.tree.map(lambda x: 2 * x, variables)
-    whole = jax.jit(module.apply)(variables, images)
+    whole = compiled(module.apply, variables, images)
     run = functools.partial(tiles.apply_in_tiles, module, tile=48)
-    ours = jax.jit(run)(variables, images)
+    ours = compiled(run, variables, images)
     for value, expected in (
         (ours.heatmap, whole.heatmap),
         (ours.logits, whole.logits),
@@ -40,19 +46,19 @@ def test_tiles_equal_the_whole(name, options, shape):
 def test_too_little_around_a_tile_would_show(monkeypatch):
     module = build("superretina", **SMALL)
     images = jax.random.uniform(jax.random.key(1), (1, 48, 256, 1))
-    variables = jax.jit(module.init)(jax.random.key(0), images)
+    variables = compiled(module.init, jax.random.key(0), images)
     variables = jax.tree.map(lambda x: 2 * x, variables)
-    whole = jax.jit(module.apply)(variables, images)
+    whole = compiled(module.apply, variables, images)
     monkeypatch.setattr(tiles, "halo", lambda module: 16)
     run = functools.partial(tiles.apply_in_tiles, module, tile=48)
-    cut = jax.jit(run)(variables, images)
+    cut = compiled(run, variables, images)
     assert float(jnp.abs(cut.logits - whole.logits).max()) > 1e-3
 
 
 def test_small_images_run_whole():
     module = build("superretina", **SMALL, norm="none")
     images = jax.random.uniform(jax.random.key(1), (1, 50, 70, 1))
-    variables = jax.jit(module.init)(jax.random.key(0), images)
+    variables = compiled(module.init, jax.random.key(0), images)
     run = functools.partial(tiles.apply_in_tiles, module, tile=64)
     text = jax.jit(run).lower(variables, images).as_text()
     assert "stablehlo.while" not in text
