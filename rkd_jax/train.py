@@ -527,7 +527,7 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
                 raise UsageError(
                     f"config.{field[1]}: no such field; "
                     + (f"did you mean {', '.join(near)}? " if near else "")
-                    + "All are in rkd_jax/config.py"
+                    + "All are in rkd_jax/config/schema.py"
                 )
         return flags.FLAGS(argv)
     except (flags.Error, UsageError, IndexError, KeyError, TypeError) as error:

@@ -1,0 +1,45 @@
+"""The one schema of an experiment, the checks on it, and what configs share.
+
+A file in `configs/` returns a `Config`; flags override single fields
+(`--config.optim.lr=3e-4`); `validate` then checks the whole and names the field
+that is wrong. The config stops at the doors: models, losses and data take plain
+keyword arguments.
+"""
+
+from rkd_jax.config.checks import GEOMETRIES
+from rkd_jax.config.schema import (
+    LANDMARKS,
+    Config,
+    DataConfig,
+    LandmarkConfig,
+    LoopConfig,
+    ModelConfig,
+    OptimConfig,
+    PretrainConfig,
+    TaskConfig,
+    TeacherConfig,
+    as_dict,
+    difference,
+    flatten,
+)
+from rkd_jax.config.variants import follow_upstream, parse_variants, shrink_to_crops
+
+__all__ = [
+    "Config",
+    "DataConfig",
+    "GEOMETRIES",
+    "LANDMARKS",
+    "LandmarkConfig",
+    "LoopConfig",
+    "ModelConfig",
+    "OptimConfig",
+    "PretrainConfig",
+    "TaskConfig",
+    "TeacherConfig",
+    "as_dict",
+    "difference",
+    "flatten",
+    "follow_upstream",
+    "parse_variants",
+    "shrink_to_crops",
+]
