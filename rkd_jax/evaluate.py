@@ -192,6 +192,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Align the faces of a list of WFLW and score their points.",
     )
     faces_command.add_arguments(wflw)
+    add_option(wflw)
     wflw.set_defaults(run=_wflw)
     return parser
 

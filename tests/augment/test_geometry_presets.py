@@ -18,7 +18,10 @@ def test_presets_stay_near_the_identity(preset):
     center = np.array([31.5, 31.5, 1.0])
     moved = h @ center
     shift = np.abs(moved[:, :2] / moved[:, 2:] - center[:2]).max()
-    reach = {"upstream_detector": 0.14, "detector": 0.1, "visit": 0.351, "wide": 0.157}
+    reach = {
+        **{"upstream_detector": 0.14, "detector": 0.1, "visit": 0.351},
+        **{"wide": 0.157, "face": 0.061},
+    }
     assert 0.04 * 64 < shift <= reach.get(preset, 0.056) * 64
     perspective = np.abs(h[:, 2, :2]).max()
     assert (perspective > 1e-4) == (not preset.startswith("upstream"))
