@@ -27,7 +27,7 @@ def get_config(variant=""):
     config.task.name = "landmarks"
     config.task.distill = config.compare_scratch = variant != "alone"
     config.data.kind, config.data.val_split = "wflw", "test"
-    config.data.size, config.data.batch_size = 64, 2
+    config.data.size, config.data.batch_size = 64, 4
     config.loop.steps = config.teacher.steps = 2
     return config
 '''
