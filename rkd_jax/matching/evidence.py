@@ -19,6 +19,7 @@ MAX_STRETCH = 2.0  # largest ratio of the two local magnifications
 
 _BESIDE_PX = 24.0  # where chance alone would find matches
 _LOST_PX = 100.0  # stands for a distance that cannot be told
+_GRID = 48  # points a side, by which the overlap of two images is measured
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,12 +95,14 @@ def coverage(transform: Transform, points_fixed: np.ndarray, sizes: Sizes) -> fl
     if len(points_fixed) < 3:
         return 0.0
     hull = cv2.convexHull(points_fixed.astype(np.float32))
-    moved = transform.apply(_frame(sizes.moving))
-    if not np.all(np.isfinite(moved)):
-        return 0.0
-    moved = cv2.convexHull(moved.astype(np.float32))
-    frame = _frame(sizes.fixed).astype(np.float32)[:, None]
-    overlap, _ = cv2.intersectConvexConvex(frame, moved)
+    # Counted on a grid: OpenCV's intersection of polygons is now and then empty where
+    # their edges all but coincide, as those of two nearly equal images do.
+    height, width = np.array(sizes.fixed) - 1.0
+    axes = (np.arange(_GRID) + 0.5) / _GRID
+    grid = np.stack(np.meshgrid(axes * width, axes * height), axis=-1)
+    source = transform.apply_inverse(grid)
+    far = np.array(sizes.moving[::-1]) - 1.0
+    overlap = np.mean(np.all((source >= 0) & (source <= far), axis=-1)) * width * height
     return float(cv2.contourArea(hull) / overlap) if overlap > 1.0 else 0.0
 
 

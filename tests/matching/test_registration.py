@@ -12,7 +12,7 @@ from rkd_jax.matching.confidence import (
     fit_logistic,
     packaged_model,
 )
-from rkd_jax.matching.evidence import Sizes, implausible, support
+from rkd_jax.matching.evidence import Sizes, coverage, implausible, support
 from rkd_jax.matching.field import field_of_view, prepared_field
 from rkd_jax.matching.fit import Fit
 from rkd_jax.matching.matches import Matches
@@ -218,3 +218,28 @@ def test_matches_picture_shows_lines_of_both_kinds():
     refused = _judge(_scaled(0.2))
     bar = matches_picture(dark, dark, refused, height=300).astype(int)[300:]
     assert (bar[..., 0] > bar[..., 1] + 60).sum() > 100
+
+
+@pytest.mark.parametrize("size", [(882, 900), (320, 320), (719, 1001)])
+def test_nearly_equal_frames_overlap_wholly(size):
+    rng = np.random.default_rng(0)
+    sizes = Sizes(size, size, 1.0, 1.0)
+    height, width = size
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]]) - 0.5
+    for scale in (0.0, 1e-9, 1e-7, 1e-6, 1e-5):
+        for _ in range(20):
+            turn = rng.normal(0, scale, (3, 3)) * [
+                [1, 1, 9],
+                [1, 1, 9],
+                [1e-3, 1e-3, 0],
+            ]
+            found = coverage(Homography(np.eye(3) + turn), corners, sizes)
+            assert found == pytest.approx(1.0, abs=0.05)
+
+
+def test_coverage_of_a_shifted_image_is_that_of_areas():
+    sizes = Sizes((401, 601), (401, 601), 1.0, 1.0)
+    shifted = Homography([[1, 0, 150], [0, 1, -100], [0, 0, 1]])
+    points = np.array([[200.0, 50], [500, 50], [500, 250], [200, 250]])
+    expected = 300 * 200 / (450 * 300)
+    assert coverage(shifted, points, sizes) == pytest.approx(expected, rel=0.05)
