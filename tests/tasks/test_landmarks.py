@@ -44,7 +44,8 @@ def batch_of(labelled=(True, True, True, True)):
 
 def make_task(axis_name=None, *, distill=True, **options):
     model = models.build("superretina", norm="instance", **SMALL)
-    marks = LandmarkConfig(**{"sigma_px": 1.5, "light": "none", **options})
+    fixed = {"sigma_px": 1.5, "point_weight": 1.0, "light": "none"}
+    marks = LandmarkConfig(**{**fixed, **options})
     return landmarks.LandmarksTask(
         model=model,
         teacher_model=model,
