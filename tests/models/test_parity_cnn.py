@@ -26,7 +26,9 @@ def _tool():
 @pytest.mark.parametrize("kernels", [(), (1, 3, 5), (1, 3, 5, 7)])
 @pytest.mark.parametrize("size", [(64, 96)])
 def test_outputs_and_gradients_equal_pytorch(kernels, size):
-    torch.manual_seed(0)
+    # Weights under which no two pixels all but tie in a maximum: there rounding would
+    # send a gradient elsewhere.
+    torch.manual_seed(1)
     model = torch_reference.SuperRetina(kernels)
     kind = "large_kernel" if kernels else "superretina"
     state = {k: v.detach().numpy() for k, v in model.state_dict().items()}

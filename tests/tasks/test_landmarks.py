@@ -196,7 +196,7 @@ def test_light_changes_pixels_only():
 @pytest.fixture(scope="module")
 def steps():
     task = make_task(step.AXIS)
-    optimizer = optax.sgd(1e-2)
+    optimizer = optax.sgd(1e-3)
     start = jax.device_get(state.init_state(task, optimizer, batch_of(), seed=0))
     teacher, _ = task.init(jax.random.PRNGKey(9), batch_of())
 
