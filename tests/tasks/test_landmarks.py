@@ -251,7 +251,7 @@ def test_evaluation_scores_what_the_metrics_score(small):
 
 
 def test_drawn_faces_are_learnt_from_labels(small):
-    """Overfit one view each of four faces: the error falls to less than a quarter.
+    """Overfit one view each of four faces: the error falls below a pixel.
 
     The teacher is the student itself, whose term is zero, gradient included.
     """
@@ -259,16 +259,14 @@ def test_drawn_faces_are_learnt_from_labels(small):
     optimizer = optax.adam(1e-2)
     moments, batch, key = optimizer.init(variables), batch_of(), jax.random.PRNGKey(0)
     update = jax.jit(optimizer.update)
-    errors = []
     with jax.numpy_dtype_promotion("standard"):
-        for _ in range(200):
+        for _ in range(300):
             (_, (metrics, _)), grads = loss(
                 variables, {}, variables, batch, key, jnp.int32(0)
             )
-            errors.append(float(metrics["error_px"]))
             change, moments = update(grads, moments)
             variables = optax.apply_updates(variables, change)
-    assert errors[-1] < 0.25 * errors[0]
+    assert float(metrics["error_px"]) < 1.0
 
 
 def test_embedded_faces_fit_the_stored_crop():
