@@ -444,7 +444,6 @@ def prepare_jax(cache_dir: str) -> None:
     Progress lines are shown, freed memory is kept, and compiled programs are kept in
     `cache_dir`, unless it is empty.
     """
-
     _start_logging()
     keep_freed_memory()
     keep_compiled(cache_dir)

@@ -28,9 +28,9 @@ class Deformation:
 
     Attributes:
         h: `[3, 3]`, between bent points.
-        center: `[2]` (x, y) of the camera's axis in px of both images.
-        unit_px: scalar, px; half the image's width for k as in the literature.
-        k: scalar, at least 0; 0 for a flat retina.
+        lens: (center, unit_px, k) of `bend`: the camera's axis `[2]` (x, y) in px of
+            both images, half the image's width in px, and the strength, at least 0.
+            None for a flat retina.
         amplitude: `[J, 2]` px of the elastic waves.
         frequency: `[J, 2]` rad per px.
         phase: `[J]` rad.
@@ -40,9 +40,7 @@ class Deformation:
     """
 
     h: Array
-    center: Array
-    unit_px: Array
-    k: Array
+    lens: tuple[Array, Array, Array] | None
     amplitude: Array
     frequency: Array
     phase: Array
@@ -79,6 +77,15 @@ def unbend(xy: Array, center: Array, unit_px: Array, k: Array) -> Array:
     return jnp.stack([center[0] + x * factor, center[1] + y * factor], axis=-1)
 
 
+def _between_photographs(
+    h: Array, lens: tuple[Array, Array, Array] | None, xy: Array
+) -> Array:
+    """Map points by a homography between bent points, or by it alone."""
+    if lens is None:
+        return apply_homography(h, xy)
+    return unbend(apply_homography(h, bend(xy, *lens)), *lens)
+
+
 def _elastic(warp: Deformation, xy: Array) -> Array:
     """Return the elastic displacement at points `[..., 2]`."""
     x, y = xy[..., 0], xy[..., 1]
@@ -99,8 +106,7 @@ def deform(warp: Deformation, xy: Array) -> Array:
         >>> deform(flat(translation(3.0, 0.0)), jnp.zeros((1, 2))).tolist()
         [[3.0, 0.0]]
     """
-    lens = (warp.center, warp.unit_px, warp.k)
-    xy = unbend(apply_homography(warp.h, bend(xy, *lens)), *lens)
+    xy = _between_photographs(warp.h, warp.lens, xy)
     return xy + _elastic(warp, xy)
 
 
@@ -112,18 +118,15 @@ def undeform(warp: Deformation, xy: Array) -> Array:
 
     if warp.phase.shape[0]:
         xy = jax.lax.fori_loop(0, _FIXED_POINT_ROUNDS, step, xy)
-    lens = (warp.center, warp.unit_px, warp.k)
-    return unbend(apply_homography(inverse(warp.h), bend(xy, *lens)), *lens)
+    return _between_photographs(inverse(warp.h), warp.lens, xy)
 
 
 def flat(h: Array) -> Deformation:
     """Return the `Deformation` that is the homography `h [3, 3]` alone."""
-    zero, none = jnp.zeros((), jnp.float32), jnp.zeros((0, 2), jnp.float32)
+    none = jnp.zeros((0, 2), jnp.float32)
     return Deformation(
         h=jnp.asarray(h, jnp.float32),
-        center=jnp.zeros((2,), jnp.float32),
-        unit_px=jnp.ones((), jnp.float32),
-        k=zero,
+        lens=None,
         amplitude=none,
         frequency=none,
         phase=none[:, 0],
@@ -182,9 +185,11 @@ def random_deformation(
     amplitude = amplitude * jnp.minimum(1.0, MAX_SLOPE / jnp.maximum(steepest, 1e-9))
     return Deformation(
         h=h,
-        center=jnp.asarray(center, jnp.float32),
-        unit_px=unit_px,
-        k=jax.random.uniform(k_k, (), jnp.float32, *k),
+        lens=(
+            jnp.asarray(center, jnp.float32),
+            unit_px,
+            jax.random.uniform(k_k, (), jnp.float32, *k),
+        ),
         amplitude=jnp.stack([jnp.cos(direction), jnp.sin(direction)], -1) * amplitude,
         frequency=frequency,
         phase=phase,

@@ -214,17 +214,14 @@ def _light(
             for view in (raw, detector, descriptor)
         )
         return raw, detector, augment.jitter_light(k_descriptor, descriptor)
-    if kind == "modality":
-        raw, detector, descriptor = (
-            augment.modality_light(jax.random.fold_in(k, 1), view)
-            for k, view in (
-                (k_raw, raw),
-                (k_detector, detector),
-                (k_descriptor, descriptor),
-            )
-        )
+
+    def another_visit(key: Array, view: Array) -> Array:
+        if kind == "modality":
+            view = augment.modality_light(jax.random.fold_in(key, 1), view)
+        return augment.visit_light(key, view)
+
     return (
-        augment.visit_light(k_raw, raw),
-        augment.visit_light(k_detector, detector),
-        augment.visit_light(k_descriptor, descriptor),
+        another_visit(k_raw, raw),
+        another_visit(k_detector, detector),
+        another_visit(k_descriptor, descriptor),
     )

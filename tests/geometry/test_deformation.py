@@ -81,7 +81,7 @@ def test_draws_never_fold_and_differ():
     )
     results = [np.asarray(slopes(seed)) for seed in range(40)]
     assert min(np.linalg.det(s).min() for s in results) > 0.1
-    strengths = [float(draw(seed).k) for seed in range(40)]
+    strengths = [float(draw(seed).lens[2]) for seed in range(40)]
     assert min(strengths) >= 0
     assert 0.15 < max(strengths) <= 0.2
     for seed in range(40):
