@@ -4,11 +4,12 @@ import ctypes
 import sys
 
 # Numbers of glibc's malloc.h. One arena without mapped blocks serves all sizes from
-# memory that stays; the last two say how much is asked for and kept at its end.
+# memory that stays; the last two say that none of its end is given back (the threshold
+# is an int, so 2 GiB is the most that a number could say) and how much is asked for.
 _SETTINGS = {
     "M_ARENA_MAX": (-8, 1),
     "M_MMAP_MAX": (-4, 0),
-    "M_TRIM_THRESHOLD": (-1, 2**31 - 1),
+    "M_TRIM_THRESHOLD": (-1, -1),
     "M_TOP_PAD": (-2, 2**26),
 }
 
