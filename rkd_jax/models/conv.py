@@ -94,7 +94,8 @@ def _cpu_weight_gradient(x, gradient, *, size, padding):
     Measured with float32 on two machines, 3x3 to 7x7 kernels, 1 to 384 channels.
     """
     (_, height, width, f), c = gradient.shape, x.shape[-1]
-    if height * width <= SMALL_MAP or min(c, f) < 8:
+    small = height * width <= SMALL_MAP or x.shape[1] < size
+    if small or min(c, f) < 8:
         return _xla_weight_gradient(x, gradient, size=size, padding=padding)
     return weight_gradient(x, gradient, size=size, padding=padding)
 
@@ -118,27 +119,35 @@ def weight_gradient(
     Returns:
         `[k, k, C, F]` in the dtype of `x`.
     """
-    (batch, _, _, c), (_, height, width, f) = x.shape, gradient.shape
+    (batch, high, _, c), (_, height, width, f) = x.shape, gradient.shape
     if size == 1:
         inputs, outputs = (_flat(y).astype(jnp.float32) for y in (x, gradient))
         return jnp.matmul(inputs.T, outputs).reshape(1, 1, c, f).astype(x.dtype)
+    reach, columns = size - 1, width + size - 1
     bands = -(-height // max(1, BLOCK_POSITIONS // width))
-    rows = -(-height // bands)
+    rows = min(-(-height // bands), high - reach)
     bands = -(-height // rows)
-    extra, columns = bands * rows - height, width + size - 1
-    sides = (padding, padding)
-    x = jnp.pad(x, ((0, 0), (padding, padding + extra), sides, (0, 0)))
-    ends = (size - 1, size - 1)
-    gradient = jnp.pad(gradient, ((0, 0), (0, extra), ends, (0, 0)))
 
     def step(total, index):
-        image, row = index // bands, rows * (index % bands)
+        # The last band begins early enough to be whole, and leaves out what was summed.
+        image, due = index // bands, rows * (index % bands)
+        row = jnp.minimum(due, height - rows)
+        new = (row + jnp.arange(rows) >= due)[:, None, None]
+        outputs = lax.dynamic_slice(gradient, (image, row, 0, 0), (1, rows, width, f))[
+            0
+        ].astype(jnp.float32)
+        outputs = jnp.pad(
+            jnp.where(new, outputs, 0.0), ((0, 0), (reach, reach), (0, 0))
+        )
+        # Zeros are put around a block, not around the image, whose copy would be the
+        # largest array of a step.
+        first = jnp.clip(row - padding, 0, high - rows - reach)
         inputs = lax.dynamic_slice(
-            x, (image, row, 0, 0), (1, rows + size - 1, columns, c)
+            x, (image, first, 0, 0), (1, rows + reach, x.shape[2], c)
         )[0].astype(jnp.float32)
-        outputs = lax.dynamic_slice(
-            gradient, (image, row, 0, 0), (1, rows, gradient.shape[2], f)
-        )[0].astype(jnp.float32)
+        inputs = jnp.pad(inputs, ((reach, reach), (padding, padding), (0, 0)))
+        start = row - padding - first + reach
+        inputs = lax.dynamic_slice(inputs, (start, 0, 0), (rows + reach, columns, c))
         shifts = [outputs[:, i : i + columns] for i in reversed(range(size))]
         outputs = _flat(jnp.concatenate(shifts, axis=-1))
         # XLA has its fast product for a left side stored in rows only. The barrier

@@ -61,6 +61,10 @@ def test_forward_equals_scipy_correlation():
         (1, 45, 44, 8, 8, 3, 2),
         (1, 12, 12, 16, 16, 3, 1),
         (1, 48, 48, 1, 16, 3, 1),
+        (1, 3, 400, 8, 8, 3, 1),
+        (2, 5, 300, 8, 8, 5, 4),
+        (1, 2, 600, 8, 8, 3, 1),
+        (1, 4, 300, 8, 8, 3, 2),
     ],
 )
 def test_gradients_equal_xla(monkeypatch, batch, height, width, c, f, size, padding):
