@@ -9,8 +9,9 @@ and how cost grows with size, batch, keypoints and devices. PyTorch's networks a
 are written from docs/specification.md; the better of its two memory layouts counts.
 Without PyTorch only our own half is timed. Run it on an otherwise idle machine.
 
-Writes `benchmark.json` and `benchmark.svg`; prints a line a result. What does not fit
-into `--minutes` is left out and named.
+Writes `benchmark.json` and `benchmark.svg` anew with each result, and prints it as a
+line. What does not fit into `--minutes` is left out and named; `--batches` above 1 come
+last.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from benchmarks import measure, report
 
 from rkd_jax.allocation import keep_freed_memory
 
-SECTIONS = ("convolution", "network", "process", "register", "scaling")
+SECTIONS = ("convolution", "network", "register", "process", "scaling", "batches")
 LAYOUTS = ("first", "last")
 KINDS = ("forward", "forward_backward", "unet_step", "rkd_step")
 # Passes of the U-Net at the size, for guessing how long a case takes.
@@ -47,17 +48,18 @@ def _has_torch() -> bool:
 class Benchmark:
     """One run: its options, its clock and its results."""
 
-    def __init__(self, args: argparse.Namespace):
-        self.args, self.rows = args, []
+    def __init__(self, args: argparse.Namespace, about: dict[str, Any]):
+        self.args, self.about, self.rows = args, about, []
         self.torch = _has_torch() and not args.no_torch
         self.end = time.monotonic() + 60 * args.minutes
         self.rate = 100.0
 
     def add(self, section: str, what: str, **values: Any) -> None:
-        """Keep a row and print it."""
+        """Keep a row, print it and write all rows."""
         row = {"section": section, "what": what, **values}
         self.rows.append(row)
         print(report.line(row), flush=True)
+        report.write(pathlib.Path(self.args.out), self.about, self.rows)
 
     def fits(self, section: str, what: str, seconds: float, **case: Any) -> bool:
         """Tell whether a case fits into the time left; name it if it does not."""
@@ -123,25 +125,36 @@ class Benchmark:
             row["xla_gflops"] = plain["ours_gflops"]
             self.add("convolution", "weight gradient", size=size, **case, **row)
 
-    def cases(self) -> list[tuple[int, int]]:
-        """Return sizes and batches: large single images first, then by cost."""
-        sizes, batches = self.args.sizes, self.args.batches
-        single = [(s, 1) for s in sorted(sizes, reverse=True) if 1 in batches]
-        others = [(s, b) for s in sizes for b in batches if b != 1]
-        return single + sorted(others, key=lambda case: case[0] ** 2 * case[1])
-
     def network(self) -> None:
-        """Passes of the U-Net and training steps, over sizes and batches."""
+        """Passes of the U-Net and training steps on one image, large ones first."""
+        if 1 in self.args.batches:
+            self._network([(size, 1) for size in sorted(self.args.sizes)[::-1]])
+
+    def batches(self) -> None:
+        """The same on batches, the cheap ones first."""
+        cases = [(s, b) for s in self.args.sizes for b in self.args.batches if b != 1]
+        self._network(sorted(cases, key=lambda case: case[0] ** 2 * case[1]))
+
+    def _guess(self, kind: str, size: int, batch: int) -> float:
+        """Return about how many seconds a case takes, by what was timed before."""
         from benchmarks import ours
 
-        for size, batch in self.cases():
+        known = [r for r in self.rows if r["what"] == kind and "seconds" in r]
+        if known:
+            last = known[-1]
+            grows = size**2 * batch / (last["size"] ** 2 * last["batch"])
+            times = last["seconds"].values()
+            return 1.3 * grows * sum(sum(t) + max(t) for t in times)
+        runs = (3 if self.torch else 1) * (self.args.rounds + 1)
+        passes = COST[kind] * ours.unet_gflop(size) * batch
+        return passes / (0.3 * self.rate) * runs
+
+    def _network(self, cases: list[tuple[int, int]]) -> None:
+        for size, batch in cases:
             for kind in self.args.kinds:
-                passes = COST[kind] * ours.unet_gflop(size) * batch
-                runs = 3 * self.args.rounds if self.torch else self.args.rounds
-                guess = passes / (0.6 * self.rate) * (runs + 3)
                 for precision in self.precisions():
                     case = {"size": size, "batch": batch, "precision": precision}
-                    guessed = 0 if self.args.quick else guess
+                    guessed = 0 if self.args.quick else self._guess(kind, size, batch)
                     if not self.fits("network", kind, guessed, **case):
                         continue
                     seconds = self.timed(self._arms(kind, size, batch, precision))
@@ -169,14 +182,15 @@ class Benchmark:
         return arms
 
     def process(self) -> None:
-        """Compile time and peak memory, each in a process of its own.
+        """Compile time and peak memory, each in a process of its own; large ones first.
 
         There PyTorch has the memory settings its users have; elsewhere it shares ours.
         """
         sizes = sorted(self.args.sizes, reverse=True)
-        for kind in (k for k in self.args.kinds if k != "forward"):
-            for size in sizes:
-                self._process(kind, size)
+        for size in sizes:
+            for kind in reversed(self.args.kinds):
+                if kind != "forward":
+                    self._process(kind, size)
 
     def _process(self, kind: str, size: int) -> None:
         base = {"kind": kind, "size": size, "batch": 1, "device": self.args.device}
@@ -384,7 +398,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sizes", type=_numbers, default=[256, 512, 768])
     parser.add_argument("--batches", type=_numbers, default=[1, 4])
     parser.add_argument("--rounds", type=int, default=5, help="timed runs of an arm")
-    parser.add_argument("--minutes", type=float, default=28, help="time to fill")
+    parser.add_argument("--minutes", type=float, default=40, help="time to fill")
     parser.add_argument("--sections", default=",".join(SECTIONS))
     parser.add_argument(
         "--kinds", type=_kinds, default=KINDS, help=f"of the network: {','.join(KINDS)}"
@@ -420,13 +434,10 @@ def main(argv: list[str] | None = None) -> int:
     print(json.dumps(about), flush=True)
     if about["load_at_start"] > 0.5 and not args.quick:
         print(f"warning: load {about['load_at_start']:.1f}; only ratios mean something")
-    run = Benchmark(args)
+    run = Benchmark(args, about)
     for name in sections:
         getattr(run, name)()
-    out = pathlib.Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    report.write(out, about, run.rows)
-    print(f"written to {out}")
+    print(f"written to {args.out}")
     return 0
 
 

@@ -55,12 +55,18 @@ def test_plot_has_a_point_for_each_time_and_a_line_for_each_side():
     assert drawn.find("{*}text").text == "a <machine>"
 
 
-def test_what_does_not_fit_is_named(capsys):
-    args = benchmark._parser().parse_args(["--minutes", "0", "--no_torch"])
-    run = benchmark.Benchmark(args)
+def test_what_does_not_fit_is_named(tmp_path):
+    arguments = ["--minutes", "0", "--no_torch", "--out", str(tmp_path)]
+    run = benchmark.Benchmark(
+        benchmark._parser().parse_args(arguments), {"device": "none"}
+    )
     run.network()
-    assert len(run.rows) == 3 * 2 * 4
+    assert [row["batch"] for row in run.rows] == [1] * 3 * 4
+    run.batches()
+    assert [row["batch"] for row in run.rows[12:]] == [4] * 3 * 4
     assert all("left of --minutes" in row["left_out"] for row in run.rows)
+    written = json.loads((tmp_path / "benchmark.json").read_text())
+    assert written["rows"] == run.rows
 
 
 def test_a_clearly_slower_rival_is_timed_no_further(monkeypatch):
