@@ -14,6 +14,7 @@ Variants, joined by commas after a colon:
     upstream       augmentation, points and expansion with the authors' numbers and
                    quirks; not with crops or demo
     crops          256-pixel crops and faster learning, for a CPU
+    robust         other modalities, bent and turned views, as the packaged weights
     demo           minutes on two cores: small networks, embedded eyes, and the same
                    student without teacher for comparison
 """
@@ -22,6 +23,7 @@ from rkd_jax.config import (
     Config,
     ModelConfig,
     follow_upstream,
+    harden,
     parse_variants,
     shrink_to_crops,
 )
@@ -32,6 +34,7 @@ VARIANTS = (
     "pretrained",
     "upstream",
     "crops",
+    "robust",
     "demo",
 )
 
@@ -53,6 +56,8 @@ def get_config(variant: str = "") -> Config:
         follow_upstream(config, "rkd")
     if "crops" in asked:
         shrink_to_crops(config)
+    if "robust" in asked:
+        harden(config)
     if "demo" in asked:
         _demo(config)
     return config

@@ -7,6 +7,7 @@ Variants, joined by commas after a colon:
     no_dropout   dropout 0 instead of 0.5
     pretrained   masked-region and rotation pre-training of the encoder first
     crops        256-pixel crops and faster learning, for a CPU
+    robust       other modalities, bent and turned views, as the packaged weights
     upstream     numbers and quirks of RKD's code; not with crops
 """
 
@@ -14,6 +15,7 @@ from rkd_jax.config import (
     Config,
     ModelConfig,
     follow_upstream,
+    harden,
     parse_variants,
     shrink_to_crops,
 )
@@ -21,7 +23,8 @@ from rkd_jax.config import (
 
 def get_config(variant: str = "") -> Config:
     """Return the experiment; see the module's text for the variants."""
-    asked = parse_variants(variant, ("no_dropout", "pretrained", "crops", "upstream"))
+    known = ("no_dropout", "pretrained", "crops", "robust", "upstream")
+    asked = parse_variants(variant, known)
     config = Config()
     config.model = ModelConfig(name="swin_unetr", drop_rate=0.5)
     if "no_dropout" in asked:
@@ -30,6 +33,8 @@ def get_config(variant: str = "") -> Config:
         config.pretrain.steps = 10_000
     if "crops" in asked:
         shrink_to_crops(config)
+    if "robust" in asked:
+        harden(config)
     if "upstream" in asked:
         follow_upstream(config, "rkd")
     return config

@@ -5,20 +5,29 @@
 
 Variants, joined by commas after a colon:
     crops      256-pixel crops and faster learning, for a CPU
+    robust     other modalities, bent and turned views, as the packaged weights
     demo       minutes on two cores, embedded eyes
     upstream   numbers and quirks of SuperRetina's code; not with crops or demo
 """
 
-from rkd_jax.config import Config, follow_upstream, parse_variants, shrink_to_crops
+from rkd_jax.config import (
+    Config,
+    follow_upstream,
+    harden,
+    parse_variants,
+    shrink_to_crops,
+)
 
 
 def get_config(variant: str = "") -> Config:
     """Return the experiment; see the module's text for the variants."""
-    asked = parse_variants(variant, ("crops", "demo", "upstream"))
+    asked = parse_variants(variant, ("crops", "robust", "demo", "upstream"))
     config = Config()
     config.model.name = "superretina"
     if asked & {"crops", "demo"}:
         shrink_to_crops(config)
+    if "robust" in asked:
+        harden(config)
     if "demo" in asked:
         config.model.widths, config.model.descriptor_dim = (16, 16, 32, 32), 64
         config.data.size, config.data.crop, config.data.batch_size = 384, 128, 4

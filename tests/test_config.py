@@ -1,6 +1,7 @@
 """The schema refuses what cannot be trained, field by field."""
 
 import math
+import runpy
 
 import pytest
 
@@ -52,6 +53,26 @@ def test_defaults_are_valid():
 def test_values_out_of_range_are_named(field, value):
     with pytest.raises(ValueError, match=field):
         with_value(field, value).validate()
+
+
+@pytest.mark.parametrize("variant", ["", "crops", "robust", "crops,robust"])
+@pytest.mark.parametrize("name", ["unet", "large_kernel", "swin_unetr", "rkd", "small"])
+def test_recipes_of_the_retina_are_valid_and_differ(name, variant):
+    get_config = runpy.run_path(f"configs/{name}.py")["get_config"]
+    asked = set(filter(None, variant.split(",")))
+    config = get_config(variant).validate()
+    changed = schema.difference(schema.as_dict(get_config()), schema.as_dict(config))
+    assert bool(changed) == bool(asked)
+    assert (config.data.crop > 0) == ("crops" in asked)
+    assert (config.task.light == "modality") == ("robust" in asked)
+
+
+@pytest.mark.parametrize("name", ["unet", "large_kernel", "swin_unetr", "rkd"])
+def test_upstream_numbers_are_not_mixed_with_ours(name):
+    get_config = runpy.run_path(f"configs/{name}.py")["get_config"]
+    for variant in ("upstream,crops", "upstream,robust"):
+        with pytest.raises(ValueError, match="upstream"):
+            get_config(variant)
 
 
 def test_one_start_of_the_encoder():

@@ -36,6 +36,8 @@ GEOMETRY_PRESETS: dict[str, AffinePreset | HomographyPreset] = {
     # Two visits of an eye. The shift is large on purpose: with a small one a network
     # with windows learns where in the crop a point lies instead of what it looks like.
     "visit": HomographyPreset(8.0, (0.9, 1.11), 0.35, 0.03),
+    # The same, by any photographer with any camera.
+    "any_visit": HomographyPreset(15.0, (0.8, 1.25), 0.35, 0.03),
     # Any two views: 0.5 rad, e^+-0.3, 40 px and 3e-4 per px in 256 px.
     "wide": HomographyPreset(28.6, (0.741, 1.35), 0.156, 0.0384),
     # A face in the crop of its box.

@@ -24,7 +24,7 @@ class ModalityRanges(NamedTuple):
         veil_light: range of the veil's brightness.
     """
 
-    inversion: float = 0.5
+    inversion: float = 0.3
     local: float = 0.5
     cells: int = 8
     contrast: tuple[float, float] = (0.7, 1.4)

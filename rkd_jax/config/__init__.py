@@ -22,7 +22,12 @@ from rkd_jax.config.schema import (
     difference,
     flatten,
 )
-from rkd_jax.config.variants import follow_upstream, parse_variants, shrink_to_crops
+from rkd_jax.config.variants import (
+    follow_upstream,
+    harden,
+    parse_variants,
+    shrink_to_crops,
+)
 
 __all__ = [
     "Config",
@@ -40,6 +45,7 @@ __all__ = [
     "difference",
     "flatten",
     "follow_upstream",
+    "harden",
     "parse_variants",
     "shrink_to_crops",
 ]

@@ -20,6 +20,7 @@ GEOMETRIES = (
     "detector",
     "descriptor",
     "visit",
+    "any_visit",
     "wide",
     "face",
 )

@@ -23,6 +23,8 @@ def parse_variants(text: str, known: Sequence[str]) -> set[str]:
         )
     if "upstream" in names and names & {"crops", "demo"}:
         raise ValueError("variant upstream trains whole images: leave out crops, demo")
+    if {"upstream", "robust"} <= names:
+        raise ValueError("variants upstream and robust exclude each other: choose one")
     return names
 
 
@@ -54,6 +56,16 @@ def shrink_to_crops(config: Config) -> None:
     config.loop.eval_every = 200
     config.loop.eval_pairs = 12
     config.loop.steps = config.teacher.steps = 600
+
+
+def harden(config: Config) -> None:
+    """Train for any two visits and modalities: what the packaged weights have seen.
+
+    Bent views, wider turns and zooms, and views whose vessels are bright or hazy.
+    """
+    config.task.descriptor_geometry = "any_visit"
+    config.task.deformation = "retina"
+    config.task.light = "modality"
 
 
 def follow_upstream(config: Config, release: str) -> None:
