@@ -27,13 +27,10 @@ from typing import Any
 from rkd_jax.alignment import command as faces_command
 from rkd_jax.allocation import keep_freed_memory
 from rkd_jax.compiled import add_option, keep_compiled
+from rkd_jax.matching import arguments
 from rkd_jax.matching.progress import progress_of, read_names
 
 OK, BAD_INPUT = 0, 2
-_FAMILIES = (
-    *("auto", "homography", "radial", "quadratic", "radial_quadratic"),
-    "thin_plate",
-)
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -46,17 +43,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 def _add_matcher(parser: argparse.ArgumentParser) -> None:
     """Add what names the keypoints and how they are found."""
-    parser.add_argument(
-        "--weights",
-        metavar="NAME|FILE",
-        help="weights: a name that comes with the package, or a .safetensors file",
-    )
-    parser.add_argument(
-        "--method",
-        choices=("network", "sift"),
-        default="network",
-        help="keypoints of the network (default) or of OpenCV's SIFT",
-    )
+    arguments.add_network(parser)
     parser.add_argument(
         "--options",
         choices=("default", "paper"),
@@ -80,27 +67,7 @@ def _add_matcher(parser: argparse.ArgumentParser) -> None:
 
 def _add_fit(parser: argparse.ArgumentParser) -> None:
     """Add how a transform is fitted."""
-    parser.add_argument(
-        "--transform",
-        choices=_FAMILIES,
-        default="auto",
-        help="family of transforms (default: auto, by held-out matches)",
-    )
-    parser.add_argument(
-        "--estimator",
-        choices=("magsac", "lmeds"),
-        default="magsac",
-        help="robust estimator (default: magsac; the papers use lmeds)",
-    )
-    parser.add_argument(
-        "--guided",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="look for more matches near where a first fit expects them",
-    )
-    parser.add_argument(
-        "--two_pass", action="store_true", help="warp, detect and match once more"
-    )
+    arguments.add_fit(parser)
     parser.add_argument(
         "--camera",
         choices=("each", "shared"),
@@ -192,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Align the faces of a list of WFLW and score their points.",
     )
     faces_command.add_arguments(wflw)
-    add_option(wflw)
+    _add_output(wflw)
     wflw.set_defaults(run=_wflw)
     return parser
 

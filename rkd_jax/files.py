@@ -1,10 +1,12 @@
 """Writing files so that a reader, or a crash, never finds half of one."""
 
 import contextlib
+import json
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -62,3 +64,35 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write UTF-8 text to `path`, wholly or not at all."""
     with atomic_path(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def refuse_other_settings(
+    path: str | os.PathLike[str], saved: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> None:
+    """Refuse to go on with predictions that other settings made.
+
+    Args:
+        path: file of the predictions, for the message.
+        saved: settings in the file, as JSON reads them.
+        wanted: settings of this run.
+
+    Raises:
+        ValueError: they differ; the message names each key with both values.
+
+    >>> refuse_other_settings("a.npz", {"sizes": [1, 2]}, {"sizes": (1, 2)})
+    >>> refuse_other_settings("a.npz", {"k": 1}, {"k": 2})
+    Traceback (most recent call last):
+    ...
+    ValueError: a.npz holds predictions from other settings (k: 1 there, 2 now); ...
+    """
+    wanted = json.loads(json.dumps(wanted))
+    changed = [
+        f"{key}: {saved.get(key)!r} there, {wanted.get(key)!r} now"
+        for key in sorted(saved.keys() | wanted.keys())
+        if saved.get(key) != wanted.get(key)
+    ]
+    if changed:
+        raise ValueError(
+            f"{path} holds predictions from other settings ({'; '.join(changed)}); "
+            "choose another --out, or pass --overwrite"
+        )

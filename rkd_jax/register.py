@@ -31,13 +31,10 @@ from typing import Any
 from rkd_jax.allocation import keep_freed_memory
 from rkd_jax.compiled import add_option, keep_compiled
 from rkd_jax.files import write_text
+from rkd_jax.matching import arguments
 from rkd_jax.matching.landmark_files import check_inside, read_points
 
 OK, BAD_INPUT, NOT_REGISTERED = 0, 2, 3
-_FAMILIES = (
-    *("auto", "homography", "radial", "quadratic", "radial_quadratic"),
-    "thin_plate",
-)
 _METHOD = ("transform", "estimator", "guided", "two_pass")
 
 
@@ -59,39 +56,8 @@ def _parser() -> argparse.ArgumentParser:
         help="image to bring onto it, or a folder of such",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
-    parser.add_argument(
-        "--weights",
-        metavar="NAME|FILE",
-        help="weights: a name that comes with the package (small), or a .safetensors "
-        "file",
-    )
-    parser.add_argument(
-        "--method",
-        choices=("network", "sift"),
-        default="network",
-        help="keypoints of the network (default) or of OpenCV's SIFT",
-    )
-    parser.add_argument(
-        "--transform",
-        choices=_FAMILIES,
-        default="auto",
-        help="family of transforms (default: auto, by held-out matches)",
-    )
-    parser.add_argument(
-        "--estimator",
-        choices=("magsac", "lmeds"),
-        default="magsac",
-        help="robust estimator (default: magsac)",
-    )
-    parser.add_argument(
-        "--guided",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="look for more matches near where a first fit expects them",
-    )
-    parser.add_argument(
-        "--two_pass", action="store_true", help="warp, detect and match once more"
-    )
+    arguments.add_network(parser)
+    arguments.add_fit(parser)
     parser.add_argument(
         "--one_camera",
         action="store_true",

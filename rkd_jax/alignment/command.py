@@ -10,9 +10,8 @@ from typing import Any
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of the command."""
+    """Declare the arguments of the command, but for those of the output."""
     parser.add_argument("--data_dir", required=True, metavar="DIR", help="WFLW folder")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--weights", metavar="FILE", help="weights (.safetensors)")
     parser.add_argument(
         "--method",
@@ -53,9 +52,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=12,
         metavar="N",
         help="faces with the largest errors to draw (default: 12)",
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace predictions in --out"
     )
 
 

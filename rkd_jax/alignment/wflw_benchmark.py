@@ -19,7 +19,7 @@ from rkd_jax.data.face_points import ATTRIBUTES, COUNT
 from rkd_jax.data.faces import BOX_SCALE, crop_face
 from rkd_jax.data.reading import read_image
 from rkd_jax.data.wflw import Face
-from rkd_jax.files import atomic_path, write_text
+from rkd_jax.files import atomic_path, refuse_other_settings, write_text
 from rkd_jax.metrics import landmarks as metrics
 
 PREDICTIONS = "predictions.npz"
@@ -168,17 +168,7 @@ def _finished(path: pathlib.Path, settings: dict[str, Any]) -> Predictions | Non
     if not path.exists():
         return None
     old, predictions = load_predictions(path)
-    new = json.loads(json.dumps(settings))
-    changed = [
-        f"{key}: {old.get(key)!r} there, {new.get(key)!r} now"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key)
-    ]
-    if changed:
-        raise ValueError(
-            f"{path} holds predictions from other settings ({'; '.join(changed)}); "
-            "choose another --out, or pass --overwrite"
-        )
+    refuse_other_settings(path, old, settings)
     return predictions
 
 

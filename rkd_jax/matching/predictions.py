@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax.files import atomic_path, write_text
+from rkd_jax.files import atomic_path, refuse_other_settings, write_text
 from rkd_jax.matching.base import BaseMatcher, View
 from rkd_jax.matching.calibrate import calibrate
 from rkd_jax.matching.curvature import Curvature
@@ -268,17 +268,7 @@ def _finished(
         return {}, None
     old, predictions = load_predictions(path)
     camera = {key: old.pop(key) for key in _OF_CAMERA if key in old}
-    new = json.loads(json.dumps(settings))
-    changed = [
-        f"{key}: {old.get(key)!r} there, {new.get(key)!r} now"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key)
-    ]
-    if changed:
-        raise ValueError(
-            f"{path} holds predictions from other settings ({'; '.join(changed)}); "
-            "choose another --out, or pass --overwrite"
-        )
+    refuse_other_settings(path, old, settings)
     return {prediction.name: prediction for prediction in predictions}, camera or None
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from rkd_jax.matching import arguments
 from rkd_jax.matching import fit as fitting
 from rkd_jax.matching.transforms import (
     Frame,
@@ -48,6 +49,10 @@ TRANSFORMS = [
 def _grid(size=768, step=48.0):
     axis = np.arange(20.0, size - 20.0, step)
     return np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+
+
+def test_the_doors_offer_every_family():
+    assert arguments.FAMILIES == fitting.CHOICES
 
 
 def test_homography_equals_homogeneous_arithmetic():
