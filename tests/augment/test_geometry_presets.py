@@ -20,6 +20,7 @@ def test_presets_stay_near_the_identity(preset):
     shift = np.abs(moved[:, :2] / moved[:, 2:] - center[:2]).max()
     reach = {
         **{"upstream_detector": 0.14, "detector": 0.1, "visit": 0.351},
+        **{"any_visit": 0.351},
         **{"wide": 0.157, "face": 0.061},
     }
     assert 0.04 * 64 < shift <= reach.get(preset, 0.056) * 64
