@@ -205,17 +205,21 @@ class Benchmark:
                     row["error"] = found["error"]
                     break
                 row[f"compile_{name}_s"] = found["first_s"] - found["second_s"]
-                row["ours_peak_mib"] = found["peak_mib"]
+                row[f"ours_{name}_peak_mib"] = found["peak_mib"]
                 row["ours_alone_s"] = found["second_s"]
         if self.torch:
             peaks = {}
             for layout in LAYOUTS:
                 found = self._child({**base, "side": "torch", "layout": layout})
-                peaks[layout] = found.get("peak_mib", float("nan"))
-                row[f"torch_{layout}_alone_s"] = found.get("second_s", float("nan"))
-            best = self._fastest(kind, size)
-            row["torch_peak_mib"] = peaks[best] if best else min(peaks.values())
-            row |= {f"torch_{k}_peak_mib": v for k, v in peaks.items()}
+                if "error" in found:
+                    row[f"torch_{layout}_error"] = found["error"]
+                    continue
+                peaks[layout] = found["peak_mib"]
+                row[f"torch_{layout}_peak_mib"] = found["peak_mib"]
+                row[f"torch_{layout}_alone_s"] = found["second_s"]
+            if peaks:
+                best = self._fastest(kind, size)
+                row["torch_peak_mib"] = peaks.get(best, min(peaks.values()))
         self.add("process", kind, size=size, batch=1, **row)
 
     def _fastest(self, kind: str, size: int) -> str | None:
@@ -341,6 +345,8 @@ def _peak(job: dict) -> float:
 
 def _start_jax(device: str, count: int = 1, cache: str | None = None) -> None:
     """Choose platform and memory as the doors do, before JAX starts."""
+    # PyTorch has to find memory on the same card.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     import jax
 
     keep_freed_memory()

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.inputs import images, labels
 from rkd_jax import keypoints, models
 from rkd_jax.config import TaskConfig
 from rkd_jax.matching.match import match_keypoints
@@ -20,22 +21,6 @@ Arm = Callable[[], None]
 SMALL_CNN = {"widths": (4, 4, 8, 8), "descriptor_dim": 8}
 SMALL_SWIN = {"feature_size": 12, "depths": (1, 1, 1, 1), "descriptor_dim": 8}
 MATMUL_PRECISION = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": None}
-
-
-def images(size: int, batch: int) -> np.ndarray:
-    """Draw smooth random images `[B, S, S, 1]` float32 in 0..1."""
-    rng = np.random.default_rng(0)
-    noise = np.fft.rfft2(rng.normal(size=(batch, size, size)))
-    y, x = np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None]
-    smooth = np.fft.irfft2(noise * np.exp(-200 * (y**2 + x**2)), s=(size, size))
-    low, high = smooth.min(), smooth.max()
-    return ((smooth - low) / (high - low)).astype(np.float32)[..., None]
-
-
-def labels(size: int, batch: int, count: int = 43) -> np.ndarray:
-    """Draw keypoints `[B, count, 2]`, as many as a labelled image has."""
-    rng = np.random.default_rng(1)
-    return rng.uniform(12, size - 12, (batch, count, 2)).astype(np.float32)
 
 
 def unet(precision: str = "float32", *, small: bool = False):

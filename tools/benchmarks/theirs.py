@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from benchmarks import ours, torch_reference
+from benchmarks import inputs, torch_reference
 from benchmarks.torch_step import Step
 
 Arm = Callable[[], None]
@@ -26,6 +26,7 @@ def set_precision(precision: str) -> None:
     allowed = precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = allowed
     torch.backends.cudnn.allow_tf32 = allowed
+    torch.backends.cudnn.benchmark = True
 
 
 def _autocast(device: str, precision: str):
@@ -47,11 +48,15 @@ def _waiting(function, device: str, precision: str) -> Arm:
 
 def _placed(model, device: str, layout: str, *, compiled: bool):
     model = model.to(_device(device), memory_format=FORMATS[layout])
-    return torch.compile(model) if compiled else model
+    if not compiled:
+        return model
+    # Dynamo compiles a function eight times at most, and shapes that differ as unknown.
+    torch._dynamo.reset()
+    return torch.compile(model, dynamic=False)
 
 
 def _images(size: int, batch: int, device: str, layout: str):
-    x = torch.from_numpy(ours.images(size, batch)).permute(0, 3, 1, 2)
+    x = torch.from_numpy(inputs.images(size, batch)).permute(0, 3, 1, 2)
     return x.to(_device(device)).contiguous(memory_format=FORMATS[layout])
 
 
@@ -129,7 +134,7 @@ def train_step(
         teacher = place(torch_reference.SuperRetina()).eval().requires_grad_(False)
     else:
         network = place(torch_reference.SuperRetina())
-    x, points = _images(size, batch, device, layout), ours.labels(size, batch)
+    x, points = _images(size, batch, device, layout), inputs.labels(size, batch)
     step = Step(network, teacher, x, points, _autocast(device, precision))
 
     def run():

@@ -80,7 +80,7 @@ class SuperRetina(nn.Module):
             x = torch.cat([x, skips[stage - 1]], 1)
             x = getattr(self, f"dconv_up{stage}")(x)
         logits = self.conv_last(x)
-        return torch.sigmoid(logits), logits, descriptors
+        return torch.sigmoid(logits.float()), logits, descriptors
 
 
 def swin_maps(model: nn.Module, x) -> dict:
@@ -114,4 +114,4 @@ class SwinStudent(nn.Module):
         """Return heatmap, logits and descriptors of `[B, 1, H, W]`."""
         maps = swin_maps(self.net, x)
         logits = maps["logits"]
-        return torch.sigmoid(logits), logits, describe(self, maps["dec2"])
+        return torch.sigmoid(logits.float()), logits, describe(self, maps["dec2"])
