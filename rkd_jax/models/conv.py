@@ -111,7 +111,7 @@ def weight_gradient(
     rows can be lengthened by zeros.
 
     Args:
-        x: Input `[B, H, W, C]` of the convolution.
+        x: Input `[B, H, W, C]` of the convolution, H at least k.
         gradient: Gradient `[B, H', W', F]` of its output.
         size: Side k of the kernel.
         padding: Zeros added on every side.
@@ -139,8 +139,7 @@ def weight_gradient(
         outputs = jnp.pad(
             jnp.where(new, outputs, 0.0), ((0, 0), (reach, reach), (0, 0))
         )
-        # Zeros are put around a block, not around the image, whose copy would be the
-        # largest array of a step.
+        # Zeros are put around a block: around the image they would take a copy of it.
         first = jnp.clip(row - padding, 0, high - rows - reach)
         inputs = lax.dynamic_slice(
             x, (image, first, 0, 0), (1, rows + reach, x.shape[2], c)

@@ -42,50 +42,6 @@ EPSILON = 1e-5
 """Added to a variance before its root is taken."""
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def leaky_relu(x: jax.Array, slope: float) -> jax.Array:
-    """Return x, times `slope` where it is negative; 0 < slope < 1.
-
-    Values and first-order gradients of `jax.nn.leaky_relu`. The gradient is told from
-    the output, which the next layer keeps anyway, so that the input need not be kept
-    for it: of a U-Net's training step this is a quarter of the memory.
-    """
-    return jnp.where(x >= 0, x, slope * x)
-
-
-def _leaky_forward(x, slope):
-    y = leaky_relu(x, slope)
-    return y, y
-
-
-def _leaky_backward(slope, y, gradient):
-    return (jnp.where(y >= 0, gradient, slope * gradient),)
-
-
-leaky_relu.defvjp(_leaky_forward, _leaky_backward)
-
-
-@jax.custom_vjp
-def relu(x: jax.Array) -> jax.Array:
-    """Return max(x, 0), with values and gradients of `jax.nn.relu`.
-
-    See `leaky_relu` for why there is one of our own.
-    """
-    return jnp.maximum(x, 0)
-
-
-def _relu_forward(x):
-    y = relu(x)
-    return y, y
-
-
-def _relu_backward(y, gradient):
-    return (jnp.where(y > 0, gradient, jnp.zeros_like(gradient)),)
-
-
-relu.defvjp(_relu_forward, _relu_backward)
-
-
 def _mix(x: jax.Array) -> jax.Array:
     """Permute the 32-bit numbers so that every input bit reaches every output bit."""
     x = (x ^ (x >> 16)) * np.uint32(0x7FEB352D)
@@ -353,7 +309,7 @@ class DescriptorHead(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, activation: Callable[[jax.Array], jax.Array] = relu
+        self, x: jax.Array, activation: Callable[[jax.Array], jax.Array] = nn.relu
     ) -> jax.Array:
         """Map `[B, n, m, C]` to `[B, n - 2, m - 2, features]` float32."""
         options = {"dtype": self.dtype}

@@ -18,7 +18,7 @@ class DoubleConv(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, activation: Activation = layers.relu) -> jax.Array:
+    def __call__(self, x: jax.Array, activation: Activation = nn.relu) -> jax.Array:
         """Map `[B, H, W, C]` to `[B, H, W, features]`."""
         x = activation(layers.Conv(self.features, name="conv_a", dtype=self.dtype)(x))
         return activation(
@@ -38,7 +38,7 @@ class DetectorDecoder(nn.Module):
         self,
         x: jax.Array,
         skips: list[jax.Array],
-        activation: Activation = layers.relu,
+        activation: Activation = nn.relu,
         place: layers.Place | None = None,
     ) -> jax.Array:
         """Map the trunk and the skips of stages 1, 2, 3 to logits `[B, H, W, K]`."""
@@ -103,7 +103,7 @@ class SuperRetina(nn.Module):
 
     def _activation(self) -> Activation:
         """Return the activation of the encoder and of the descriptor head."""
-        return layers.relu
+        return nn.relu
 
     @nn.compact
     def __call__(
@@ -145,7 +145,7 @@ class SuperRetina(nn.Module):
             minimum=self.minimum,
         ).astype(dtype)
         count = layers.detector_count(detector_images, x.shape[0])
-        activation, decoder_activation = self._activation(), layers.relu
+        activation, decoder_activation = self._activation(), nn.relu
         if self.norm == "instance":
             activation = layers.after_norm(activation)
             decoder_activation = layers.after_norm(decoder_activation)

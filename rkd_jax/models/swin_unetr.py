@@ -10,7 +10,7 @@ from rkd_jax.models.swin import SwinTransformer
 
 def leaky_relu(x: jax.Array) -> jax.Array:
     """Leaky ReLU of slope 0.01."""
-    return layers.leaky_relu(x, 0.01)
+    return nn.leaky_relu(x, 0.01)
 
 
 class ResidualBlock(nn.Module):
@@ -174,7 +174,7 @@ class SwinUnetr(nn.Module):
             head = layers.DescriptorHead(
                 self.descriptor_dim, name="descriptor", dtype=dtype
             )
-            activation = layers.relu
+            activation = nn.relu
             if self.norm == "instance":
                 activation = layers.after_norm(activation)
             descriptors = head(maps["dec2"], activation)

@@ -1,7 +1,6 @@
 """Timing arms in turns, and what must be measured in a process of its own."""
 
 import json
-import os
 import pathlib
 import statistics
 import subprocess
@@ -65,14 +64,12 @@ def in_child(script: str, job: dict, *, timeout_s: float) -> dict:
         The object; `{"error": text}` if the process failed or took too long.
     """
     command = [sys.executable, script, "--child", json.dumps(job)]
-    environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     try:
         done = subprocess.run(
             command,
             capture_output=True,
             text=True,
             timeout=timeout_s,
-            env=environment,
             check=False,
         )
     except subprocess.TimeoutExpired:

@@ -14,6 +14,8 @@ from benchmarks import inputs, torch_reference
 from benchmarks.torch_step import Step
 
 Arm = Callable[[], None]
+# XLA chooses its algorithms by timing them too.
+torch.backends.cudnn.benchmark = True
 FORMATS = {"first": torch.contiguous_format, "last": torch.channels_last}
 
 
@@ -26,7 +28,6 @@ def set_precision(precision: str) -> None:
     allowed = precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = allowed
     torch.backends.cudnn.allow_tf32 = allowed
-    torch.backends.cudnn.benchmark = True
 
 
 def _autocast(device: str, precision: str):
