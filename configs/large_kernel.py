@@ -6,12 +6,14 @@
 Variants, joined by commas after a colon:
     kernels_1357   a 7x7 branch too (the paper's ablation)
     crops          256-pixel crops and faster learning, for a CPU
+    gpu            512-pixel crops in batches of eight and bfloat16, for one GPU
     robust         other modalities, bent and turned views, as the packaged weights
     upstream       numbers and quirks of RKD's code; not with crops
 """
 
 from rkd_jax.config import (
     Config,
+    fill_gpu,
     follow_upstream,
     harden,
     parse_variants,
@@ -21,13 +23,17 @@ from rkd_jax.config import (
 
 def get_config(variant: str = "") -> Config:
     """Return the experiment; see the module's text for the variants."""
-    asked = parse_variants(variant, ("kernels_1357", "crops", "robust", "upstream"))
+    asked = parse_variants(
+        variant, ("kernels_1357", "crops", "gpu", "robust", "upstream")
+    )
     config = Config()
     config.model.name = "large_kernel"
     if "kernels_1357" in asked:
         config.model.kernels = (1, 3, 5, 7)
     if "crops" in asked:
         shrink_to_crops(config)
+    if "gpu" in asked:
+        fill_gpu(config)
     if "robust" in asked:
         harden(config)
     if "upstream" in asked:

@@ -14,6 +14,7 @@ Variants, joined by commas after a colon:
     upstream       augmentation, points and expansion with the authors' numbers and
                    quirks; not with crops or demo
     crops          256-pixel crops and faster learning, for a CPU
+    gpu            512-pixel crops in batches of eight and bfloat16, for one GPU
     robust         other modalities, bent and turned views, as the packaged weights
     demo           minutes on two cores: small networks, embedded eyes, and the same
                    student without teacher for comparison
@@ -22,6 +23,7 @@ Variants, joined by commas after a colon:
 from rkd_jax.config import (
     Config,
     ModelConfig,
+    fill_gpu,
     follow_upstream,
     harden,
     parse_variants,
@@ -34,6 +36,7 @@ VARIANTS = (
     "pretrained",
     "upstream",
     "crops",
+    "gpu",
     "robust",
     "demo",
 )
@@ -56,6 +59,9 @@ def get_config(variant: str = "") -> Config:
         follow_upstream(config, "rkd")
     if "crops" in asked:
         shrink_to_crops(config)
+    if "gpu" in asked:
+        fill_gpu(config)
+        config.optim.lr = 1e-3
     if "robust" in asked:
         harden(config)
     if "demo" in asked:

@@ -7,6 +7,7 @@ Variants, joined by commas after a colon:
     no_dropout   dropout 0 instead of 0.5
     pretrained   masked-region and rotation pre-training of the encoder first
     crops        256-pixel crops and faster learning, for a CPU
+    gpu          512-pixel crops in batches of eight and bfloat16, for one GPU
     robust       other modalities, bent and turned views, as the packaged weights
     upstream     numbers and quirks of RKD's code; not with crops
 """
@@ -14,6 +15,7 @@ Variants, joined by commas after a colon:
 from rkd_jax.config import (
     Config,
     ModelConfig,
+    fill_gpu,
     follow_upstream,
     harden,
     parse_variants,
@@ -23,7 +25,7 @@ from rkd_jax.config import (
 
 def get_config(variant: str = "") -> Config:
     """Return the experiment; see the module's text for the variants."""
-    known = ("no_dropout", "pretrained", "crops", "robust", "upstream")
+    known = ("no_dropout", "pretrained", "crops", "gpu", "robust", "upstream")
     asked = parse_variants(variant, known)
     config = Config()
     config.model = ModelConfig(name="swin_unetr", drop_rate=0.5)
@@ -33,6 +35,9 @@ def get_config(variant: str = "") -> Config:
         config.pretrain.steps = 10_000
     if "crops" in asked:
         shrink_to_crops(config)
+    if "gpu" in asked:
+        fill_gpu(config)
+        config.optim.lr = 1e-3
     if "robust" in asked:
         harden(config)
     if "upstream" in asked:

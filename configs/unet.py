@@ -5,6 +5,7 @@
 
 Variants, joined by commas after a colon:
     crops      256-pixel crops and faster learning, for a CPU
+    gpu        512-pixel crops in batches of eight and bfloat16, for one GPU
     robust     other modalities, bent and turned views, as the packaged weights
     demo       minutes on two cores, embedded eyes
     upstream   numbers and quirks of SuperRetina's code; not with crops or demo
@@ -12,6 +13,7 @@ Variants, joined by commas after a colon:
 
 from rkd_jax.config import (
     Config,
+    fill_gpu,
     follow_upstream,
     harden,
     parse_variants,
@@ -21,11 +23,13 @@ from rkd_jax.config import (
 
 def get_config(variant: str = "") -> Config:
     """Return the experiment; see the module's text for the variants."""
-    asked = parse_variants(variant, ("crops", "robust", "demo", "upstream"))
+    asked = parse_variants(variant, ("crops", "gpu", "robust", "demo", "upstream"))
     config = Config()
     config.model.name = "superretina"
     if asked & {"crops", "demo"}:
         shrink_to_crops(config)
+    if "gpu" in asked:
+        fill_gpu(config)
     if "robust" in asked:
         harden(config)
     if "demo" in asked:

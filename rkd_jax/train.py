@@ -179,7 +179,8 @@ def _run_stage(
         _same_network(given["teacher"], loaded, config.teacher.model)
         teacher = loaded.variables
         teacher_grid = loaded.preprocess.get("descriptor_grid")
-        teacher_model = models.build(loaded.model, **loaded.options)
+        how = {"compute_dtype": config.teacher.model.compute_dtype}
+        teacher_model = models.build(loaded.model, **{**loaded.options, **how})
     task = tasks.build(
         config.task,
         model=models.build(config.model.name, **config.model.options()),
@@ -315,11 +316,14 @@ def _save_weights(
 ) -> None:
     from rkd_jax import weights
 
+    options = config.model.options()
+    # How the run computed, not what it has learnt: a reader has its own device.
+    del options["compute_dtype"]
     weights.save(
         path,
         task.network(variables),
         model=config.model.name,
-        options=config.model.options(),
+        options=options,
         preprocess=_preprocess(config),
         recipe={"config": _without_folders(config), "metrics": _finite(metrics)},
     )

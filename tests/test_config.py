@@ -55,7 +55,7 @@ def test_values_out_of_range_are_named(field, value):
         with_value(field, value).validate()
 
 
-@pytest.mark.parametrize("variant", ["", "crops", "robust", "crops,robust"])
+@pytest.mark.parametrize("variant", ["", "crops", "gpu", "robust", "gpu,robust"])
 @pytest.mark.parametrize("name", ["unet", "large_kernel", "swin_unetr", "rkd", "small"])
 def test_recipes_of_the_retina_are_valid_and_differ(name, variant):
     get_config = runpy.run_path(f"configs/{name}.py")["get_config"]
@@ -63,14 +63,14 @@ def test_recipes_of_the_retina_are_valid_and_differ(name, variant):
     config = get_config(variant).validate()
     changed = schema.difference(schema.as_dict(get_config()), schema.as_dict(config))
     assert bool(changed) == bool(asked)
-    assert (config.data.crop > 0) == ("crops" in asked)
+    assert (config.data.crop > 0) == bool({"crops", "gpu"} & asked)
     assert (config.task.light == "modality") == ("robust" in asked)
 
 
 @pytest.mark.parametrize("name", ["unet", "large_kernel", "swin_unetr", "rkd"])
 def test_upstream_numbers_are_not_mixed_with_ours(name):
     get_config = runpy.run_path(f"configs/{name}.py")["get_config"]
-    for variant in ("upstream,crops", "upstream,robust"):
+    for variant in ("upstream,crops", "upstream,robust", "upstream,gpu"):
         with pytest.raises(ValueError, match="upstream"):
             get_config(variant)
 

@@ -146,7 +146,7 @@ def test_bad_usage_is_named_without_traceback(tmp_path, options, words):
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ("configs/unet.py:big", ["big", "crops, robust, demo, upstream"]),
+        ("configs/unet.py:big", ["big", "crops, gpu, robust, demo, upstream"]),
         ("configs/nothing.py", ["configs/nothing.py", "configs/unet.py"]),
     ],
 )

@@ -23,6 +23,7 @@ from rkd_jax.config.schema import (
     flatten,
 )
 from rkd_jax.config.variants import (
+    fill_gpu,
     follow_upstream,
     harden,
     parse_variants,
@@ -43,6 +44,7 @@ __all__ = [
     "TeacherConfig",
     "as_dict",
     "difference",
+    "fill_gpu",
     "flatten",
     "follow_upstream",
     "harden",

@@ -21,8 +21,12 @@ def parse_variants(text: str, known: Sequence[str]) -> set[str]:
         raise ValueError(
             f"unknown variant {', '.join(unknown)}; known: {', '.join(known)}"
         )
-    if "upstream" in names and names & {"crops", "demo"}:
-        raise ValueError("variant upstream trains whole images: leave out crops, demo")
+    if "upstream" in names and names & {"crops", "demo", "gpu"}:
+        raise ValueError(
+            "variant upstream trains whole images: leave out crops, demo, gpu"
+        )
+    if "gpu" in names and names & {"crops", "demo"}:
+        raise ValueError("variant gpu has crops of its own: leave out crops, demo")
     if {"upstream", "robust"} <= names:
         raise ValueError("variants upstream and robust exclude each other: choose one")
     return names
@@ -56,6 +60,27 @@ def shrink_to_crops(config: Config) -> None:
     config.loop.eval_every = 200
     config.loop.eval_pairs = 12
     config.loop.steps = config.teacher.steps = 600
+
+
+def fill_gpu(config: Config) -> None:
+    """Make an experiment fill one GPU: what `shrink_to_crops` does, on larger crops.
+
+    512-pixel crops in batches of eight and bfloat16 layers; more points an image, which
+    are InfoNCE's negatives.
+    """
+    shrink_to_crops(config)
+    config.model.compute_dtype = config.teacher.model.compute_dtype = "bfloat16"
+    config.data.crop = 512
+    config.data.batch_size = 8
+    config.data.num_threads = 12
+    config.task.max_keypoints = 256
+    config.task.texture_points = 256
+    config.optim.warmup_steps = 100
+    config.optim.ema_decay = 0.995
+    config.loop.log_every = 50
+    config.loop.checkpoint_every = 1000
+    config.loop.eval_every = 0
+    config.loop.steps = config.teacher.steps = 4000
 
 
 def harden(config: Config) -> None:
