@@ -20,6 +20,7 @@ from rkd_jax.data.preprocess import (
     read_image,
 )
 from rkd_jax.keypoints import Keypoints
+from rkd_jax.matching.alignment import Aligner, Photograph, source_pixels
 from rkd_jax.matching.curvature import Curvature
 from rkd_jax.matching.evidence import Sizes, gather
 from rkd_jax.matching.field import prepared_field
@@ -35,7 +36,7 @@ _RIM_PX = 8  # how far inside the camera's field keypoints begin, at 768 px
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class View:
+class View(Photograph):
     """One photograph with its keypoints, ready to be matched with others.
 
     Attributes:
@@ -44,8 +45,6 @@ class View:
         keypoints: in pixels of the working size, NumPy arrays.
     """
 
-    prepared: Resized
-    field: np.ndarray
     keypoints: Keypoints
 
 
@@ -139,12 +138,7 @@ class BaseMatcher:
 
     def _warped_view(self, fixed: View, moving: View, transform: Transform) -> View:
         """See the moving image in the frame of the fixed one, and find keypoints."""
-        rows, columns = np.indices(fixed.prepared.image.shape)
-        in_fixed = fixed.prepared.to_file(np.stack([columns, rows], axis=-1))
-        source = moving.prepared.from_file(transform.apply_inverse(in_fixed))
-        far = -2.0 * self.working_size
-        source = np.nan_to_num(source, nan=far, posinf=far, neginf=far)
-        maps = np.clip(source, far, -2 * far).astype(np.float32)
+        maps = source_pixels(fixed.prepared, moving.prepared, transform)
 
         def draw(image: np.ndarray, interpolation: int) -> np.ndarray:
             return cv2.remap(image, maps[..., 0], maps[..., 1], interpolation)
@@ -206,6 +200,10 @@ class BaseMatcher:
             float(np.mean(moving.prepared.scale)),
         )
 
+        aligner = None
+        if guided and self.options.align:
+            aligner = Aligner(fixed, moving)
+
         def attempt(
             view: View, back: tuple[Transform, View] | None = None
         ) -> Registration:
@@ -220,6 +218,7 @@ class BaseMatcher:
                 estimator=estimator,
                 guided=guided,
                 curvature=curvature,
+                align=aligner,
             )
             evidence: dict[str, float] = {}
             if result.transform is not None:

@@ -20,6 +20,8 @@ _STAGES = {  # family asked for -> of the first fit, of the rounds
     "thin_plate": ("radial", "radial_quadratic"),
     AUTO: ("radial", "radial_quadratic"),
 }
+# The same of the fit to aligned points, which lie a tenth of a pixel off.
+_ALIGNED = 1.5
 _LEAST = 8  # matches without which a round is not worth fitting
 
 
@@ -57,6 +59,7 @@ def fit_pair(
     estimator: str,
     guided: bool,
     curvature: Curvature | None = None,
+    align: Callable[[Matches, Transform], Matches] | None = None,
 ) -> tuple[Fit, Matches]:
     """Fit a family to a pair.
 
@@ -68,6 +71,8 @@ def fit_pair(
         guided: match in three more rounds within 16, 6 and 4 px of where the fit so
             far puts each point, which finds matches that the ratio test has to drop.
         curvature: what is known of k.
+        align: moves guided matches to finer places, given the fit to them
+            (`rkd_jax.matching.alignment.Aligner`); None: as the detectors placed them.
 
     Returns:
         The fit, and the matches it was made from. A round that finds too little leaves
@@ -91,6 +96,11 @@ def fit_pair(
         if again.transform is None:
             break
         result, matches = again, near
+    if align is not None and result.transform is not None:
+        matches, threshold = align(matches, result.transform), _ALIGNED * unit
+        again = run(matches, later, threshold, result.transform)
+        if again.transform is not None:
+            result = again
     if result.transform is not None and result.transform.family != family:
         last = run(matches, family, threshold, result.transform)
         if last.transform is not None:

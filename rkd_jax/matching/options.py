@@ -40,6 +40,8 @@ class MatcherOptions:
             expects it; less where a network's true matches are less alike
             (`rkd_jax.matching.matches.PairMatcher.learn_similarity`).
         threshold_px: inlier distance of the estimator.
+        align: after guided matching move the points to where the images around them
+            agree (`rkd_jax.matching.alignment`).
         truncate_points: drop the fraction of keypoints in file pixels, and place
             them without the half-pixel rule, as the published evaluation does. It
             costs up to a pixel; for parity only.
@@ -72,6 +74,7 @@ class MatcherOptions:
     separation: float = 0.0
     min_similarity: float = 0.5
     threshold_px: float = 3.0
+    align: bool = True
     truncate_points: bool = False
     second_pass_decides: bool = False
 
@@ -123,6 +126,7 @@ class MatcherOptions:
             "subpixel": False,
             "ratio": 0.9,
             "mutual": False,
+            "align": False,
             "second_pass_decides": True,
         }
         return cls(**{**protocol, **changes})

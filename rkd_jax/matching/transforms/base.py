@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import cv2
@@ -158,13 +158,31 @@ class CurvedTransform(Transform):
     """A transform whose inverse is costly: images are warped on a coarse grid."""
 
     def _inverse_rows(self, top: int, bottom: int, width: int) -> np.ndarray:
-        # Solved at every 4th pixel and bilinear between: off by the inverse's second
-        # derivative times 2 px^2, under .01 px for a bend of tens of pixels.
-        rows = np.arange(top, bottom + _GRID_STEP, _GRID_STEP)
-        columns = np.arange(0, width + _GRID_STEP, _GRID_STEP)
-        coarse = self.apply_inverse(np.stack(np.meshgrid(columns, rows), axis=-1))
-        coarse = _interpolate(coarse, bottom - top)
-        return _interpolate(coarse.swapaxes(0, 1), width).swapaxes(0, 1)
+        return coarsely(self.apply_inverse, top, bottom, width)
+
+
+def coarsely(
+    inverse: Callable[[np.ndarray], np.ndarray], top: int, bottom: int, width: int
+) -> np.ndarray:
+    """Evaluate a smooth map at every 4th pixel, and bilinearly between.
+
+    Off by the map's second derivative times 2 px^2: under .01 px for a bend of tens of
+    pixels.
+
+    Args:
+        inverse: of points `[..., 2]`.
+        top: first row.
+        bottom: the row after the last.
+        width: columns.
+
+    Returns:
+        The map at the pixels, `[bottom - top, width, 2]`.
+    """
+    rows = np.arange(top, bottom + _GRID_STEP, _GRID_STEP)
+    columns = np.arange(0, width + _GRID_STEP, _GRID_STEP)
+    coarse = inverse(np.stack(np.meshgrid(columns, rows), axis=-1))
+    coarse = _interpolate(coarse, bottom - top)
+    return _interpolate(coarse.swapaxes(0, 1), width).swapaxes(0, 1)
 
 
 def _interpolate(coarse: np.ndarray, count: int) -> np.ndarray:
