@@ -62,7 +62,7 @@ class MatcherOptions:
     quantize: bool = False
     mask_field: bool = True
     max_keypoints: int = 2048
-    points: str = "detector"
+    points: str = "detector+dog"
     max_dog: int = 3000
     threshold: float = 0.01
     nms_radius: int = 6
@@ -119,6 +119,7 @@ class MatcherOptions:
             "quantize": True,
             "mask_field": False,
             "max_keypoints": 4096,
+            "points": "detector",
             "threshold": 0.01,
             "nms_radius": 10,
             "nms_method": "two_round",
