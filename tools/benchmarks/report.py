@@ -12,31 +12,48 @@ COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 COLUMNS = ("section", "what", "size", "batch", "precision")
 
 
-def summarise(seconds: dict[str, list[float]], gflop: float | None = None) -> dict:
+def summarise(
+    seconds: dict[str, list[float]],
+    *,
+    gflop: float | None = None,
+    product: float | None = None,
+) -> dict:
     """Return medians, and how many times as fast as PyTorch's best layout we are.
 
     Args:
-        seconds: Times of the arms "ours", and "torch first", "torch last" if timed.
+        seconds: Times of the arms "ours", "torch first", "torch last", "product" and
+            "product torch", those that were timed.
         gflop: Work of one run, for the rates.
+        product: Work of a matrix product; its faster arm is the machine's rate.
 
     >>> row = summarise({"ours": [1.0, 3.0, 2.0], "torch first": [5.0, 4.0, 3.0]})
     >>> row["ours_s"], row["torch_s"], row["times_as_fast"]
     (2.0, 4.0, 2.0)
+    >>> row = summarise({"ours": [2.0], "product": [0.5]}, gflop=8.0, product=4.0)
+    >>> row["ours_gflops"], row["product_gflops"], row["share_of_product_rate"]
+    (4.0, 8.0, 0.5)
     """
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    row = {"ours_s": medians["ours"], "runs": len(seconds["ours"])}
-    rivals = {name: value for name, value in medians.items() if name[:5] == "torch"}
+    rivals = {name: value for name, value in medians.items() if name[:6] == "torch "}
+    row = {}
+    if "ours" in medians:
+        row |= {"ours_s": medians["ours"], "runs": len(seconds["ours"])}
     if rivals:
         best = min(rivals, key=rivals.get)
-        row |= {
-            "torch_s": rivals[best],
-            "torch_layout": best.removeprefix("torch "),
-            "times_as_fast": rivals[best] / medians["ours"],
-        }
+        row |= {"torch_s": rivals[best], "torch_layout": best.removeprefix("torch ")}
+        if "ours" in medians:
+            row["times_as_fast"] = rivals[best] / medians["ours"]
     if gflop:
-        row["ours_gflops"] = gflop / medians["ours"]
-        if rivals:
-            row["torch_gflops"] = gflop / row["torch_s"]
+        row["gflop"] = gflop
+        sides = [side for side in ("ours", "torch") if f"{side}_s" in row]
+        row |= {f"{side}_gflops": gflop / row[f"{side}_s"] for side in sides}
+        products = [value for name, value in medians.items() if name[:7] == "product"]
+        if product and products:
+            rate = row["product_gflops"] = product / min(products)
+            for side in sides:
+                prefix = "" if side == "ours" else "torch_"
+                share = row[f"{side}_gflops"] / rate
+                row[f"{prefix}share_of_product_rate"] = share
     return row | {"seconds": seconds}
 
 
@@ -47,7 +64,7 @@ def line(row: dict) -> str:
     'network forward 64: ours_s 0.5'
     """
     head = " ".join(str(row[name]) for name in COLUMNS if row.get(name) is not None)
-    hidden = (*COLUMNS, "seconds")
+    hidden = (*COLUMNS, "seconds", "ran_s", "took_s")
     shown = [
         f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}"
         for k, v in row.items()
