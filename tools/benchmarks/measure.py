@@ -101,6 +101,19 @@ def peak_mib() -> float:
     raise OSError("/proc/self/status has no VmHWM; the benchmark needs Linux")
 
 
+def union(spans: list[tuple[float, float]]) -> float:
+    """Return how long at least one of some spans of time lasted.
+
+    >>> union([(0.0, 4.0), (1.0, 2.0), (3.0, 5.0), (7.0, 8.0)])
+    6.0
+    """
+    total, end = 0.0, -float("inf")
+    for first, last in sorted(spans):
+        total += max(0.0, last - max(first, end))
+        end = max(end, last)
+    return total
+
+
 class CompileClock:
     """Adds up the time that JAX takes to trace, lower and compile.
 
@@ -127,11 +140,7 @@ class CompileClock:
 
     def seconds(self) -> float:
         """Return the time in all since the clock was made."""
-        total, end = 0.0, -float("inf")
-        for first, last in sorted(self._spans):
-            total += max(0.0, last - max(first, end))
-            end = max(end, last)
-        return total
+        return union(self._spans)
 
 
 def in_child(script: str, job: dict, *, timeout_s: float) -> dict:

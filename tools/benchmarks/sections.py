@@ -8,6 +8,7 @@ from benchmarks import cases, measure
 from benchmarks.run import Run
 
 CONVOLUTIONS = ((1, 64, 64), (1, 128, 64), (2, 192, 64), (4, 256, 128), (8, 128, 128))
+TARGET = 1e-5
 SCRIPT = str(pathlib.Path(__file__).parents[1] / "benchmark.py")
 
 
@@ -116,6 +117,19 @@ def register(run: Run) -> None:
     if "ours" in row["seconds"]:
         row["registered"] = parts["ours"][-1]["ok"]
     run.add("register", f"two {side} px JPEGs", size=working, batch=2, **row)
+
+
+def gradients(run: Run) -> None:
+    """How far our weight gradients are from XLA's; less than `TARGET` is wanted."""
+    from benchmarks import ours
+
+    size = max(run.args.sizes)
+    case = {"size": size, "batch": 1, "precision": "float32", "target": TARGET}
+    # XLA's weight gradients are several times slower.
+    if run.fits("gradients", "unet", 4 * run.guess("forward", size, 1), **case):
+        small = run.args.quick
+        measured = functools.partial(ours.gradient_difference, size, small=small)
+        run.attempt("gradients", "unet", measured, **case)
 
 
 def throughput(run: Run) -> None:
@@ -236,6 +250,7 @@ SECTIONS = {
     "register": register,
     "process": process,
     "scaling": scaling,
+    "gradients": gradients,
     "throughput": throughput,
     "batches": batches,
 }

@@ -61,8 +61,8 @@ def release() -> None:
     Dynamo compiles a function eight times at most, and shapes that differ as unknown.
     """
     gc.collect()
-    torch._dynamo.reset()
     if torch.cuda.is_available():
+        torch._dynamo.reset()
         torch.cuda.empty_cache()
 
 
