@@ -109,6 +109,30 @@ def test_plot_has_a_point_for_each_time_and_a_line_for_each_side():
     assert drawn.find("{*}text").text == "a <machine>"
 
 
+def test_legend_stays_below_the_axes_and_inside_the_picture():
+    case = {"section": "network", "what": "unet_step", "size": 768}
+    rows = [
+        {**case, "precision": precision, "batch": batch, "ours_s": 1.0, "torch_s": 2.0}
+        for precision in ("float32", "tf32", "bfloat16")
+        for batch in (1, 4)
+    ]
+    title = "gpu: " + "a card with a long name, " * 4
+    drawn = ElementTree.fromstring(report.plot(title, rows))
+    width, height = (float(x) for x in drawn.get("viewBox").split()[2:])
+    texts = drawn.findall("{*}text")
+    assert all(float(t.get("x")) + 4.5 * len(t.text) < width for t in texts)
+    axes = drawn.findall("{*}rect")[1]
+    bottom = float(axes.get("y")) + float(axes.get("height"))
+    legend = [t for t in texts if "batch" in t.text]
+    assert len({t.get("y") for t in legend}) == 12
+    assert all(bottom < float(t.get("y")) < height for t in legend)
+    looks = {
+        (p.get("stroke"), p.get("stroke-dasharray"))
+        for p in drawn.findall("{*}polyline")
+    }
+    assert len(looks) == 12
+
+
 def test_what_does_not_fit_is_named(tmp_path):
     arguments = ["--minutes", "0", "--no_torch", "--out", str(tmp_path)]
     arguments += ["--kinds", "forward,forward_backward"]

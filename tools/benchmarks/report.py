@@ -9,6 +9,8 @@ import statistics
 from rkd_jax.files import write_text
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+PANEL, LEGEND = 240, 188
+"""Width of a diagram, and where the first line of its legend stands, px."""
 COLUMNS = ("section", "what", "size", "batch", "precision")
 
 
@@ -98,10 +100,12 @@ def plot(title: str, rows: list[dict]) -> str:
         points = [(r["count"], r["ours_s"]) for r in rows if r["what"] == what]
         if points:
             panels.append((f"s over number of {what}", {what: points}))
-    parts = [_panel(240 * i, *panel) for i, panel in enumerate(panels)]
-    width = 240 * max(len(panels), 1)
+    parts = [_panel(PANEL * i, *panel) for i, panel in enumerate(panels)]
+    # A letter is about 5 px wide.
+    width = max([PANEL * len(panels), 16 + 5 * len(title)])
+    height = LEGEND + 10 * max([len(lines) for _, lines in panels], default=0) + 6
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} 250" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'font-family="sans-serif" font-size="9">\n'
         f'<rect width="100%" height="100%" fill="white"/>\n'
         f'<text x="8" y="12">{html.escape(title)}</text>\n'
@@ -111,7 +115,10 @@ def plot(title: str, rows: list[dict]) -> str:
 
 
 def _panel(left: int, title: str, lines: dict[str, list[tuple[float, float]]]) -> str:
-    """Draw one diagram, both axes logarithmic, with its legend below."""
+    """Draw one diagram, both axes logarithmic, with its legend below.
+
+    Lines of one case have one color; PyTorch's are dashed.
+    """
     points = [point for line in lines.values() for point in line]
     spans = [(min(axis), max(axis)) for axis in zip(*points)]
 
@@ -129,17 +136,18 @@ def _panel(left: int, title: str, lines: dict[str, list[tuple[float, float]]]) -
         for value in dict.fromkeys((low, high)):
             x, y = (place(value, 0), 171) if axis == 0 else (left + 4, place(value, 1))
             parts.append(f'<text x="{x:.0f}" y="{y:.0f}">{value:.3g}</text>')
+    cases = list(dict.fromkeys(name.split(", ", 1)[-1] for name in lines))
     for number, (name, line) in enumerate(lines.items()):
-        color = COLORS[number % len(COLORS)]
+        color = COLORS[cases.index(name.split(", ", 1)[-1]) % len(COLORS)]
         dots = [(place(x, 0), place(y, 1)) for x, y in sorted(line)]
         where = " ".join(f"{x:.1f},{y:.1f}" for x, y in dots)
         dash = ' stroke-dasharray="4 3"' if name.startswith("PyTorch") else ""
-        parts.append(f'<polyline points="{where}" fill="none" stroke="{color}"{dash}/>')
+        stroke = f'fill="none" stroke="{color}"{dash}'
+        parts.append(f'<polyline points="{where}" {stroke}/>')
         parts += [
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2" fill="{color}"/>' for x, y in dots
         ]
-        parts.append(
-            f'<text x="{left + 30}" y="{184 + 10 * number}" fill="{color}">'
-            f"{html.escape(name)}</text>"
-        )
+        y = LEGEND + 10 * number
+        parts.append(f'<path d="M {left + 30} {y - 3} h 20" {stroke}/>')
+        parts.append(f'<text x="{left + 54}" y="{y}">{html.escape(name)}</text>')
     return "\n".join(parts)
