@@ -79,9 +79,7 @@ def test_quick_run_beside_pytorch_in_one_layout(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert all(row["times_as_fast"] > 0 for row in found["rows"])
-    layouts = {row["what"]: row["torch_layout"] for row in found["rows"]}
-    assert layouts.pop("matrix product") == "first"
-    assert set(layouts.values()) == {"last"}
+    assert {row["torch_layout"] for row in found["rows"][1:]} == {"last"}
 
 
 def test_unknown_words_and_precisions_are_refused(capsys):
@@ -202,7 +200,7 @@ def test_an_arm_that_fails_is_named_and_the_others_go_on():
     )
     assert {name: len(values) for name, values in times.items()} == {"ours": 4}
     assert errors == {
-        "torch first": "RuntimeError: RESOURCE_EXHAUSTED: 9 GiB",
+        "torch first": "RuntimeError: RESOURCE_EXHAUSTED: 9 GiB more lines",
         "torch last": "ImportError: no module",
     }
     assert memory.freed == 2

@@ -18,10 +18,9 @@ def told(error: Exception) -> str:
     """Return an error as one short line.
 
     >>> told(ValueError("no room\\nfor this"))
-    'ValueError: no room'
+    'ValueError: no room for this'
     """
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}"[:200]
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
 
 
 def interleave(

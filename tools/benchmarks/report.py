@@ -134,8 +134,12 @@ def _panel(left: int, title: str, lines: dict[str, list[tuple[float, float]]]) -
     ]
     for axis, (low, high) in enumerate(spans):
         for value in dict.fromkeys((low, high)):
-            x, y = (place(value, 0), 171) if axis == 0 else (left + 4, place(value, 1))
-            parts.append(f'<text x="{x:.0f}" y="{y:.0f}">{value:.3g}</text>')
+            x, y = (place(value, 0), 171) if axis == 0 else (left + 27, place(value, 1))
+            text = f"{value:.0f}" if value >= 100 else f"{value:.2g}"
+            anchor = "middle" if axis == 0 else "end"
+            parts.append(
+                f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}">{text}</text>'
+            )
     cases = list(dict.fromkeys(name.split(", ", 1)[-1] for name in lines))
     for number, (name, line) in enumerate(lines.items()):
         color = COLORS[cases.index(name.split(", ", 1)[-1]) % len(COLORS)]

@@ -56,18 +56,30 @@ class Run:
         self.add(section, what, **case, left_out=note)
         return False
 
+    def last(self, kind: str, key: str = "gflop") -> dict[str, Any] | None:
+        """Return the newest row of a kind that has a value, if there is one."""
+        found = [row for row in self.rows if row["what"] == kind and key in row]
+        return found[-1] if found else None
+
     def guess(self, kind: str, size: int, batch: int) -> float:
-        """Return about how many seconds a case takes, by what was timed before."""
-        work = cases.gflop(kind, size, batch, small=self.args.quick)
-        known = [r for r in self.rows if r["what"] == kind and "gflop" in r]
+        """Return about how many seconds a row takes, by what was timed before."""
+        known = self.last(kind)
         if known:
-            ran, grows = known[-1]["ran_s"], work / known[-1]["gflop"]
-            return 1.2 * (known[-1]["took_s"] - ran + grows * ran)
-        rate, setup = GUESSED[self.args.device]
-        rate = max([rate, *(row.get("product_gflops", 0.0) for row in self.rows)])
+            work = cases.gflop(kind, size, batch, small=self.args.quick)
+            ran, grows = known["ran_s"], work / known["gflop"]
+            return 1.2 * (known["took_s"] - ran + grows * ran)
         arms = 1 + (len(self.args.layouts) if self.torch else 0)
-        runs = arms * (self.args.rounds * self.args.repeats + 1)
-        return setup * arms + work / (0.3 * rate) * runs
+        runs = self.args.rounds * self.args.repeats + 1
+        return arms * self.guess_ours(kind, size, batch, runs=runs)
+
+    def guess_ours(self, kind: str, size: int, batch: int, *, runs: int) -> float:
+        """Return about how many seconds our arm takes to compile and run."""
+        work = cases.gflop(kind, size, batch, small=self.args.quick)
+        rate, setup = GUESSED[self.args.device]
+        rate = 0.3 * max([rate, *(row.get("product_gflops", 0.0) for row in self.rows)])
+        if known := self.last(kind, "ours_gflops"):
+            rate = known["ours_gflops"]
+        return setup + runs * work / rate
 
     def timed(
         self,

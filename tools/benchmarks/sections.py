@@ -24,6 +24,7 @@ def products(run: Run) -> None:
         if run.torch:
             named["torch first"] = arms["product torch"]
         row = run.timed(named)
+        row.pop("torch_layout", None)
         sides = [side for side in ("ours", "torch") if f"{side}_s" in row]
         rates = {f"{side}_gflops": gflop / row[f"{side}_s"] for side in sides}
         row |= {**rates, "product_gflops": max(rates.values(), default=0.0)}
@@ -125,15 +126,19 @@ def gradients(run: Run) -> None:
 
     size = max(run.args.sizes)
     case = {"size": size, "batch": 1, "precision": "float32", "target": TARGET}
-    # XLA's weight gradients are several times slower.
-    if run.fits("gradients", "unet", 4 * run.guess("forward", size, 1), **case):
+    # Two programs, and XLA's weight gradients are several times slower.
+    needed = 2 * run.guess_ours("forward_backward", size, 1, runs=3)
+    if run.fits("gradients", "unet", needed, **case):
         small = run.args.quick
         measured = functools.partial(ours.gradient_difference, size, small=small)
         run.attempt("gradients", "unet", measured, **case)
 
 
 def throughput(run: Run) -> None:
-    """Steps of the U-Net recipe with the real pipeline, and on one fixed batch."""
+    """Steps of the U-Net recipe with the real pipeline, and on one fixed batch.
+
+    In the last of the precisions, the fastest: there the pipeline has least time.
+    """
     from benchmarks import throughput as pipeline
 
     gpu = run.args.device == "gpu"
@@ -141,12 +146,10 @@ def throughput(run: Run) -> None:
     if run.args.quick:
         setting = {"size": 96, "crop": 64, "batch": 4, "steps": 4}
     size, batch, steps = setting["crop"], setting["batch"], setting["steps"]
-    for precision in run.args.precisions:
-        case = {"size": size, "batch": batch, "precision": precision}
-        needed = run.guess("unet_step", size, batch)
-        needed *= 2 * steps / (run.args.rounds * run.args.repeats)
-        if not run.fits("throughput", "unet_recipe", needed, **case):
-            continue
+    precision = run.args.precisions[-1]
+    case = {"size": size, "batch": batch, "precision": precision}
+    needed = run.guess_ours("unet_step", size, batch, runs=2 * steps + 2)
+    if run.fits("throughput", "unet_recipe", needed, **case):
         measured = functools.partial(
             pipeline.measure, **setting, precision=precision, small=run.args.quick
         )
@@ -156,7 +159,8 @@ def throughput(run: Run) -> None:
 def process(run: Run) -> None:
     """Compile time and peak memory, each in a process of its own; large ones first.
 
-    There PyTorch has the memory settings its users have; elsewhere it shares ours.
+    There PyTorch has the memory settings its users have; elsewhere it shares ours. Of
+    its layouts the one that was faster is run, or all if none was timed.
     """
     for size in sorted(run.args.sizes, reverse=True):
         for kind in reversed(run.args.kinds):
@@ -165,7 +169,12 @@ def process(run: Run) -> None:
 
 
 def _process(run: Run, kind: str, size: int) -> None:
-    if not run.fits("process", kind, 100, size=size):
+    runs, layouts = run.args.rounds + 1, _layouts(run)
+    if fastest := _fastest(run, kind, size):
+        layouts = (fastest["torch_layout"],)
+    needed = 2 * run.guess_ours(kind, size, 1, runs=runs)
+    needed += runs * len(layouts) * (fastest["torch_s"] if fastest else needed / runs)
+    if not run.fits("process", kind, needed, size=size):
         return
     row = {}
     job = _job(run, kind, size, 1)
@@ -179,7 +188,7 @@ def _process(run: Run, kind: str, size: int) -> None:
             row[f"ours_{name}_peak_mib"] = found["peak_mib"]
             row["ours_alone_s"] = found["median_s"]
     peaks = {}
-    for layout in _layouts(run):
+    for layout in layouts:
         found = _child({**job, "side": "torch", "layout": layout})
         if "error" in found:
             row[f"torch_{layout}_error"] = found["error"]
@@ -187,8 +196,7 @@ def _process(run: Run, kind: str, size: int) -> None:
         peaks[layout] = row[f"torch_{layout}_peak_mib"] = found["peak_mib"]
         row[f"torch_{layout}_alone_s"] = found["median_s"]
     if peaks:
-        best = _fastest(run, kind, size)
-        row["torch_peak_mib"] = peaks.get(best, min(peaks.values()))
+        row["torch_peak_mib"] = min(peaks.values())
     run.add("process", kind, size=size, batch=1, **row)
 
 
@@ -207,11 +215,12 @@ def _child(job: dict) -> dict:
     return measure.in_child(SCRIPT, job, timeout_s=900)
 
 
-def _fastest(run: Run, kind: str, size: int) -> str | None:
-    """Return PyTorch's faster layout in the timed case, if it was timed."""
+def _fastest(run: Run, kind: str, size: int) -> dict | None:
+    """Return the row of a case on one image in which PyTorch was timed, if any."""
     for row in run.rows:
-        if (row["what"], row.get("size"), row.get("batch")) == (kind, size, 1):
-            return row.get("torch_layout")
+        same = (row["what"], row.get("size"), row.get("batch")) == (kind, size, 1)
+        if same and "torch_s" in row:
+            return row
     return None
 
 
@@ -231,8 +240,9 @@ def scaling(run: Run) -> None:
         devices = [1, 2] if run.args.quick else [1, 2, 4]
     size, batch = min(run.args.sizes), devices[-1]
     for count in devices:
-        if not run.fits("scaling", "devices", 80):
-            return
+        needed = run.guess_ours("unet_step", size, batch, runs=run.args.rounds + 1)
+        if not run.fits("scaling", "devices", needed, count=count):
+            continue
         job = _job(run, "unet_step", size, batch) | {"side": "ours", "devices": count}
         found = _child(job)
         row = {"ours_error": found["error"]} if "error" in found else {}
