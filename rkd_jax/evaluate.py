@@ -60,9 +60,6 @@ def _add_matcher(parser: argparse.ArgumentParser) -> None:
         choices=("detector", "detector+dog"),
         help="where a network's descriptors are read (default: detector)",
     )
-    parser.add_argument(
-        "--size", type=int, metavar="PX", help="working size (default: the weights')"
-    )
 
 
 def _add_fit(parser: argparse.ArgumentParser) -> None:
@@ -170,9 +167,8 @@ def _matcher(args: argparse.Namespace) -> Any:
     from rkd_jax.matching.options import MatcherOptions
 
     options = MatcherOptions.paper() if args.options == "paper" else None
-    changes: dict[str, Any] = {"truncate_points": args.truncate_points}
-    if args.size is not None:
-        changes["working_size"] = args.size
+    changes = arguments.network_changes(args)
+    changes["truncate_points"] = args.truncate_points
     if args.points is not None:
         changes["points"] = args.points
     return load_matcher(args.weights, method=args.method, options=options, **changes)

@@ -263,7 +263,8 @@ def _run(args: argparse.Namespace) -> int:
         raise ValueError(f"{out}: --out must be a folder, found a file")
     pairs = list_pairs(args.fixed, args.moving)
     keep_compiled(args.compilation_cache_dir)
-    matcher = load_matcher(args.weights, method=args.method)
+    changes = arguments.network_changes(args)
+    matcher = load_matcher(args.weights, method=args.method, **changes)
     if pairs is None:
         return _single(args, matcher)
     return _many(args, matcher, pairs)

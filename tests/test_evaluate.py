@@ -49,7 +49,15 @@ def benchmark(tmp_path_factory):
 
 
 def _run(root, out, *more):
-    arguments = ["fire", "--data_dir", str(root), "--out", str(out), "--size", "256"]
+    arguments = [
+        "fire",
+        "--data_dir",
+        str(root),
+        "--out",
+        str(out),
+        "--working_size",
+        "256",
+    ]
     return main([*arguments, "--method", "sift", *more])
 
 
@@ -297,7 +305,7 @@ def test_pairs_across_modalities_are_scored_by_their_landmarks(tmp_path, capsys)
         )
     out = tmp_path / "out"
     arguments = ["multimodal", "--data_dir", str(tmp_path), "--out", str(out)]
-    arguments += ["--method", "sift", "--size", "256"]
+    arguments += ["--method", "sift", "--working_size", "256"]
     assert main(arguments) == 0
     assert "50.0% of 2 pairs below 5 px" in capsys.readouterr().out
     metrics = json.loads((out / "metrics.json").read_text())
@@ -331,7 +339,7 @@ def test_pairs_of_different_eyes_are_counted(tmp_path, capsys):
         "--out",
         str(out),
     ]
-    arguments += ["--count", "6", "--method", "sift", "--size", "256"]
+    arguments += ["--count", "6", "--method", "sift", "--working_size", "256"]
     assert main(arguments) == 0
     assert "0 of 6 pairs of different eyes" in capsys.readouterr().out
     metrics = json.loads((out / "metrics.json").read_text())

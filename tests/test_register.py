@@ -6,11 +6,14 @@ import re
 import shutil
 
 import cv2
+import jax
 import numpy as np
 import pytest
 
 import rkd_jax
 import rkd_jax.register
+from rkd_jax import models, weights
+from rkd_jax.evaluate import main as evaluate_main
 from rkd_jax.matching.transforms import Homography, Transform
 from rkd_jax.register import main, read_points
 
@@ -132,6 +135,69 @@ def test_missing_weights_and_a_file_as_folder_exit_2(files, tmp_path, capsys):
     assert "none.safetensors" in capsys.readouterr().err
     assert _run(files, "fixed.png", "moving.png", files / "fixed.png") == 2
     assert "must be a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("door", [main, evaluate_main])
+@pytest.mark.parametrize(
+    ("flag", "value", "message"),
+    [
+        ("--working_size", "16", "at least 32, found '16'"),
+        ("--working_size", "half", "at least 32, found 'half'"),
+        ("--tile", "40", "positive multiple of 16, found '40'"),
+        ("--tile", "0", "positive multiple of 16, found '0'"),
+    ],
+)
+def test_bad_sizes_are_refused_by_the_name_of_their_flag(
+    capsys, door, flag, value, message
+):
+    words = ["a.png", "b.png"] if door is main else ["fire", "--data_dir", "x"]
+    with pytest.raises(SystemExit) as caught:
+        door([*words, "--out", "out", flag, value])
+    assert caught.value.code == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert f"argument {flag}: " in told
+    assert told.endswith(message)
+
+
+def test_tiles_are_refused_with_the_reason(files, tmp_path, capsys):
+    pair = [str(files / "fixed.png"), str(files / "moving.png"), "--tile", "64"]
+    out = tmp_path / "out"
+    # The packaged weights have instance norm.
+    assert main([*pair, "--out", str(out)]) == 2
+    message = capsys.readouterr().err
+    assert "norm='instance' cannot run in tiles: each layer takes statistics" in message
+    assert main([*pair, "--out", str(out), "--method", "sift"]) == 2
+    assert "--tile 64: expected --method network, found sift" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_tiles_and_working_size_reach_the_network(files, tmp_path):
+    options = {"widths": (4, 4, 8, 8), "descriptor_dim": 8}
+    module = models.build("superretina", **options)
+    variables = jax.jit(module.init)(jax.random.key(0), np.zeros((1, 64, 64, 1)))
+    path = tmp_path / "plain.safetensors"
+    weights.save(
+        path,
+        variables,
+        model="superretina",
+        options=options,
+        preprocess={"channel": "green", "size": 64, "descriptor_grid": "aligned"},
+        recipe={},
+    )
+    pair = [str(files / "fixed.png"), str(files / "moving.png"), "--no-pictures"]
+    found = []
+    # 256 px is more than a tile of 32 px with its surroundings.
+    for number, more in enumerate(([], ["--tile", "32"])):
+        out = tmp_path / str(number)
+        arguments = [*pair, "--weights", str(path), "--working_size", "256", *more]
+        main([*arguments, "--out", str(out)])
+        found.append(json.loads((out / "transform.json").read_text()))
+    whole, tiled = found
+    assert whole["settings"]["working_size"] == 256
+    assert (whole["settings"]["tile"], tiled["settings"]["tile"]) == (None, 32)
+    assert whole["matches"] > 0
+    # Rounding may move a keypoint.
+    assert tiled["matches"] == pytest.approx(whole["matches"], rel=0.1)
 
 
 def test_usage_errors_exit_2():

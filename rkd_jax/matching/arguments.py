@@ -1,6 +1,7 @@
 """Arguments that the doors share: which keypoints, and how a transform is fitted."""
 
 import argparse
+from typing import Any
 
 # Equal to `fit.CHOICES`, which is not imported so that --help needs no JAX.
 FAMILIES = (
@@ -10,7 +11,7 @@ FAMILIES = (
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:
-    """Declare which keypoints: `weights`, `method`."""
+    """Declare which keypoints: `weights`, `method`, `working_size`, `tile`."""
     parser.add_argument(
         "--weights",
         metavar="NAME|FILE",
@@ -22,6 +23,55 @@ def add_network(parser: argparse.ArgumentParser) -> None:
         default="network",
         help="keypoints of the network (default) or of OpenCV's SIFT",
     )
+    parser.add_argument(
+        "--working_size",
+        type=_working_size,
+        metavar="PX",
+        help="the longer side is brought to this (default: the weights' own size)",
+    )
+    parser.add_argument(
+        "--tile",
+        type=_tile,
+        metavar="PX",
+        help="run the network in tiles of this side, a multiple of 16, so that a large "
+        "--working_size fits into memory; not with instance norm",
+    )
+
+
+def _working_size(text: str) -> int:
+    if not text.isdecimal() or int(text) < 32:
+        raise argparse.ArgumentTypeError(
+            f"expected pixels, a whole number of at least 32, found {text!r}"
+        )
+    return int(text)
+
+
+def _tile(text: str) -> int:
+    if not text.isdecimal() or int(text) < 16 or int(text) % 16:
+        raise argparse.ArgumentTypeError(
+            f"expected pixels, a positive multiple of 16, found {text!r}"
+        )
+    return int(text)
+
+
+def network_changes(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields of `MatcherOptions` that `add_network`'s arguments change.
+
+    Raises:
+        ValueError: `--tile` for a method that runs no network.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_network(parser)
+    >>> network_changes(parser.parse_args(["--working_size", "1536"]))
+    {'working_size': 1536}
+    """
+    if args.tile is not None and args.method != "network":
+        raise ValueError(
+            f"--tile {args.tile}: expected --method network, found {args.method}, "
+            "which runs no network; drop one of the two"
+        )
+    changes = {"working_size": args.working_size, "tile": args.tile}
+    return {name: value for name, value in changes.items() if value is not None}
 
 
 def add_fit(parser: argparse.ArgumentParser) -> None:

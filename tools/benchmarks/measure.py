@@ -8,45 +8,88 @@ import sys
 import time
 from collections.abc import Callable
 
-Arm = Callable[[], None]
+Arm = Callable[[int], None]
+"""Does its work that many times in a row and returns when all of it is done."""
 SLOWER = 1.15
 """A layout this much slower than the other after two rounds is timed no further."""
 
 
+def told(error: Exception) -> str:
+    """Return an error as one short line.
+
+    >>> told(ValueError("no room\\nfor this"))
+    'ValueError: no room for this'
+    """
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+
+
 def interleave(
-    arms: dict[str, Arm], *, rounds: int, rivals: tuple[str, ...] = ()
-) -> dict[str, list[float]]:
+    builders: dict[str, Callable[[], Arm]],
+    *,
+    rounds: int,
+    repeats: int = 1,
+    rivals: tuple[str, ...] = (),
+    release: Callable[[], None] = lambda: None,
+) -> tuple[dict[str, list[float]], dict[str, str]]:
     """Time every arm once a round, in turns, after one run of each to warm up.
 
+    An arm that fails, for want of memory say, is left out; the others go on.
+
     Args:
-        arms: Functions that return when their work is done.
+        builders: Functions that build the arms.
         rounds: Timed rounds.
+        repeats: Runs of an arm in a row within a round: a GPU is not waited for
+            between them.
         rivals: Arms of which only the fastest matters: one that is clearly slower
             than another rival after two rounds is left out of the others.
+        release: Called after a failure, to free memory.
 
     Returns:
-        Seconds of each round, by arm.
+        Seconds a run of each round, by arm; and what went wrong, by arm.
 
-    >>> times = interleave({"a": lambda: None, "b": lambda: None}, rounds=3)
-    >>> [len(seconds) for seconds in times.values()]
-    [3, 3]
+    >>> def broken():
+    ...     raise MemoryError("too large")
+    >>> times, errors = interleave({"a": lambda: print, "b": broken}, rounds=2)
+    1
+    1
+    1
+    >>> len(times["a"]), errors
+    (2, {'b': 'MemoryError: too large'})
     """
-    for arm in arms.values():
-        arm()
-    seconds = {name: [] for name in arms}
+    arms: dict[str, Arm] = {}
+    errors: dict[str, str] = {}
+
+    def attempt(name: str, action: Callable[[], None]) -> bool:
+        try:
+            action()
+        except Exception as error:
+            errors[name] = told(error)
+            arms.pop(name, None)
+        else:
+            return True
+        # Here, where the error no longer holds on to what the arm has made.
+        release()
+        return False
+
+    def begin(name: str) -> None:
+        arms[name] = builders[name]()
+        arms[name](1)
+
+    seconds: dict[str, list[float]] = {}
+    for name in builders:
+        if attempt(name, lambda name=name: begin(name)):
+            seconds[name] = []
     dropped = set()
     for number in range(rounds):
-        for name, arm in arms.items():
-            if name in dropped:
-                continue
+        for name in [name for name in arms if name not in dropped]:
             start = time.perf_counter()
-            arm()
-            seconds[name].append(time.perf_counter() - start)
+            if attempt(name, lambda name=name: arms[name](repeats)):
+                seconds[name].append((time.perf_counter() - start) / repeats)
         if number == 1:
             best = {n: statistics.median(seconds[n]) for n in rivals if n in arms}
             floor = SLOWER * min(best.values(), default=0.0)
             dropped = {name for name, value in best.items() if value > floor}
-    return seconds
+    return {name: seconds[name] for name in arms}, errors
 
 
 def peak_mib() -> float:
@@ -55,6 +98,48 @@ def peak_mib() -> float:
         if line.startswith("VmHWM"):
             return int(line.split()[1]) / 1024
     raise OSError("/proc/self/status has no VmHWM; the benchmark needs Linux")
+
+
+def union(spans: list[tuple[float, float]]) -> float:
+    """Return how long at least one of some spans of time lasted.
+
+    >>> union([(0.0, 4.0), (1.0, 2.0), (3.0, 5.0), (7.0, 8.0)])
+    6.0
+    """
+    total, end = 0.0, -float("inf")
+    for first, last in sorted(spans):
+        total += max(0.0, last - max(first, end))
+        end = max(end, last)
+    return total
+
+
+class CompileClock:
+    """Adds up the time that JAX takes to trace, lower and compile.
+
+    Its events nest (a traced function that calls another): time counts once. Taken
+    from a compilation cache, a program counts with the time of reading it.
+    """
+
+    EVENTS = (
+        "/jax/core/compile/jaxpr_trace_duration",
+        "/jax/core/compile/jaxpr_to_mlir_module_duration",
+        "/jax/core/compile/backend_compile_duration",
+    )
+
+    def __init__(self):
+        import jax.monitoring
+
+        self._spans: list[tuple[float, float]] = []
+        jax.monitoring.register_event_duration_secs_listener(self._note)
+
+    def _note(self, event: str, duration: float, **_) -> None:
+        if event in self.EVENTS:
+            now = time.perf_counter()
+            self._spans.append((now - duration, now))
+
+    def seconds(self) -> float:
+        """Return the time in all since the clock was made."""
+        return union(self._spans)
 
 
 def in_child(script: str, job: dict, *, timeout_s: float) -> dict:

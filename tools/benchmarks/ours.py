@@ -1,38 +1,34 @@
-"""The arms of this library: each function returns one that runs and waits."""
+"""The arms of this library; see `measure.Arm`."""
 
 import contextlib
 import math
-from collections.abc import Callable
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.inputs import images, labels
+from benchmarks.measure import Arm
 from rkd_jax import keypoints, models
-from rkd_jax.config import TaskConfig
+from rkd_jax.config import Config, follow_upstream
 from rkd_jax.matching.match import match_keypoints
 from rkd_jax.models import conv
 from rkd_jax.tasks.retina import RetinaTask
 from rkd_jax.training import state as states
 from rkd_jax.training import step as stepping
 
-Arm = Callable[[], None]
-SMALL_CNN = {"widths": (4, 4, 8, 8), "descriptor_dim": 8}
-SMALL_SWIN = {"feature_size": 12, "depths": (1, 1, 1, 1), "descriptor_dim": 8}
+SMALL = {
+    "superretina": {"widths": (4, 4, 8, 8), "descriptor_dim": 8},
+    "swin_unetr": {"feature_size": 12, "depths": (1, 1, 1, 1), "descriptor_dim": 8},
+}
 MATMUL_PRECISION = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": None}
 
 
-def unet(precision: str = "float32", *, small: bool = False):
-    """Build the U-Net."""
-    options = SMALL_CNN if small else {}
-    return models.build("superretina", **options, compute_dtype=_dtype(precision))
-
-
-def student(precision: str = "float32", *, small: bool = False):
-    """Build RKD's Swin UNETR."""
-    options = SMALL_SWIN if small else {}
-    return models.build("swin_unetr", **options, compute_dtype=_dtype(precision))
+def build(name: str, precision: str = "float32", *, small: bool = False):
+    """Build a network by its name in `rkd_jax.models`, or a tiny one of its kind."""
+    options = SMALL[name] if small else {}
+    return models.build(name, **options, compute_dtype=_dtype(precision))
 
 
 def _dtype(precision: str) -> str:
@@ -48,22 +44,24 @@ def precise(precision: str):
 
 
 def _waiting(function, *operands, precision: str = "float32") -> Arm:
-    def arm():
+    def arm(count):
         with precise(precision):
-            jax.block_until_ready(function(*operands))
+            for _ in range(count):
+                result = function(*operands)
+            jax.block_until_ready(result)
 
     return arm
 
 
-def matmul(side: int, precision: str = "float32") -> tuple[Arm, float]:
-    """Multiply two square matrices; return the arm and its GFLOP."""
+def matmul(side: int, precision: str = "float32") -> Arm:
+    """Multiply two square matrices."""
     a = jax.random.normal(jax.random.key(0), (side, side))
     if precision == "bfloat16":
         a = a.astype(jnp.bfloat16)
-    return _waiting(jax.jit(jnp.matmul), a, a, precision=precision), 2e-9 * side**3
+    return _waiting(jax.jit(jnp.matmul), a, a, precision=precision)
 
 
-def weight_gradient(size: int, c: int, f: int, *, plain: bool) -> tuple[Arm, float]:
+def weight_gradient(size: int, c: int, f: int, *, plain: bool) -> Arm:
     """Weight gradient of a 3x3 convolution: ours, or XLA's own (`plain`)."""
     keys = jax.random.split(jax.random.key(0), 2)
     x = jax.random.normal(keys[0], (1, size, size, c))
@@ -82,8 +80,7 @@ def weight_gradient(size: int, c: int, f: int, *, plain: bool) -> tuple[Arm, flo
 
         return jax.vjp(convolve, kernel)[1](g)[0]
 
-    gflop = 2e-9 * 9 * c * f * size**2
-    return _waiting(jax.jit(xla if plain else ours), x, g), gflop
+    return _waiting(jax.jit(xla if plain else ours), x, g)
 
 
 def network(
@@ -95,7 +92,14 @@ def network(
     small: bool = False,
 ) -> Arm:
     """Forward pass of the U-Net, or forward and backward to all parameters."""
-    model = unet(precision, small=small)
+    forward, gradient, operands = _passes(size, batch, precision, small=small)
+    run = jax.jit(gradient if backward else forward)
+    return _waiting(run, *operands, precision=precision)
+
+
+def _passes(size: int, batch: int, precision: str, *, small: bool):
+    """Return the U-Net's forward pass, the gradient of a loss, and their operands."""
+    model = build("superretina", precision, small=small)
     x = jnp.asarray(images(size, batch))
     variables = jax.jit(model.init)(jax.random.key(0), x[:1])
 
@@ -106,8 +110,32 @@ def network(
     def loss(variables, x):
         return sum(jnp.sum(y**2) for y in forward(variables, x))
 
-    run = jax.jit(jax.grad(loss) if backward else forward)
-    return _waiting(run, variables, x, precision=precision)
+    return forward, jax.grad(loss), (variables, x)
+
+
+def gradient_difference(size: int, *, small: bool = False) -> dict[str, float]:
+    """Compare the U-Net's gradients by our weight gradient with those by XLA's.
+
+    Returns:
+        "relative_difference": the norm of the difference of all parameters to the
+        norm of XLA's; "worst_relative_difference": the largest of single parameters.
+        Both are 0 where XLA's own is used anyway, as on a GPU.
+    """
+    _, gradient, operands = _passes(size, 1, "float32", small=small)
+
+    def norms(tree):
+        return [float(np.linalg.norm(x)) for x in jax.tree.leaves(tree)]
+
+    with precise("float32"):
+        found = jax.device_get(jax.jit(gradient)(*operands))
+        # Another function, so that it is traced anew.
+        with mock.patch.object(conv, "_cpu_weight_gradient", conv._xla_weight_gradient):
+            plain = jax.device_get(jax.jit(lambda *xs: gradient(*xs))(*operands))
+    off, size_of = norms(jax.tree.map(np.subtract, found, plain)), norms(plain)
+    return {
+        "relative_difference": math.hypot(*off) / math.hypot(*size_of),
+        "worst_relative_difference": max(a / b for a, b in zip(off, size_of)),
+    }
 
 
 def train_step(
@@ -119,15 +147,26 @@ def train_step(
     small: bool = False,
     devices: int = 1,
 ) -> Arm:
-    """Step of the U-Net recipe, or of RKD: expansion on, all images labelled."""
-    network = student if distill else unet
+    """Step of the U-Net recipe, or of RKD: expansion on, all images labelled.
+
+    Constants are those of the authors' code (`follow_upstream`), as in
+    `torch_step.Step`. What still differs: heads that no loss looks at are not run (the
+    detector of the descriptor view), raw and descriptor view are one batch, points
+    are arrays of fixed size with masks instead of lists, and the detector view is
+    neither resampled nor lit the way the authors do it but by our own functions.
+    """
+    config = Config()
+    follow_upstream(config, "rkd")
+    config.task.pke_start_epoch, config.task.distill = 0, distill
+    teacher_model = build("superretina", precision, small=small) if distill else None
+    name = "swin_unetr" if distill else "superretina"
     task = RetinaTask(
-        model=network(precision, small=small),
-        options=TaskConfig(pke_start_epoch=0, distill=distill),
+        model=build(name, precision, small=small),
+        options=config.task,
         crop=0,
         labeled=batch,
         steps_per_epoch=1,
-        teacher_model=unet(precision, small=small) if distill else None,
+        teacher_model=teacher_model,
         axis_name=stepping.AXIS,
     )
     points = labels(size, batch)
@@ -148,15 +187,17 @@ def train_step(
         zeros = jnp.zeros((1, size, size, 1))
         teacher = jax.jit(task.teacher_model.init)(jax.random.key(1), zeros)
         teacher = stepping.replicate(teacher, chosen)
+    run = stepping.make_train_step(task, optimizer, devices=chosen)
+    # On the devices once, as PyTorch's images are; the pipeline has a row of its own.
+    place = jax.pmap(lambda x: x, axis_name=stepping.AXIS, devices=chosen)
+    placed = place(stepping.shard(data, len(chosen)))
     moving = [stepping.replicate(start, chosen)]
     del start
-    run = stepping.make_train_step(task, optimizer, devices=chosen)
 
-    def arm():
+    def arm(count):
         with precise(precision):
-            moving[0], metrics = run(
-                moving[0], teacher, stepping.shard(data, len(chosen))
-            )
+            for _ in range(count):
+                moving[0], metrics = run(moving[0], teacher, placed)
         loss = float(stepping.first_replica(metrics)["loss"])
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss of the benchmarked step is {loss}")
@@ -178,37 +219,9 @@ def matching(count: int, channels: int = 256) -> Arm:
         )
 
     first, second = draw(), draw()
-    return lambda: match_keypoints(first, second, ratio=0.9, mutual=True)
 
+    def arm(count):
+        for _ in range(count):
+            match_keypoints(first, second, ratio=0.9, mutual=True)
 
-def unet_gflop(size: int, *, heads: tuple[str, ...] = models.layers.HEADS) -> float:
-    """Return the GFLOP of a forward pass of the U-Net of the paper, one image.
-
-    >>> round(unet_gflop(768))
-    306
-    """
-    encoder = ((1, 64, 1), (64, 64, 1), (64, 64, 2), (64, 64, 2), (64, 128, 4))
-    encoder += ((128, 128, 4), (128, 128, 8), (128, 128, 8))
-    decoder = ((256, 128, 4), (128, 128, 4), (192, 64, 2), (64, 64, 2))
-    decoder += ((128, 64, 1), (64, 64, 1))
-
-    def products(layers):
-        return sum(9 * c * f * (size // s) ** 2 for c, f, s in layers)
-
-    total = products(encoder)
-    if "detector" in heads:
-        total += products(decoder) + 64 * size**2
-    if "descriptor" in heads:
-        half = size // 16 - 1
-        total += products([(128, 256, 8)]) + (16 + 1 + 4) * 256**2 * half**2
-    return 2e-9 * total
-
-
-def unet_step_gflop(size: int, batch: int) -> float:
-    """Return the GFLOP that a step of the U-Net recipe needs, nothing unneeded.
-
-    Raw view forward and backward (twice the forward pass), detector view forward,
-    descriptor view without the detector forward and backward.
-    """
-    partial = unet_gflop(size, heads=("descriptor",))
-    return batch * (4 * unet_gflop(size) + 3 * partial)
+    return arm

@@ -9,34 +9,53 @@ import statistics
 from rkd_jax.files import write_text
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+PANEL, LEGEND = 240, 188
+"""Width of a diagram, and where the first line of its legend stands, px."""
 COLUMNS = ("section", "what", "size", "batch", "precision")
 
 
-def summarise(seconds: dict[str, list[float]], gflop: float | None = None) -> dict:
+def summarise(
+    seconds: dict[str, list[float]],
+    *,
+    gflop: float | None = None,
+    product: float | None = None,
+) -> dict:
     """Return medians, and how many times as fast as PyTorch's best layout we are.
 
     Args:
-        seconds: Times of the arms "ours", and "torch first", "torch last" if timed.
+        seconds: Times of the arms "ours", "torch first", "torch last", "product" and
+            "product torch", those that were timed.
         gflop: Work of one run, for the rates.
+        product: Work of a matrix product; its faster arm is the machine's rate.
 
     >>> row = summarise({"ours": [1.0, 3.0, 2.0], "torch first": [5.0, 4.0, 3.0]})
     >>> row["ours_s"], row["torch_s"], row["times_as_fast"]
     (2.0, 4.0, 2.0)
+    >>> row = summarise({"ours": [2.0], "product": [0.5]}, gflop=8.0, product=4.0)
+    >>> row["ours_gflops"], row["product_gflops"], row["share_of_product_rate"]
+    (4.0, 8.0, 0.5)
     """
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    row = {"ours_s": medians["ours"], "runs": len(seconds["ours"])}
-    rivals = {name: value for name, value in medians.items() if name[:5] == "torch"}
+    rivals = {name: value for name, value in medians.items() if name[:6] == "torch "}
+    row = {}
+    if "ours" in medians:
+        row |= {"ours_s": medians["ours"], "runs": len(seconds["ours"])}
     if rivals:
         best = min(rivals, key=rivals.get)
-        row |= {
-            "torch_s": rivals[best],
-            "torch_layout": best.removeprefix("torch "),
-            "times_as_fast": rivals[best] / medians["ours"],
-        }
+        row |= {"torch_s": rivals[best], "torch_layout": best.removeprefix("torch ")}
+        if "ours" in medians:
+            row["times_as_fast"] = rivals[best] / medians["ours"]
     if gflop:
-        row["ours_gflops"] = gflop / medians["ours"]
-        if rivals:
-            row["torch_gflops"] = gflop / row["torch_s"]
+        row["gflop"] = gflop
+        sides = [side for side in ("ours", "torch") if f"{side}_s" in row]
+        row |= {f"{side}_gflops": gflop / row[f"{side}_s"] for side in sides}
+        products = [value for name, value in medians.items() if name[:7] == "product"]
+        if product and products:
+            rate = row["product_gflops"] = product / min(products)
+            for side in sides:
+                prefix = "" if side == "ours" else "torch_"
+                share = row[f"{side}_gflops"] / rate
+                row[f"{prefix}share_of_product_rate"] = share
     return row | {"seconds": seconds}
 
 
@@ -47,7 +66,7 @@ def line(row: dict) -> str:
     'network forward 64: ours_s 0.5'
     """
     head = " ".join(str(row[name]) for name in COLUMNS if row.get(name) is not None)
-    hidden = (*COLUMNS, "seconds")
+    hidden = (*COLUMNS, "seconds", "ran_s", "took_s")
     shown = [
         f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}"
         for k, v in row.items()
@@ -81,10 +100,12 @@ def plot(title: str, rows: list[dict]) -> str:
         points = [(r["count"], r["ours_s"]) for r in rows if r["what"] == what]
         if points:
             panels.append((f"s over number of {what}", {what: points}))
-    parts = [_panel(240 * i, *panel) for i, panel in enumerate(panels)]
-    width = 240 * max(len(panels), 1)
+    parts = [_panel(PANEL * i, *panel) for i, panel in enumerate(panels)]
+    # A letter is about 5 px wide.
+    width = max([PANEL * len(panels), 16 + 5 * len(title)])
+    height = LEGEND + 10 * max([len(lines) for _, lines in panels], default=0) + 6
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} 250" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'font-family="sans-serif" font-size="9">\n'
         f'<rect width="100%" height="100%" fill="white"/>\n'
         f'<text x="8" y="12">{html.escape(title)}</text>\n'
@@ -94,7 +115,10 @@ def plot(title: str, rows: list[dict]) -> str:
 
 
 def _panel(left: int, title: str, lines: dict[str, list[tuple[float, float]]]) -> str:
-    """Draw one diagram, both axes logarithmic, with its legend below."""
+    """Draw one diagram, both axes logarithmic, with its legend below.
+
+    Lines of one case have one color; PyTorch's are dashed.
+    """
     points = [point for line in lines.values() for point in line]
     spans = [(min(axis), max(axis)) for axis in zip(*points)]
 
@@ -110,19 +134,24 @@ def _panel(left: int, title: str, lines: dict[str, list[tuple[float, float]]]) -
     ]
     for axis, (low, high) in enumerate(spans):
         for value in dict.fromkeys((low, high)):
-            x, y = (place(value, 0), 171) if axis == 0 else (left + 4, place(value, 1))
-            parts.append(f'<text x="{x:.0f}" y="{y:.0f}">{value:.3g}</text>')
+            x, y = (place(value, 0), 171) if axis == 0 else (left + 27, place(value, 1))
+            text = f"{value:.0f}" if value >= 100 else f"{value:.2g}"
+            anchor = "middle" if axis == 0 else "end"
+            parts.append(
+                f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}">{text}</text>'
+            )
+    cases = list(dict.fromkeys(name.split(", ", 1)[-1] for name in lines))
     for number, (name, line) in enumerate(lines.items()):
-        color = COLORS[number % len(COLORS)]
+        color = COLORS[cases.index(name.split(", ", 1)[-1]) % len(COLORS)]
         dots = [(place(x, 0), place(y, 1)) for x, y in sorted(line)]
         where = " ".join(f"{x:.1f},{y:.1f}" for x, y in dots)
         dash = ' stroke-dasharray="4 3"' if name.startswith("PyTorch") else ""
-        parts.append(f'<polyline points="{where}" fill="none" stroke="{color}"{dash}/>')
+        stroke = f'fill="none" stroke="{color}"{dash}'
+        parts.append(f'<polyline points="{where}" {stroke}/>')
         parts += [
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2" fill="{color}"/>' for x, y in dots
         ]
-        parts.append(
-            f'<text x="{left + 30}" y="{184 + 10 * number}" fill="{color}">'
-            f"{html.escape(name)}</text>"
-        )
+        y = LEGEND + 10 * number
+        parts.append(f'<path d="M {left + 30} {y - 3} h 20" {stroke}/>')
+        parts.append(f'<text x="{left + 54}" y="{y}">{html.escape(name)}</text>')
     return "\n".join(parts)

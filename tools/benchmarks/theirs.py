@@ -1,19 +1,19 @@
-"""The arms of PyTorch: each function returns one that runs and waits.
+"""The arms of PyTorch; see `measure.Arm`.
 
 `layout` is "first" (channels first, as the original) or "last".
 """
 
 import contextlib
 import functools
-from collections.abc import Callable
+import gc
 
 import numpy as np
 import torch
 
 from benchmarks import inputs, torch_reference
+from benchmarks.measure import Arm
 from benchmarks.torch_step import Step
 
-Arm = Callable[[], None]
 # XLA chooses its algorithms by timing them too.
 torch.backends.cudnn.benchmark = True
 FORMATS = {"first": torch.contiguous_format, "last": torch.channels_last}
@@ -38,9 +38,10 @@ def _autocast(device: str, precision: str):
 
 
 def _waiting(function, device: str, precision: str) -> Arm:
-    def arm():
+    def arm(count):
         set_precision(precision)
-        function()
+        for _ in range(count):
+            function()
         if device == "gpu":
             torch.cuda.synchronize()
 
@@ -51,9 +52,18 @@ def _placed(model, device: str, layout: str, *, compiled: bool):
     model = model.to(_device(device), memory_format=FORMATS[layout])
     if not compiled:
         return model
-    # Dynamo compiles a function eight times at most, and shapes that differ as unknown.
-    torch._dynamo.reset()
     return torch.compile(model, dynamic=False)
+
+
+def release() -> None:
+    """Give back memory that no arm holds, and forget compiled functions.
+
+    Dynamo compiles a function eight times at most, and shapes that differ as unknown.
+    """
+    gc.collect()
+    if torch.cuda.is_available():
+        torch._dynamo.reset()
+        torch.cuda.empty_cache()
 
 
 def _images(size: int, batch: int, device: str, layout: str):
@@ -61,16 +71,14 @@ def _images(size: int, batch: int, device: str, layout: str):
     return x.to(_device(device)).contiguous(memory_format=FORMATS[layout])
 
 
-def matmul(side: int, device: str, precision: str = "float32") -> tuple[Arm, float]:
-    """Multiply two square matrices; return the arm and its GFLOP."""
+def matmul(side: int, device: str, precision: str = "float32") -> Arm:
+    """Multiply two square matrices."""
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     a = torch.randn(side, side, device=_device(device), dtype=dtype)
-    return _waiting(lambda: a @ a, device, precision), 2e-9 * side**3
+    return _waiting(lambda: a @ a, device, precision)
 
 
-def weight_gradient(
-    size: int, c: int, f: int, device: str, layout: str
-) -> tuple[Arm, float]:
+def weight_gradient(size: int, c: int, f: int, device: str, layout: str) -> Arm:
     """Weight gradient of a 3x3 convolution."""
     place = {"device": _device(device)}
     x, g = (
@@ -85,7 +93,7 @@ def weight_gradient(
             g, x, kernel, None, one, one, one, False, [0, 0], 1, [False, True, False]
         )
 
-    return _waiting(run, device, "float32"), 2e-9 * 9 * c * f * size**2
+    return _waiting(run, device, "float32")
 
 
 def network(
@@ -138,12 +146,15 @@ def train_step(
     x, points = _images(size, batch, device, layout), inputs.labels(size, batch)
     step = Step(network, teacher, x, points, _autocast(device, precision))
 
-    def run():
-        loss = float(step())
-        if not np.isfinite(loss):
-            raise FloatingPointError(f"the loss of the benchmarked step is {loss}")
+    def arm(count):
+        set_precision(precision)
+        for _ in range(count):
+            loss = step()
+        # Reading the last loss waits for all steps.
+        if not np.isfinite(value := loss.item()):
+            raise FloatingPointError(f"the loss of the benchmarked step is {value}")
 
-    return _waiting(run, device, precision)
+    return arm
 
 
 def peak_gpu_mib() -> float:
