@@ -58,7 +58,8 @@ def _add_matcher(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--points",
         choices=("detector", "detector+dog"),
-        help="where a network's descriptors are read (default: detector)",
+        help="where a network's descriptors are read (default: detector+dog; with "
+        "--options paper: detector)",
     )
 
 

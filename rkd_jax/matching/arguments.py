@@ -11,7 +11,7 @@ FAMILIES = (
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:
-    """Declare which keypoints: `weights`, `method`, `working_size`, `tile`."""
+    """Declare which keypoints: `weights`, `method`, `working_size`, `tile`, `align`."""
     parser.add_argument(
         "--weights",
         metavar="NAME|FILE",
@@ -35,6 +35,12 @@ def add_network(parser: argparse.ArgumentParser) -> None:
         metavar="PX",
         help="run the network in tiles of this side, a multiple of 16, so that a large "
         "--working_size fits into memory; not with instance norm",
+    )
+    parser.add_argument(
+        "--align",
+        action=argparse.BooleanOptionalAction,
+        help="move matches to where the images around them agree (default: with "
+        "guided matching)",
     )
 
 
@@ -70,8 +76,8 @@ def network_changes(args: argparse.Namespace) -> dict[str, Any]:
             f"--tile {args.tile}: expected --method network, found {args.method}, "
             "which runs no network; drop one of the two"
         )
-    changes = {"working_size": args.working_size, "tile": args.tile}
-    return {name: value for name, value in changes.items() if value is not None}
+    given = {name: getattr(args, name) for name in ("working_size", "tile", "align")}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def add_fit(parser: argparse.ArgumentParser) -> None:
