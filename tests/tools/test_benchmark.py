@@ -147,6 +147,23 @@ def test_what_does_not_fit_is_named(tmp_path):
     assert written["rows"] == run.rows
 
 
+def test_guesses_grow_with_the_work_but_not_with_compiling(tmp_path):
+    parser = benchmark._parser()
+    args = parser.parse_args(["--no_torch", "--out", str(tmp_path)])
+    benchmark._complete(parser, args)
+    run = Run(args, {"device": "none"})
+    untold = run.guess("forward", 64, 1)
+    work = gflop.of_case("forward", 64, 1)
+    timed = {"gflop": work, "ours_gflops": work / 2, "ran_s": 12.0, "took_s": 15.0}
+    run.add("network", "forward", size=64, batch=1, **timed)
+    assert untold > 0
+    assert run.guess("forward", 64, 1) == pytest.approx(1.2 * 15)
+    assert run.guess("forward", 64, 4) == pytest.approx(1.2 * (3 + 4 * 12))
+    assert run.guess("forward_backward", 64, 1) == pytest.approx(1.2 * (3 + 3 * 12))
+    setup = run.guess_ours("forward", 64, 1, runs=0)
+    assert run.guess_ours("forward", 64, 1, runs=6) == pytest.approx(setup + 6 * 2)
+
+
 def test_a_clearly_slower_rival_is_timed_no_further(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(measure.time, "perf_counter", lambda: clock[0])

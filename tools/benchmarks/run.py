@@ -56,14 +56,15 @@ class Run:
         self.add(section, what, **case, left_out=note)
         return False
 
-    def last(self, kind: str, key: str = "gflop") -> dict[str, Any] | None:
-        """Return the newest row of a kind that has a value, if there is one."""
-        found = [row for row in self.rows if row["what"] == kind and key in row]
+    def last(self, *, kind: str | None = None, key: str = "ran_s") -> dict | None:
+        """Return the newest row of a network, of this kind, that has this value."""
+        rows = [row for row in self.rows if row["section"] == "network"]
+        found = [row for row in rows if kind in (None, row["what"]) and key in row]
         return found[-1] if found else None
 
     def guess(self, kind: str, size: int, batch: int) -> float:
         """Return about how many seconds a row takes, by what was timed before."""
-        known = self.last(kind)
+        known = self.last(kind=kind) or self.last()
         if known:
             work = cases.gflop(kind, size, batch, small=self.args.quick)
             ran, grows = known["ran_s"], work / known["gflop"]
@@ -77,7 +78,7 @@ class Run:
         work = cases.gflop(kind, size, batch, small=self.args.quick)
         rate, setup = GUESSED[self.args.device]
         rate = 0.3 * max([rate, *(row.get("product_gflops", 0.0) for row in self.rows)])
-        if known := self.last(kind, "ours_gflops"):
+        if known := self.last(kind=kind, key="ours_gflops"):
             rate = known["ours_gflops"]
         return setup + runs * work / rate
 

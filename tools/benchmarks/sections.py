@@ -106,8 +106,8 @@ def register(run: Run) -> None:
             )
 
         def arm(name: str) -> measure.Arm:
-            side, parts[name] = build[name](), []
-            return lambda _: parts[name].append(side(*pair))
+            call, parts[name] = build[name](), []
+            return lambda _: parts[name].append(call(*pair))
 
         arms = {name: functools.partial(arm, name) for name in build}
         row = run.timed(arms, repeats=1)
@@ -237,7 +237,7 @@ def scaling(run: Run) -> None:
 
         devices = [n for n in (1, 2, 4, 8) if n <= jax.device_count()]
     else:
-        devices = [1, 2] if run.args.quick else [1, 2, 4]
+        devices = [2] if run.args.quick else [1, 2, 4]
     size, batch = min(run.args.sizes), devices[-1]
     for count in devices:
         needed = run.guess_ours("unet_step", size, batch, runs=run.args.rounds + 1)
