@@ -114,7 +114,7 @@ def read_split(
             samples.append(files)
     if missing and not skip_missing:
         raise FileNotFoundError(
-            f"{path}: {len(missing)} samples lack files: {'; '.join(missing)}. Add the "
+            f"{path}: {len(missing)} samples lack files: {_first(missing)}. Add the "
             "files, remove the lines, or leave the samples out: "
             "--config.data.skip_missing=true in training, --skip_missing in the "
             "builders, skip_missing=True in Python"
@@ -130,9 +130,15 @@ def read_split(
             path,
             len(missing),
             len(missing) + len(samples),
-            "; ".join(missing),
+            _first(missing),
         )
     return samples
+
+
+def _first(found: list[str], count: int = 5) -> str:
+    """Return the first few of a list that may be long, and how many more there are."""
+    more = f"; and {len(found) - count} more" if len(found) > count else ""
+    return "; ".join(found[:count]) + more
 
 
 def _label_file(folder: pathlib.Path, label: str) -> pathlib.Path:

@@ -20,13 +20,13 @@ from rkd_jax.data.preprocess import (
     read_image,
 )
 from rkd_jax.keypoints import Keypoints
-from rkd_jax.matching.alignment import Aligner, Photograph, source_pixels
 from rkd_jax.matching.curvature import Curvature
 from rkd_jax.matching.evidence import Sizes, gather
 from rkd_jax.matching.field import prepared_field
 from rkd_jax.matching.guided import fit_pair
 from rkd_jax.matching.matches import PairMatcher, Placed
 from rkd_jax.matching.options import MatcherOptions
+from rkd_jax.matching.patches import Aligner, Photograph, source_pixels
 from rkd_jax.matching.registration import Registration, judge
 from rkd_jax.matching.transforms import Frame, Transform
 

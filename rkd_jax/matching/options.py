@@ -41,7 +41,7 @@ class MatcherOptions:
             (`rkd_jax.matching.matches.PairMatcher.learn_similarity`).
         threshold_px: inlier distance of the estimator.
         align: after guided matching move the points to where the images around them
-            agree (`rkd_jax.matching.alignment`).
+            agree (`rkd_jax.matching.patches`).
         truncate_points: drop the fraction of keypoints in file pixels, and place
             them without the half-pixel rule, as the published evaluation does. It
             costs up to a pixel; for parity only.

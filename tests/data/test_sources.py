@@ -279,3 +279,12 @@ class TestEmbedded:
             assert (pair["control_points"] >= 0).all()
             assert (pair["control_points"] <= 95).all()
         assert (pairs[0]["fixed"] != pairs[1]["fixed"]).any()
+
+
+def test_a_long_list_of_missing_files_is_cut(tmp_path):
+    for folder in ("ImageSets", "ImageData", "Annotations"):
+        (tmp_path / folder).mkdir()
+    lines = "".join(f"eye{i}.png, eye{i}\n" for i in range(9))
+    (tmp_path / "ImageSets" / "train.txt").write_text(lines)
+    with pytest.raises(FileNotFoundError, match="9 samples lack.*line 5.*and 4 more"):
+        make_source("lab", data_dir=tmp_path)

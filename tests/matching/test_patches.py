@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from rkd_jax.data.preprocess import Resized
-from rkd_jax.matching.alignment import (
+from rkd_jax.matching.matches import Matches
+from rkd_jax.matching.patches import (
     Aligner,
     Photograph,
     flatten_light,
     source_pixels,
 )
-from rkd_jax.matching.matches import Matches
 from rkd_jax.matching.transforms import Frame, Homography, Radial
 
 SIDE = 384
