@@ -26,7 +26,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 
 from rkd_jax import config as schema
-from rkd_jax.allocation import keep_freed_memory
+from rkd_jax.allocation import keep_freed_memory, start_again
 from rkd_jax.compiled import default_folder, keep_compiled
 from rkd_jax.files import write_text
 
@@ -574,5 +574,6 @@ def main(argv: Sequence[str], holder: Any = None) -> int:
 
 
 if __name__ == "__main__":
+    start_again()
     HOLDER = _define_flags()
     app.run(lambda argv: sys.exit(main(argv, HOLDER)), flags_parser=_parse_flags)

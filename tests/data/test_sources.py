@@ -286,5 +286,5 @@ def test_a_long_list_of_missing_files_is_cut(tmp_path):
         (tmp_path / folder).mkdir()
     lines = "".join(f"eye{i}.png, eye{i}\n" for i in range(9))
     (tmp_path / "ImageSets" / "train.txt").write_text(lines)
-    with pytest.raises(FileNotFoundError, match="9 samples lack.*line 5.*and 4 more"):
+    with pytest.raises(FileNotFoundError, match=r"9 samples lack.*line 5.*and 4 more"):
         sources.make_source("lab", data_dir=tmp_path)

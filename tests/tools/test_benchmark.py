@@ -294,7 +294,9 @@ def test_pytorch_step_agrees_with_ours_in_its_parts():
 def test_a_child_that_fails_is_told(tmp_path):
     script = tmp_path / "broken.py"
     script.write_text("raise SystemExit('no such case')")
-    assert measure.in_child(str(script), {}, timeout_s=60) == {"error": "no such case"}
+    assert measure.in_child(str(script), {}, timeout_s=60, environment={}) == {
+        "error": "no such case"
+    }
 
 
 def test_stages_of_register_are_wall_time(tmp_path):

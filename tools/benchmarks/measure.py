@@ -142,8 +142,16 @@ class CompileClock:
         return union(self._spans)
 
 
-def in_child(script: str, job: dict, *, timeout_s: float) -> dict:
+def in_child(
+    script: str, job: dict, *, timeout_s: float, environment: dict[str, str]
+) -> dict:
     """Run `script --child JOB` and return the JSON object that it prints last.
+
+    Args:
+        script: Path of a program.
+        job: What it is told to do.
+        timeout_s: It is stopped after so long.
+        environment: Variables it starts with.
 
     Returns:
         The object; `{"error": text}` if the process failed or took too long.
@@ -156,6 +164,7 @@ def in_child(script: str, job: dict, *, timeout_s: float) -> dict:
             text=True,
             timeout=timeout_s,
             check=False,
+            env=environment,
         )
     except subprocess.TimeoutExpired:
         return {"error": f"took longer than {timeout_s:.0f} s"}
