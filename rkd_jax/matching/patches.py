@@ -23,6 +23,7 @@ _SPREAD_PX = 8.0  # of the Gaussian in which light and contrast are measured
 _REACH_PX = 2.0  # a patch that moves further has lost its point
 _RETURN_PX = 0.3  # there and back must end so near
 
+_LEAST_WINDOW_PX = 7  # whatever the working size
 _LEAST_CONTRAST = 0.01  # of images in 0..1; less is noise
 _GREY, _GAIN = 128.0, 40.0  # of the 8-bit images that Lucas-Kanade reads
 _CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.005)
@@ -134,7 +135,7 @@ class Aligner:
         prepared, drawn = self._fixed.prepared, self._drawn(transform)
         start = prepared.from_file(transform.apply(matches.points_moving))
         start = start.astype(np.float32)
-        side = 2 * round(_WINDOW_PX * self._unit / 2 - 0.5) + 1
+        side = max(2 * round(_WINDOW_PX * self._unit / 2 - 0.5) + 1, _LEAST_WINDOW_PX)
 
         def follow(
             first: np.ndarray, second: np.ndarray, points: np.ndarray
