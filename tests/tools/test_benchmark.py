@@ -41,11 +41,11 @@ def test_quick_run_without_pytorch_has_a_row_of_every_section(tmp_path):
     rows = {(row["section"], row["what"]): row for row in found["rows"]}
     assert list(rows) == [
         ("products", "matrix product"),
+        ("process", "unet_step"),
         ("convolution", "weight gradient"),
         ("network", "unet_step"),
         ("network", "forward"),
         ("register", "two 256 px JPEGs"),
-        ("process", "unet_step"),
         ("scaling", "keypoints"),
         ("scaling", "devices"),
         ("gradients", "unet"),
