@@ -25,7 +25,13 @@ def sift():
 
 @pytest.fixture(scope="module")
 def network(tiny_weights):
-    return Matcher(tiny_weights, max_keypoints=256, threshold=0.0, nms_radius=3)
+    return Matcher(
+        tiny_weights,
+        points="detector",
+        max_keypoints=256,
+        threshold=0.0,
+        nms_radius=3,
+    )
 
 
 @pytest.mark.parametrize("estimator", ["magsac", "lmeds"])
@@ -134,7 +140,7 @@ def test_unrelated_images_are_not_registered(
 
 
 def test_image_without_keypoints_is_a_result(network, tiny_weights, moving):
-    deaf = Matcher(tiny_weights, threshold=0.999)
+    deaf = Matcher(tiny_weights, points="detector", threshold=0.999)
     result = deaf.register(moving, moving, two_pass=True)
     assert not result.ok
     assert result.transform is None
