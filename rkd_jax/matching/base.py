@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import cv2
 import numpy as np
 
 from rkd_jax.data.preprocess import (
@@ -26,7 +25,7 @@ from rkd_jax.matching.field import prepared_field
 from rkd_jax.matching.guided import fit_pair
 from rkd_jax.matching.matches import PairMatcher, Placed
 from rkd_jax.matching.options import MatcherOptions
-from rkd_jax.matching.patches import Aligner, Photograph, source_pixels
+from rkd_jax.matching.patches import Aligner, Photograph, seen_from
 from rkd_jax.matching.registration import Registration, judge
 from rkd_jax.matching.transforms import Frame, Transform
 
@@ -138,15 +137,10 @@ class BaseMatcher:
 
     def _warped_view(self, fixed: View, moving: View, transform: Transform) -> View:
         """See the moving image in the frame of the fixed one, and find keypoints."""
-        maps = source_pixels(fixed.prepared, moving.prepared, transform)
-
-        def draw(image: np.ndarray, interpolation: int) -> np.ndarray:
-            return cv2.remap(image, maps[..., 0], maps[..., 1], interpolation)
-
+        image, field = seen_from(fixed, moving, transform)
         height, width = fixed.prepared.size
-        image = np.clip(draw(moving.prepared.image, cv2.INTER_CUBIC), 0, 1)
+        image = np.clip(image, 0, 1)
         image[height:], image[:, width:] = 0, 0
-        field = draw(moving.field.astype(np.uint8), cv2.INTER_NEAREST) > 0
         field &= fixed.field
         prepared = dataclasses.replace(fixed.prepared, image=image)
         (keypoints,) = self._features([(prepared, field)])

@@ -64,6 +64,28 @@ def source_pixels(fixed: Resized, moving: Resized, transform: Transform) -> np.n
     return np.clip(found, far, -2 * far).astype(np.float32)
 
 
+def seen_from(
+    fixed: Photograph, moving: Photograph, transform: Transform
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the moving photograph in the frame of the fixed one.
+
+    Args:
+        fixed: gives the frame, `[S_h, S_w]`.
+        moving: what is drawn.
+        transform: from the moving to the fixed file.
+
+    Returns:
+        The image (cubic: it may pass 0..1 a little) and its field, `[S_h, S_w]`.
+    """
+    maps = source_pixels(fixed.prepared, moving.prepared, transform)
+
+    def draw(image: np.ndarray, interpolation: int) -> np.ndarray:
+        return cv2.remap(image, maps[..., 0], maps[..., 1], interpolation)
+
+    field = draw(moving.field.astype(np.uint8), cv2.INTER_NEAREST) > 0
+    return draw(moving.prepared.image, cv2.INTER_CUBIC), field
+
+
 def flatten_light(image: np.ndarray, field: np.ndarray, *, unit: float) -> np.ndarray:
     """Take local mean and contrast out of an image.
 
@@ -104,16 +126,9 @@ class Aligner:
 
         Vessels that are bright in one image alone (an angiogram) are turned dark.
         """
-        fixed, moving = self._fixed, self._moving
-        maps = source_pixels(fixed.prepared, moving.prepared, transform)
-
-        def draw(image: np.ndarray, interpolation: int) -> np.ndarray:
-            return cv2.remap(image, maps[..., 0], maps[..., 1], interpolation)
-
-        field = draw(moving.field.astype(np.uint8), cv2.INTER_NEAREST) > 0
-        image = draw(moving.prepared.image, cv2.INTER_CUBIC)
+        image, field = seen_from(self._fixed, self._moving, transform)
         flat = flatten_light(image, field, unit=self._unit)
-        both = field & fixed.field
+        both = field & self._fixed.field
         here, there = (x[both].astype(np.float32) - _GREY for x in (flat, self._flat))
         return 255 - flat if here @ there < 0 else flat
 
