@@ -1,34 +1,42 @@
-"""Keep the memory that the C library frees, so that it need not be mapped anew."""
+"""Keep the memory that programs free, so that its pages need not be cleared anew."""
 
 import ctypes
 import os
+import pathlib
 import sys
 from collections.abc import Mapping
 
-# Numbers of glibc's malloc.h. One arena without mapped blocks serves all sizes from
-# memory that stays; the last two say that none of its end is given back (the threshold
-# is an int, so 2 GiB is the most that a number could say) and how much is asked for.
-_SETTINGS = {
+# Numbers of glibc's malloc.h. One arena serves all sizes; the last two say that none of
+# its end is given back and how much is asked for.
+_ALL = {
     "M_ARENA_MAX": (-8, 1),
-    "M_MMAP_MAX": (-4, 0),
     "M_TRIM_THRESHOLD": (-1, -1),
     "M_TOP_PAD": (-2, 2**26),
     "M_MXFAST": (1, 0),
 }
-# A compiled program's block is aligned: glibc (2.36) cuts scraps off both its ends. In
-# a thread's cache they are not joined to the freed block, which is then too small for
-# the next call of the same program, and the process grows by the block once more. The
-# size of that cache is read when a program starts.
-_TUNABLE = "glibc.malloc.tcache_count"
+# No block is mapped by itself: also the largest come from memory that stays.
+_KEPT = {**_ALL, "M_MMAP_MAX": (-4, 0)}
+# With huge pages, blocks above 32 MiB (the most that glibc lets one ask for) are mapped
+# and unmapped at each call: as fast, and the process holds only its need. Kept blocks
+# can double it: a program's block is aligned, glibc cuts scraps off both its ends, and
+# while somebody holds a scrap, the freed block is too small for the next call.
+_MAPPED = {**_ALL, "M_MMAP_THRESHOLD": (-3, 2**25)}
+# glibc reads it when a program starts; 1: ask for huge pages by madvise.
+_TUNABLE = "glibc.malloc.hugetlb"
+_HUGE_PAGES = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
-def keep_freed_memory() -> bool:
-    """Let this process keep freed memory; call it before JAX starts its threads.
+def keep_freed_memory(*, give_back: bool = True) -> bool:
+    """Make a compiled program's memory cheap; call it before JAX starts its threads.
 
     A compiled program on a CPU takes its temporary arrays from the C library at each
-    call, and by default these go back to the kernel, which clears every page again at
-    the next step: a fifth of the time of a training step. The process grows to its
-    peak and stays there. Does nothing where there is no glibc.
+    call, and by default these go back to the kernel, which clears every small page
+    again at the next step: a fifth of the time of a training step. In the environment
+    of `at_start`, large blocks have huge pages and are given back; in others, what was
+    freed is kept, and the process stays at its peak. Without glibc, does nothing.
+
+    Args:
+        give_back: Give large blocks back where that is cheap.
 
     Returns:
         Whether every setting was taken.
@@ -38,22 +46,30 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return all([mallopt(key, value) == 1 for key, value in _SETTINGS.values()])
+    settings = _MAPPED if give_back and _has_huge_pages(os.environ) else _KEPT
+    return all([mallopt(key, value) == 1 for key, value in settings.values()])
+
+
+def _has_huge_pages(environment: Mapping[str, str]) -> bool:
+    # glibc knows the tunable since 2.35; the kernel has to allow such pages.
+    asked = f"{_TUNABLE}=1" in environment.get("GLIBC_TUNABLES", "").split(":")
+    version = os.confstr("CS_GNU_LIBC_VERSION") if asked else None
+    known = version and tuple(map(int, version.split()[1].split("."))) >= (2, 35)
+    return bool(known and _HUGE_PAGES.is_file()) and (
+        "[never]" not in _HUGE_PAGES.read_text()
+    )
 
 
 def at_start(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment in which freed memory is used again by the next call.
-
-    `keep_freed_memory` keeps memory; without this a training step can take twice what
-    it needs from its second call on.
+    """Return an environment in which the C library asks for huge pages.
 
     >>> at_start({"GLIBC_TUNABLES": "glibc.malloc.check=1"})["GLIBC_TUNABLES"]
-    'glibc.malloc.check=1:glibc.malloc.tcache_count=0'
+    'glibc.malloc.check=1:glibc.malloc.hugetlb=1'
     """
     given = environment.get("GLIBC_TUNABLES", "")
     if _TUNABLE in given:
         return dict(environment)
-    tunables = ":".join(filter(None, [given, f"{_TUNABLE}=0"]))
+    tunables = ":".join(filter(None, [given, f"{_TUNABLE}=1"]))
     return {**environment, "GLIBC_TUNABLES": tunables}
 
 

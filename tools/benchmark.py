@@ -28,6 +28,8 @@ from benchmarks import cases, measure
 from benchmarks.run import LAYOUTS, PRECISIONS, Run
 from benchmarks.sections import SECTIONS
 
+from rkd_jax.allocation import start_again
+
 
 def machine(device: str) -> dict[str, Any]:
     """Return what the numbers depend on."""
@@ -133,7 +135,7 @@ def main(argv: list[str] | None = None) -> int:
         print(json.dumps(cases.alone(json.loads(args.child))))
         return 0
     _complete(parser, args)
-    cases.start_jax(args.device)
+    cases.start_jax(args.device, shared=True)
     about = machine(args.device)
     print(json.dumps(about), flush=True)
     if about["load_at_start"] > 0.5 and not args.quick:
@@ -150,4 +152,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # Huge pages for both sides; a child's side has the memory that its users have.
+    if "--child" not in sys.argv:
+        start_again()
     sys.exit(main())

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import statistics
 import time
 from collections.abc import Callable
 
@@ -69,13 +70,17 @@ def builders(
     return arms
 
 
-def start_jax(device: str, count: int = 1, cache: str | None = None) -> None:
+def start_jax(
+    device: str, count: int = 1, cache: str | None = None, *, shared: bool = False
+) -> None:
     """Choose platform and memory as the doors do, before JAX starts.
 
     Args:
         device: "cpu" or "gpu".
         count: CPU devices.
         cache: Folder of compiled programs.
+        shared: Freed memory is kept, as serves PyTorch in the same process best: it
+            takes many blocks a step, and mapping each anew costs it half as much again.
     """
     # PyTorch has to find memory on the same card.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -83,7 +88,7 @@ def start_jax(device: str, count: int = 1, cache: str | None = None) -> None:
 
     from rkd_jax.allocation import keep_freed_memory
 
-    keep_freed_memory()
+    keep_freed_memory(give_back=not shared)
     if device == "cpu":
         jax.config.update("jax_platforms", "cpu")
         jax.config.update("jax_num_cpu_devices", count)
@@ -122,7 +127,7 @@ def alone(job: dict) -> dict:
         start = time.perf_counter()
         arm(1)
         seconds.append(time.perf_counter() - start)
-    middle = sorted(seconds)[len(seconds) // 2]
+    middle = statistics.median(seconds)
     return {**found, "median_s": middle, "peak_mib": _peak(job)}
 
 
