@@ -1,5 +1,6 @@
 """Keep the memory that programs free, so that its pages need not be cleared anew."""
 
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -21,8 +22,12 @@ _KEPT = {**_ALL, "M_MMAP_MAX": (-4, 0)}
 # can double it: a program's block is aligned, glibc cuts scraps off both its ends, and
 # while somebody holds a scrap, the freed block is too small for the next call.
 _MAPPED = {**_ALL, "M_MMAP_THRESHOLD": (-3, 2**25)}
-# glibc reads it when a program starts; 1: ask for huge pages by madvise.
-_TUNABLE = "glibc.malloc.hugetlb"
+# glibc reads them when a program starts: ask for huge pages by madvise; and no cache of
+# small blocks in a thread, where scraps lie apart from their neighbours, so that kept
+# blocks seldom double.
+_TUNABLES = {"glibc.malloc.hugetlb": "1", "glibc.malloc.tcache_count": "0"}
+# The tunables that a program was given before `start_again`: it starts again only once.
+_GIVEN = "RKD_JAX_GIVEN_TUNABLES"
 _HUGE_PAGES = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
@@ -50,36 +55,68 @@ def keep_freed_memory(*, give_back: bool = True) -> bool:
     return all([mallopt(key, value) == 1 for key, value in settings.values()])
 
 
+def _glibc() -> tuple[int, ...]:
+    """Return the version of glibc; empty where there is another C library."""
+    try:
+        name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+        return tuple(map(int, version.split("."))) if name == "glibc" else ()
+    except (ValueError, OSError, AttributeError):
+        return ()
+
+
 def _has_huge_pages(environment: Mapping[str, str]) -> bool:
     # glibc knows the tunable since 2.35; the kernel has to allow such pages.
-    asked = f"{_TUNABLE}=1" in environment.get("GLIBC_TUNABLES", "").split(":")
-    version = os.confstr("CS_GNU_LIBC_VERSION") if asked else None
-    known = version and tuple(map(int, version.split()[1].split("."))) >= (2, 35)
-    return bool(known and _HUGE_PAGES.is_file()) and (
-        "[never]" not in _HUGE_PAGES.read_text()
-    )
+    asked = "glibc.malloc.hugetlb=1" in environment.get("GLIBC_TUNABLES", "").split(":")
+    if not asked or _glibc() < (2, 35):
+        return False
+    try:
+        return "[never]" not in _HUGE_PAGES.read_text()
+    except OSError:
+        return False
 
 
 def at_start(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment in which the C library asks for huge pages.
+    """Return an environment in which a compiled program's memory is cheap.
 
-    >>> at_start({"GLIBC_TUNABLES": "glibc.malloc.check=1"})["GLIBC_TUNABLES"]
-    'glibc.malloc.check=1:glibc.malloc.hugetlb=1'
+    Tunables that are given already stay as they are.
+
+    >>> at_start({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"})["GLIBC_TUNABLES"]
+    'glibc.malloc.hugetlb=0:glibc.malloc.tcache_count=0'
     """
     given = environment.get("GLIBC_TUNABLES", "")
-    if _TUNABLE in given:
-        return dict(environment)
-    tunables = ":".join(filter(None, [given, f"{_TUNABLE}=1"]))
+    known = {part.partition("=")[0] for part in given.split(":")}
+    more = [f"{name}={value}" for name, value in _TUNABLES.items() if name not in known]
+    tunables = ":".join(filter(None, [given, *more]))
     return {**environment, "GLIBC_TUNABLES": tunables}
+
+
+def before_start(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment as it was given, before `start_again`.
+
+    >>> before_start({"A": "1", "GLIBC_TUNABLES": "x=1", "RKD_JAX_GIVEN_TUNABLES": ""})
+    {'A': '1'}
+    """
+    found = dict(environment)
+    given = found.pop(_GIVEN, None)
+    if given is not None:
+        found.pop("GLIBC_TUNABLES", None)
+    return {**found, "GLIBC_TUNABLES": given} if given else found
 
 
 def start_again() -> None:
     """Start this program anew in the environment of `at_start`, if it is not in it.
 
     For a program's first lines: nothing of what it has done remains. Returns where
-    there is nothing to do.
+    there is nothing to do: without glibc, the second time, in a notebook, or where JAX
+    has been imported already.
     """
+    begun = {"jax", "IPython"} & set(sys.modules)
+    if _GIVEN in os.environ or begun or not (_glibc() and sys.executable):
+        return
     environment = at_start(os.environ)
-    known = sys.platform.startswith("linux") and sys.executable
-    if known and environment != dict(os.environ):
+    if environment == dict(os.environ):
+        return
+    environment[_GIVEN] = os.environ.get("GLIBC_TUNABLES", "")
+    sys.stdout.flush()
+    with contextlib.suppress(OSError):
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)

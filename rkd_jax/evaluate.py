@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rkd_jax.alignment import command as faces_command
-from rkd_jax.allocation import keep_freed_memory
+from rkd_jax.allocation import keep_freed_memory, start_again
 from rkd_jax.compiled import add_option, keep_compiled
 from rkd_jax.matching import arguments
 from rkd_jax.matching.progress import progress_of, read_names
@@ -374,4 +374,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    start_again()
     sys.exit(main())

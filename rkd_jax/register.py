@@ -28,7 +28,7 @@ import types
 from collections.abc import Sequence
 from typing import Any
 
-from rkd_jax.allocation import keep_freed_memory
+from rkd_jax.allocation import keep_freed_memory, start_again
 from rkd_jax.compiled import add_option, keep_compiled
 from rkd_jax.files import write_text
 from rkd_jax.matching import arguments
@@ -299,4 +299,5 @@ sys.modules[__name__].__class__ = _Door
 
 
 if __name__ == "__main__":
+    start_again()
     sys.exit(main())

@@ -445,7 +445,7 @@ def _summary(
 def prepare_jax(cache_dir: str) -> None:
     """Set up what a training process wants, before anything large is allocated.
 
-    Progress lines are shown, freed memory is kept, and compiled programs are kept in
+    Progress lines are shown, memory is made cheap, and compiled programs are kept in
     `cache_dir`, unless it is empty.
     """
     _start_logging()

@@ -6,7 +6,10 @@ import sys
 
 import pytest
 
-from rkd_jax.allocation import at_start
+from rkd_jax import allocation
+from rkd_jax.allocation import at_start, before_start
+
+GLIBC = pytest.mark.skipif(not allocation._glibc(), reason="glibc's malloc")
 
 PROGRAM = """
 import resource, sys
@@ -24,7 +27,7 @@ print(faults() - before)
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc")
+@GLIBC
 def test_pages_of_freed_arrays_are_not_asked_for_again():
     def faults(mode):
         command = [sys.executable, "-c", PROGRAM, mode]
@@ -37,7 +40,7 @@ def test_pages_of_freed_arrays_are_not_asked_for_again():
 BLOCKS = """
 import ctypes, sys
 from rkd_jax.allocation import keep_freed_memory
-keep_freed_memory()
+keep_freed_memory(give_back=bool(sys.argv[1]))
 libc = ctypes.CDLL(None)
 libc.aligned_alloc.restype = libc.malloc.restype = ctypes.c_void_p
 libc.aligned_alloc.argtypes = [ctypes.c_size_t] * 2
@@ -53,17 +56,43 @@ for line in open("/proc/self/status"):
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc")
-def test_aligned_blocks_do_not_grow_the_process_at_each_call():
+@GLIBC
+@pytest.mark.parametrize("give_back", [True, False])
+@pytest.mark.parametrize("given", ["", "glibc.malloc.hugetlb=0"])
+def test_aligned_blocks_do_not_grow_the_process_at_each_call(give_back, given):
     done = subprocess.run(
-        [sys.executable, "-c", BLOCKS],
+        [sys.executable, "-c", BLOCKS, "back" if give_back else ""],
         capture_output=True,
         text=True,
         check=True,
-        env=at_start(os.environ),
+        env=at_start({**os.environ, "GLIBC_TUNABLES": given}),
     )
     # Six blocks one after the other, each freed before the next.
     assert 1.0 <= float(done.stdout) < 2.5
+
+
+@pytest.mark.parametrize(
+    ("tunables", "pages", "version", "expected"),
+    [
+        ("glibc.malloc.hugetlb=1", "always [madvise] never", (2, 36), True),
+        ("a=1:glibc.malloc.hugetlb=1", "[always] madvise never", (2, 41), True),
+        ("glibc.malloc.hugetlb=1", "always madvise [never]", (2, 36), False),
+        ("glibc.malloc.hugetlb=1", None, (2, 36), False),
+        ("glibc.malloc.hugetlb=1", "[always] madvise never", (2, 34), False),
+        ("glibc.malloc.hugetlb=1", "[always] madvise never", (), False),
+        ("glibc.malloc.hugetlb=0", "[always] madvise never", (2, 36), False),
+        ("", "[always] madvise never", (2, 36), False),
+    ],
+)
+def test_blocks_are_mapped_only_with_huge_pages(
+    tunables, pages, version, expected, tmp_path, monkeypatch
+):
+    file = tmp_path / "enabled"
+    if pages is not None:
+        file.write_text(pages)
+    monkeypatch.setattr(allocation, "_HUGE_PAGES", file)
+    monkeypatch.setattr(allocation, "_glibc", lambda: version)
+    assert allocation._has_huge_pages({"GLIBC_TUNABLES": tunables}) is expected
 
 
 AGAIN = """
@@ -75,16 +104,37 @@ print(os.environ["GLIBC_TUNABLES"], sys.argv[1:])
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc")
+@GLIBC
 @pytest.mark.parametrize("given", ["", "glibc.malloc.check=0"])
 def test_a_program_starts_again_once_with_its_arguments(given, tmp_path):
     script = tmp_path / "program.py"
     script.write_text(AGAIN)
     command = [sys.executable, str(script), "--a", "b c"]
-    environment = {**os.environ, "GLIBC_TUNABLES": given}
+    environment = {**before_start(os.environ), "GLIBC_TUNABLES": given}
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, env=environment
     )
-    tunables = ":".join(filter(None, [given, "glibc.malloc.hugetlb=1"]))
+    tunables = at_start({"GLIBC_TUNABLES": given})["GLIBC_TUNABLES"]
     expected = ["started", "started", f"{tunables} ['--a', 'b c']"]
     assert done.stdout.splitlines() == expected
+
+
+@GLIBC
+def test_a_program_whose_tunables_are_taken_away_starts_again_only_once(tmp_path):
+    script = tmp_path / "program.py"
+    script.write_text('import os\nos.environ["GLIBC_TUNABLES"] = ""\n' + AGAIN)
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=before_start(os.environ),
+        timeout=60,
+    )
+    assert done.stdout.splitlines() == ["started", "started", " []"]
+
+
+def test_the_given_environment_is_found_again():
+    given = {"A": "1", "GLIBC_TUNABLES": "glibc.malloc.check=0"}
+    started = {**at_start(given), allocation._GIVEN: given["GLIBC_TUNABLES"]}
+    assert before_start(started) == given == before_start(given)

@@ -12,7 +12,8 @@ our own half is timed. Run it on an otherwise idle machine.
 
 Writes `benchmark.json` and `benchmark.svg` anew with each result, and prints it as a
 line. What does not fit into `--minutes` is left out and named, and what fails is named
-with its error (exit code 1); `--batches` above 1 come last.
+with its error (exit code 1); `--batches` above 1 come last. "finished" in the file
+tells that the run came to its end.
 """
 
 import argparse
@@ -24,7 +25,7 @@ import sys
 import time
 from typing import Any
 
-from benchmarks import cases, measure
+from benchmarks import cases, measure, report
 from benchmarks.run import LAYOUTS, PRECISIONS, Run
 from benchmarks.sections import SECTIONS
 
@@ -49,7 +50,8 @@ def machine(device: str) -> dict[str, Any]:
         lines = info.read_text().splitlines() if info.exists() else []
         models = [x.split(":")[1].strip() for x in lines if x.startswith("model name")]
         name = models[0] if models else platform.processor()
-    cores = len(os.sched_getaffinity(0))
+    on_linux = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if on_linux else os.cpu_count()
     return {
         "device": f"{device}: {name}, {cores} cores",
         "load_at_start": os.getloadavg()[0],
@@ -146,6 +148,8 @@ def main(argv: list[str] | None = None) -> int:
             SECTIONS[name](run)
         except Exception as error:
             run.add(name, "section", error=measure.told(error))
+    about["finished"] = True
+    report.write(pathlib.Path(args.out), about, run.rows)
     print(f"written to {args.out}")
     failed = [row for row in run.rows if any("error" in key for key in row)]
     return 1 if failed else 0

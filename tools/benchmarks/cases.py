@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 
 from benchmarks import measure
+from rkd_jax.allocation import keep_freed_memory
+from rkd_jax.compiled import keep_compiled
 
 KINDS = ("forward", "forward_backward", "unet_step", "rkd_step")
 
@@ -86,8 +88,6 @@ def start_jax(
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     import jax
 
-    from rkd_jax.allocation import keep_freed_memory
-
     keep_freed_memory(give_back=not shared)
     if device == "cpu":
         jax.config.update("jax_platforms", "cpu")
@@ -95,8 +95,7 @@ def start_jax(
     elif jax.default_backend() != "gpu":
         raise SystemExit("error: --device gpu, but JAX finds none; install jax[cuda]")
     if cache:
-        jax.config.update("jax_compilation_cache_dir", cache)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+        keep_compiled(cache)
 
 
 def alone(job: dict) -> dict:
@@ -113,6 +112,8 @@ def alone(job: dict) -> dict:
     case = job["kind"], job["size"], job["batch"], "float32"
     found = {}
     if job["side"] == "torch":
+        if job.get("keep"):
+            keep_freed_memory(give_back=False)
         arm = torch_arm(*case, device=job["device"], layout=job["layout"])
         arm(1)
     else:

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import resource
 import statistics
 import subprocess
 import sys
@@ -93,11 +94,14 @@ def interleave(
 
 
 def peak_mib() -> float:
-    """Return the largest memory this process has held so far, MiB (Linux)."""
-    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) / 1024
-    raise OSError("/proc/self/status has no VmHWM; the benchmark needs Linux")
+    """Return the largest memory this process has held so far, MiB."""
+    status = pathlib.Path("/proc/self/status")
+    if status.is_file():  # Linux hands `ru_maxrss` on to children.
+        lines = status.read_text().splitlines()
+        found = next(line for line in lines if line.startswith("VmHWM"))
+        return int(found.split()[1]) / 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def union(spans: list[tuple[float, float]]) -> float:

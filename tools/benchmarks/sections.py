@@ -8,7 +8,7 @@ import tempfile
 
 from benchmarks import cases, measure
 from benchmarks.run import Run
-from rkd_jax.allocation import at_start
+from rkd_jax.allocation import at_start, before_start
 
 CONVOLUTIONS = ((1, 64, 64), (1, 128, 64), (2, 192, 64), (4, 256, 128), (8, 128, 128))
 TARGET = 1e-5
@@ -162,18 +162,18 @@ def throughput(run: Run) -> None:
 def process(run: Run) -> None:
     """Compile time and peak memory, each in a process of its own; large ones first.
 
-    There PyTorch has the memory settings its users have; elsewhere it shares ours. The
-    memory of its faster layout counts.
+    Ours as `rkd_jax.train` runs; PyTorch with the memory settings its users have, and
+    its faster layout once more with those that serve it best ("torch_kept_...": huge
+    pages, freed memory kept). The memory of its faster layout counts.
     """
     for size in sorted(run.args.sizes, reverse=True):
         for kind in reversed(run.args.kinds):
-            if kind != "forward":
-                _process(run, kind, size)
+            _process(run, kind, size)
 
 
 def _process(run: Run, kind: str, size: int) -> None:
     runs, layouts = run.args.rounds + 1, _layouts(run)
-    needed = (2 + len(layouts)) * run.guess_ours(kind, size, 1, runs=runs)
+    needed = (3 + len(layouts)) * run.guess_ours(kind, size, 1, runs=runs)
     if not run.fits("process", kind, needed, size=size):
         return
     row = {}
@@ -197,9 +197,15 @@ def _process(run: Run, kind: str, size: int) -> None:
         row[f"torch_{layout}_peak_mib"] = found["peak_mib"]
         row[f"torch_{layout}_alone_s"] = found["median_s"]
     if found_torch:
-        faster = min(found_torch.values(), key=lambda found: found["median_s"])
-        row["torch_alone_s"] = faster["median_s"]
-        row["torch_peak_mib"] = faster["peak_mib"]
+        layout = min(found_torch, key=lambda name: found_torch[name]["median_s"])
+        row["torch_alone_s"] = found_torch[layout]["median_s"]
+        row["torch_peak_mib"] = found_torch[layout]["peak_mib"]
+        kept = _child({**job, "side": "torch", "layout": layout, "keep": True})
+        if "error" in kept:
+            row["torch_kept_error"] = kept["error"]
+        else:
+            row["torch_kept_alone_s"] = kept["median_s"]
+            row["torch_kept_peak_mib"] = kept["peak_mib"]
     run.add("process", kind, size=size, batch=1, **row)
 
 
@@ -215,10 +221,10 @@ def _job(run: Run, kind: str, size: int, batch: int) -> dict:
 
 
 def _child(job: dict) -> dict:
-    # Ours with the settings that `rkd_jax.train` starts with, PyTorch as its users do.
-    environment = at_start(os.environ)
-    if job["side"] == "torch":
-        del environment["GLIBC_TUNABLES"]
+    # As the doors start; PyTorch as its users start it, unless it shall keep memory.
+    given = before_start(os.environ)
+    plain = job["side"] == "torch" and not job.get("keep")
+    environment = given if plain else at_start(given)
     return measure.in_child(SCRIPT, job, timeout_s=900, environment=environment)
 
 
