@@ -22,6 +22,17 @@ def _squared_distances(descriptors0: Array, descriptors1: Array) -> Array:
     return jnp.maximum(norms0 + norms1 - 2.0 * dots, 0.0)
 
 
+def _first_least(values: Array, axis: int) -> tuple[Array, Array]:
+    """Return index and value of the least along an axis, the first of ties.
+
+    XLA's argmin visits one value at a time on a CPU; two plain minima do not.
+    """
+    least = jnp.min(values, axis=axis, keepdims=True)
+    places = jax.lax.broadcasted_iota(jnp.int32, values.shape, axis)
+    index = jnp.min(jnp.where(values == least, places, values.shape[axis]), axis=axis)
+    return index, jnp.squeeze(least, axis)
+
+
 def mutual_nearest(
     descriptors0: Array,
     mask0: Array,
@@ -69,18 +80,18 @@ def mutual_nearest(
     squared = _squared_distances(descriptors0, descriptors1)
     squared = jnp.where(valid, squared, jnp.inf)
     rows = jnp.arange(squared.shape[0])
-    index = jnp.argmin(squared, axis=1)
-    best = squared[rows, index]
+    index, best = _first_least(squared, 1)
     keep = jnp.isfinite(best)
     if ratio is not None:
-        others = squared.at[rows, index].set(jnp.inf)
+        columns = jnp.arange(squared.shape[1])
+        others = jnp.where(columns == index[:, None], jnp.inf, squared)
         if positions1 is not None and separation > 0:
             away = _squared_distances(positions1, positions1)[index]
             others = jnp.where(away > separation**2, others, jnp.inf)
         second = jnp.min(others, axis=1)
         keep &= jnp.isfinite(second) & (best < ratio**2 * second)
     if mutual:
-        keep &= jnp.argmin(squared, axis=0)[index] == rows
+        keep &= _first_least(squared, 0)[0][index] == rows
     index = jnp.where(keep, index, -1).astype(jnp.int32)
     return index, jnp.where(keep, jnp.sqrt(best), jnp.inf)
 
