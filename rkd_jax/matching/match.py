@@ -84,7 +84,7 @@ def mutual_nearest(
     keep = jnp.isfinite(best)
     if ratio is not None:
         columns = jnp.arange(squared.shape[1])
-        others = jnp.where(columns == index[:, None], jnp.inf, squared)
+        others = jnp.where(columns[None] == index[:, None], jnp.inf, squared)
         if positions1 is not None and separation > 0:
             away = _squared_distances(positions1, positions1)[index]
             others = jnp.where(away > separation**2, others, jnp.inf)
