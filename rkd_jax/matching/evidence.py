@@ -19,6 +19,7 @@ MAX_STRETCH = 2.0  # largest ratio of the two local magnifications
 
 _BESIDE_PX = 24.0  # where chance alone would find matches
 _LOST_PX = 100.0  # stands for a distance that cannot be told
+_RIM = 0.9  # radii of the field, beyond which an image shows the camera as well
 _GRID = 48  # points a side, by which the overlap of two images is measured
 
 
@@ -106,6 +107,27 @@ def coverage(transform: Transform, points_fixed: np.ndarray, sizes: Sizes) -> fl
     return float(cv2.contourArea(hull) / overlap) if overlap > 1.0 else 0.0
 
 
+def of_the_eye(matches: Matches, pair: PairMatcher) -> Matches:
+    """Leave out matches at the rims of both fields.
+
+    The rim with its notch, halos and dirt on the lens are the camera's: they lie where
+    they lay, whatever eye is in front of it.
+    """
+    fixed, moving = (
+        np.linalg.norm(placed.frame.to_field(points), axis=1) > _RIM
+        for placed, points in (
+            (pair.fixed, matches.points_fixed),
+            (pair.moving, matches.points_moving),
+        )
+    )
+    kept = ~(fixed & moving)
+    return Matches(
+        matches.points_fixed[kept],
+        matches.points_moving[kept],
+        matches.similarity[kept],
+    )
+
+
 def support(transform: Transform, matches: Matches, sizes: Sizes) -> dict[str, float]:
     """Measure how well matches agree with a transform.
 
@@ -138,9 +160,9 @@ def nearness(transform: Transform, pair: PairMatcher, sizes: Sizes) -> dict[str,
         "near_coverage": as "coverage".
     """
     unit = pair.fixed.prepared.image.shape[0] / 768.0
-    found = pair.near(transform, SUPPORT_PX * unit)
+    found = of_the_eye(pair.near(transform, SUPPORT_PX * unit), pair)
     beside = [
-        len(pair.near(transform, SUPPORT_PX * unit, shift_px=shift))
+        len(of_the_eye(pair.near(transform, SUPPORT_PX * unit, shift_px=shift), pair))
         for shift in _BESIDE_PX * unit * np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
     ]
     error = SUPPORT_PX
@@ -207,6 +229,8 @@ def gather(
 ) -> dict[str, float]:
     """Measure all that `judge` weighs: `support`, `nearness` and `asymmetry`.
 
+    Matches at the rims of both camera's fields do not count.
+
     Args:
         transform: what was fitted.
         free: matches by descriptors alone, before any transform was known.
@@ -215,6 +239,7 @@ def gather(
         estimator: key of `rkd_jax.matching.fit.ESTIMATORS`.
         curvature: what is known of k.
     """
+    free = of_the_eye(free, pair)
     return {
         **support(transform, free, sizes),
         **nearness(transform, pair, sizes),

@@ -81,7 +81,8 @@ def mutual_nearest(
     squared = jnp.where(valid, squared, jnp.inf)
     rows = jnp.arange(squared.shape[0])
     index, best = _first_least(squared, 1)
-    keep = jnp.isfinite(best)
+    # Not smaller than K1 only if nothing equals its own minimum, as with NaN.
+    keep = jnp.isfinite(best) & (index < squared.shape[1])
     if ratio is not None:
         columns = jnp.arange(squared.shape[1])
         others = jnp.where(columns[None] == index[:, None], jnp.inf, squared)

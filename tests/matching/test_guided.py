@@ -5,7 +5,14 @@ import pytest
 
 from rkd_jax.data.preprocess import Resized
 from rkd_jax.keypoints import Keypoints
-from rkd_jax.matching.evidence import Sizes, asymmetry, gather, nearness, support
+from rkd_jax.matching.evidence import (
+    Sizes,
+    asymmetry,
+    gather,
+    nearness,
+    of_the_eye,
+    support,
+)
 from rkd_jax.matching.fit import residuals
 from rkd_jax.matching.guided import fit_pair
 from rkd_jax.matching.match import GuidedMatcher, mutual_nearest
@@ -154,15 +161,48 @@ def test_evidence_tells_truth_from_chance():
 def test_there_and_back_is_near_for_a_true_fit_only():
     for related, low, high in ((True, 0, 1.0), (False, 5.0, 100.0)):
         pair = _pair(kinds=400, related=related)
-        off = asymmetry(
-            TRUTH, pair.free(), pair, SIZES, estimator="magsac", curvature=None
-        )
+        free = of_the_eye(pair.free(), pair)
+        off = asymmetry(TRUTH, free, pair, SIZES, estimator="magsac", curvature=None)
         assert low <= off <= high
     everything = gather(
         TRUTH, pair.free(), pair, SIZES, estimator="magsac", curvature=None
     )
     assert everything["asymmetry_px"] == off
-    assert {**support(TRUTH, pair.free(), SIZES)}.items() <= everything.items()
+    assert {**support(TRUTH, free, SIZES)}.items() <= everything.items()
+
+
+def test_two_eyes_that_share_the_rim_of_the_camera_share_nothing():
+    rng = np.random.default_rng(0)
+    angle, radius = rng.uniform(0, 2 * np.pi, 300), rng.uniform(0.91, 0.99, 300)
+    rim = np.stack([np.cos(angle), np.sin(angle)], axis=1) * radius[:, None]
+    rim = FRAME.from_field(rim)
+    looks = _unit(rng.normal(size=(400, 32)))
+    sets = []
+    for _ in range(2):
+        inside = FRAME.from_field(rng.uniform(-0.6, 0.6, (100, 2)))
+        sets.append(_placed(_keypoints(np.concatenate([rim, inside]), looks)))
+    pair = PairMatcher(*sets, MatcherOptions(min_similarity=0.6))
+    identity = Radial(np.eye(3), 0.0, FRAME, FRAME)
+    assert support(identity, pair.free(), SIZES)["support"] >= 300
+    found = gather(
+        identity, pair.free(), pair, SIZES, estimator="magsac", curvature=None
+    )
+    assert found["support"] < 5
+    assert found["near"] < 5
+
+
+def test_points_at_one_rim_only_count():
+    # An eye that has turned: what lies at one rim lies inside the other field.
+    shift = Radial(
+        np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), 0.0, FRAME, FRAME
+    )
+    rng = np.random.default_rng(0)
+    moving = FRAME.from_field(rng.uniform(-0.6, 0.6, (200, 2)) - [0.3, 0.0])
+    looks = _unit(rng.normal(size=(200, 32)))
+    sets = [_placed(_keypoints(xy, looks)) for xy in (shift.apply(moving), moving)]
+    pair = PairMatcher(*sets, MatcherOptions(min_similarity=0.6))
+    assert np.any(np.linalg.norm(FRAME.to_field(moving), axis=1) > 0.9)
+    assert len(of_the_eye(pair.free(), pair)) == len(pair.free()) == 200
 
 
 def test_similarity_of_true_matches_lowers_the_bar_only():

@@ -1,0 +1,41 @@
+"""Weight files of the package are made from those of a run."""
+
+import jax
+import numpy as np
+import package_weights
+
+from rkd_jax import models, weights
+
+OPTIONS = {"widths": [4, 4, 8, 8], "descriptor_dim": 8, "compute_dtype": "bfloat16"}
+
+
+def test_a_packed_file_has_the_same_network_and_no_machine(tmp_path):
+    module = models.build("superretina", **OPTIONS)
+    variables = jax.jit(module.init)(jax.random.key(0), np.zeros((1, 64, 64, 1)))
+    run, packed = tmp_path / "run.safetensors", tmp_path / "packed.safetensors"
+    data = {"data_dir": "/home/me/lab", "auxiliary_dir": "/home/me/idrid"}
+    weights.save(
+        run,
+        variables,
+        model="superretina",
+        options=OPTIONS,
+        preprocess={"channel": "green", "size": 768, "descriptor_grid": "aligned"},
+        recipe={"config": {"data": data, "teacher": {"weights": "/home/me/t.st"}}},
+    )
+    assert package_weights.main([str(run), str(packed), "--size", "640"]) == 0
+    found = weights.load(packed)
+    assert found.preprocess["size"] == 640
+    assert found.options == {"widths": [4, 4, 8, 8], "descriptor_dim": 8}
+    assert "/" not in found.metadata["recipe"]
+    assert found.recipe["config"]["teacher"]["weights"] == "t.st"
+    for was, now in zip(
+        jax.tree.leaves(variables), jax.tree.leaves(found.variables), strict=True
+    ):
+        np.testing.assert_allclose(now, was, rtol=2**-10, atol=1e-7)
+
+
+def test_other_files_are_refused(tmp_path, capsys):
+    target = tmp_path / "packed.safetensors"
+    assert package_weights.main([str(tmp_path / "none"), str(target)]) == 2
+    assert "no such weight file" in capsys.readouterr().err
+    assert not target.exists()

@@ -1,0 +1,71 @@
+"""Make a weight file for the package out of a training run's.
+
+    python tools/package_weights.py RUN/weights.safetensors NAME.safetensors \\
+        [--size PX] [--teacher TEXT]
+
+Stored as float16, in the arithmetic of no machine (`compute_dtype`), and with the
+folders of the recipe by the names of the model card: LAB, IDRID_TRAINING_IMAGES.
+"""
+
+import argparse
+import copy
+import sys
+from typing import Any
+
+from rkd_jax import weights
+
+FOLDERS = {"data_dir": "LAB", "auxiliary_dir": "IDRID_TRAINING_IMAGES"}
+
+
+def neutral(recipe: dict[str, Any], teacher: str | None = None) -> dict[str, Any]:
+    """Return a recipe without folders of the machine it ran on.
+
+    >>> neutral({"config": {"data": {"data_dir": "/x/lab", "auxiliary_dir": ""}}})
+    {'config': {'data': {'data_dir': 'LAB', 'auxiliary_dir': ''}}}
+    """
+    recipe = copy.deepcopy(recipe)
+    data = recipe["config"]["data"]
+    for key, name in FOLDERS.items():
+        data[key] = name if data.get(key) else ""
+    of_teacher = recipe["config"].get("teacher", {})
+    if of_teacher.get("weights"):
+        of_teacher["weights"] = teacher or of_teacher["weights"].split("/")[-1]
+    return recipe
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", metavar="FILE", help="a run's weights.safetensors")
+    parser.add_argument("target", metavar="FILE", help="the file to write")
+    parser.add_argument("--size", type=int, metavar="PX", help="another working size")
+    parser.add_argument("--teacher", metavar="TEXT", help="which teacher it was")
+    args = parser.parse_args(argv)
+    try:
+        found = weights.load(args.source)
+        options = {k: v for k, v in found.options.items() if k != "compute_dtype"}
+        size = {} if args.size is None else {"size": args.size}
+        weights.save(
+            args.target,
+            found.variables,
+            model=found.model,
+            options=options,
+            preprocess=found.preprocess | size,
+            recipe=neutral(found.recipe, args.teacher),
+            dtype="float16",
+        )
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyError as error:
+        print(
+            f"error: {args.source}: its recipe has no {error}; expected the weights of "
+            "`python -m rkd_jax.train`",
+            file=sys.stderr,
+        )
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
