@@ -41,6 +41,7 @@ def test_quick_run_without_pytorch_has_a_row_of_every_section(tmp_path):
     rows = {(row["section"], row["what"]): row for row in found["rows"]}
     assert list(rows) == [
         ("products", "matrix product"),
+        ("process", "forward"),
         ("process", "unet_step"),
         ("convolution", "weight gradient"),
         ("network", "unet_step"),
@@ -65,6 +66,7 @@ def test_quick_run_without_pytorch_has_a_row_of_every_section(tmp_path):
     assert real["fixed_images_per_s"] > 0
     assert 0 <= real["waited_share"] <= 1
     assert "cores" in found["machine"]["device"]
+    assert found["machine"]["finished"]
     assert "network forward 64 1 float32: ours_s" in done.stdout
     ElementTree.parse(tmp_path / "benchmark.svg")
 
