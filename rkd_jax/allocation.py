@@ -1,4 +1,4 @@
-"""Keep the memory that programs free, so that its pages need not be cleared anew."""
+"""Make the memory of compiled programs cheap: kept, or in huge pages (glibc)."""
 
 import contextlib
 import ctypes
@@ -46,11 +46,9 @@ def keep_freed_memory(*, give_back: bool = True) -> bool:
     Returns:
         Whether every setting was taken.
     """
-    if not sys.platform.startswith("linux"):
+    if not _glibc():
         return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return False
+    mallopt = ctypes.CDLL(None).mallopt
     settings = _MAPPED if give_back and _has_huge_pages(os.environ) else _KEPT
     return all([mallopt(key, value) == 1 for key, value in settings.values()])
 

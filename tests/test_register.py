@@ -6,13 +6,11 @@ import re
 import shutil
 
 import cv2
-import jax
 import numpy as np
 import pytest
 
 import rkd_jax
 import rkd_jax.register
-from rkd_jax import models, weights
 from rkd_jax.evaluate import main as evaluate_main
 from rkd_jax.matching.transforms import Homography, Transform
 from rkd_jax.register import main, read_points
@@ -171,19 +169,9 @@ def test_tiles_are_refused_with_the_reason(files, tmp_path, capsys):
     assert not out.exists()
 
 
-def test_tiles_and_working_size_reach_the_network(files, tmp_path):
+def test_tiles_and_working_size_reach_the_network(files, tmp_path, save_untrained):
     options = {"widths": (4, 4, 8, 8), "descriptor_dim": 8}
-    module = models.build("superretina", **options)
-    variables = jax.jit(module.init)(jax.random.key(0), np.zeros((1, 64, 64, 1)))
-    path = tmp_path / "plain.safetensors"
-    weights.save(
-        path,
-        variables,
-        model="superretina",
-        options=options,
-        preprocess={"channel": "green", "size": 64, "descriptor_grid": "aligned"},
-        recipe={},
-    )
+    path, _ = save_untrained(options, size=64, recipe={})
     pair = [str(files / "fixed.png"), str(files / "moving.png"), "--no-pictures"]
     found = []
     # 256 px is more than a tile of 32 px with its surroundings.

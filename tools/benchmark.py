@@ -137,7 +137,7 @@ def main(argv: list[str] | None = None) -> int:
         print(json.dumps(cases.alone(json.loads(args.child))))
         return 0
     _complete(parser, args)
-    cases.start_jax(args.device, shared=True)
+    cases.start_jax(args.device, keep=True)
     about = machine(args.device)
     print(json.dumps(about), flush=True)
     if about["load_at_start"] > 0.5 and not args.quick:

@@ -9,10 +9,12 @@ folders of the recipe by the names of the model card: LAB, IDRID_TRAINING_IMAGES
 
 import argparse
 import copy
+import pathlib
 import sys
 from typing import Any
 
 from rkd_jax import weights
+from rkd_jax.matching.arguments import working_size
 
 FOLDERS = {"data_dir": "LAB", "auxiliary_dir": "IDRID_TRAINING_IMAGES"}
 
@@ -29,7 +31,7 @@ def neutral(recipe: dict[str, Any], teacher: str | None = None) -> dict[str, Any
         data[key] = name if data.get(key) else ""
     of_teacher = recipe["config"].get("teacher", {})
     if of_teacher.get("weights"):
-        of_teacher["weights"] = teacher or of_teacher["weights"].split("/")[-1]
+        of_teacher["weights"] = teacher or pathlib.Path(of_teacher["weights"]).name
     return recipe
 
 
@@ -38,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", metavar="FILE", help="a run's weights.safetensors")
     parser.add_argument("target", metavar="FILE", help="the file to write")
-    parser.add_argument("--size", type=int, metavar="PX", help="another working size")
+    parser.add_argument("--size", type=working_size, metavar="PX", help="another one")
     parser.add_argument("--teacher", metavar="TEXT", help="which teacher it was")
     args = parser.parse_args(argv)
     try:

@@ -25,7 +25,7 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--working_size",
-        type=_working_size,
+        type=working_size,
         metavar="PX",
         help="the longer side is brought to this (default: the weights' own size)",
     )
@@ -44,7 +44,12 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _working_size(text: str) -> int:
+def working_size(text: str) -> int:
+    """Read a working size: the `type` of an option.
+
+    Raises:
+        argparse.ArgumentTypeError: not a whole number of at least 32.
+    """
     if not text.isdecimal() or int(text) < 32:
         raise argparse.ArgumentTypeError(
             f"expected pixels, a whole number of at least 32, found {text!r}"

@@ -120,12 +120,7 @@ def of_the_eye(matches: Matches, pair: PairMatcher) -> Matches:
             (pair.moving, matches.points_moving),
         )
     )
-    kept = ~(fixed & moving)
-    return Matches(
-        matches.points_fixed[kept],
-        matches.points_moving[kept],
-        matches.similarity[kept],
-    )
+    return matches.subset(~(fixed & moving))
 
 
 def support(transform: Transform, matches: Matches, sizes: Sizes) -> dict[str, float]:

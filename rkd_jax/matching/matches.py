@@ -33,6 +33,12 @@ class Matches:
     def __len__(self) -> int:
         return len(self.points_fixed)
 
+    def subset(self, kept: np.ndarray) -> Matches:
+        """Return the matches that a mask `[M]` keeps."""
+        return Matches(
+            self.points_fixed[kept], self.points_moving[kept], self.similarity[kept]
+        )
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Placed:
@@ -74,10 +80,7 @@ class PairMatcher:
         found = Matches(
             self.fixed.xy[pairs[:, 1]], self.moving.xy[pairs[:, 0]], similarity
         )
-        usable = np.isfinite(found.points_moving).all(axis=1)
-        return Matches(
-            found.points_fixed[usable], found.points_moving[usable], similarity[usable]
-        )
+        return found.subset(np.isfinite(found.points_moving).all(axis=1))
 
     def free(self) -> Matches:
         """Match by descriptors alone."""

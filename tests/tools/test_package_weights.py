@@ -4,24 +4,16 @@ import jax
 import numpy as np
 import package_weights
 
-from rkd_jax import models, weights
+from rkd_jax import weights
 
 OPTIONS = {"widths": [4, 4, 8, 8], "descriptor_dim": 8, "compute_dtype": "bfloat16"}
 
 
-def test_a_packed_file_has_the_same_network_and_no_machine(tmp_path):
-    module = models.build("superretina", **OPTIONS)
-    variables = jax.jit(module.init)(jax.random.key(0), np.zeros((1, 64, 64, 1)))
-    run, packed = tmp_path / "run.safetensors", tmp_path / "packed.safetensors"
+def test_a_packed_file_has_the_same_network_and_no_machine(tmp_path, save_untrained):
     data = {"data_dir": "/home/me/lab", "auxiliary_dir": "/home/me/idrid"}
-    weights.save(
-        run,
-        variables,
-        model="superretina",
-        options=OPTIONS,
-        preprocess={"channel": "green", "size": 768, "descriptor_grid": "aligned"},
-        recipe={"config": {"data": data, "teacher": {"weights": "/home/me/t.st"}}},
-    )
+    recipe = {"config": {"data": data, "teacher": {"weights": "/home/me/t.st"}}}
+    run, variables = save_untrained(OPTIONS, size=768, recipe=recipe)
+    packed = tmp_path / "packed.safetensors"
     assert package_weights.main([str(run), str(packed), "--size", "640"]) == 0
     found = weights.load(packed)
     assert found.preprocess["size"] == 640

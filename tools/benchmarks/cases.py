@@ -73,7 +73,7 @@ def builders(
 
 
 def start_jax(
-    device: str, count: int = 1, cache: str | None = None, *, shared: bool = False
+    device: str, count: int = 1, cache: str | None = None, *, keep: bool = False
 ) -> None:
     """Choose platform and memory as the doors do, before JAX starts.
 
@@ -81,14 +81,14 @@ def start_jax(
         device: "cpu" or "gpu".
         count: CPU devices.
         cache: Folder of compiled programs.
-        shared: Freed memory is kept, as serves PyTorch in the same process best: it
+        keep: Freed memory is kept, as serves PyTorch in the same process best: it
             takes many blocks a step, and mapping each anew costs it half as much again.
     """
     # PyTorch has to find memory on the same card.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     import jax
 
-    keep_freed_memory(give_back=not shared)
+    keep_freed_memory(give_back=not keep)
     if device == "cpu":
         jax.config.update("jax_platforms", "cpu")
         jax.config.update("jax_num_cpu_devices", count)

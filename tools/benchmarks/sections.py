@@ -187,26 +187,26 @@ def _process(run: Run, kind: str, size: int) -> None:
             row[f"compile_{name}_s"] = found["compile_s"]
             row[f"ours_{name}_peak_mib"] = found["peak_mib"]
             row["ours_alone_s"] = found["median_s"]
-    found_torch = {}
     for layout in layouts:
-        found = _child({**job, "side": "torch", "layout": layout})
-        if "error" in found:
-            row[f"torch_{layout}_error"] = found["error"]
-            continue
-        found_torch[layout] = found
-        row[f"torch_{layout}_peak_mib"] = found["peak_mib"]
-        row[f"torch_{layout}_alone_s"] = found["median_s"]
-    if found_torch:
-        layout = min(found_torch, key=lambda name: found_torch[name]["median_s"])
-        row["torch_alone_s"] = found_torch[layout]["median_s"]
-        row["torch_peak_mib"] = found_torch[layout]["peak_mib"]
-        kept = _child({**job, "side": "torch", "layout": layout, "keep": True})
-        if "error" in kept:
-            row["torch_kept_error"] = kept["error"]
-        else:
-            row["torch_kept_alone_s"] = kept["median_s"]
-            row["torch_kept_peak_mib"] = kept["peak_mib"]
+        row |= _torch_child(job, layout, layout=layout)
+    timed = [name for name in layouts if f"torch_{name}_alone_s" in row]
+    if timed:
+        layout = min(timed, key=lambda name: row[f"torch_{name}_alone_s"])
+        row["torch_alone_s"] = row[f"torch_{layout}_alone_s"]
+        row["torch_peak_mib"] = row[f"torch_{layout}_peak_mib"]
+        row |= _torch_child(job, "kept", layout=layout, keep=True)
     run.add("process", kind, size=size, batch=1, **row)
+
+
+def _torch_child(job: dict, name: str, **more) -> dict:
+    """Return what a row tells of PyTorch in a process of its own."""
+    found = _child({**job, "side": "torch", **more})
+    if "error" in found:
+        return {f"torch_{name}_error": found["error"]}
+    return {
+        f"torch_{name}_peak_mib": found["peak_mib"],
+        f"torch_{name}_alone_s": found["median_s"],
+    }
 
 
 def _job(run: Run, kind: str, size: int, batch: int) -> dict:
