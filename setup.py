@@ -10,7 +10,7 @@ TEST = ["pytest>=8.0", "hypothesis>=6.100", "pytest-xdist>=3.5"]
 
 setup(
     name="rkd_jax",
-    version="0.1.0",
+    version="0.2.0",
     description=(
         "Retinal image keypoints, matching and registration in JAX, trained by "
         "reverse knowledge distillation"

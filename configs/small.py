@@ -5,7 +5,7 @@ descriptor size, so that it can be held against the teacher's descriptors:
 
     python -m rkd_jax.train --config configs/small.py:crops,robust \
         --config.data.kind=lab --config.data.data_dir=DIR \
-        --config.teacher.weights=rkd_jax/weights/default.safetensors
+        --config.teacher.weights=default
 
 Variants, joined by commas after a colon:
     crops      256-pixel crops and faster learning, for a CPU

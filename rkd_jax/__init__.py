@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rkd_jax.matching.options import MatcherOptions as MatcherOptions
     from rkd_jax.matching.registration import Registration as Registration
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PUBLIC = {
     "Keypoints": ("rkd_jax.keypoints", "Keypoints"),

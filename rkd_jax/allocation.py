@@ -29,6 +29,11 @@ _TUNABLES = {"glibc.malloc.hugetlb": "1", "glibc.malloc.tcache_count": "0"}
 # The tunables that a program was given before `start_again`: it starts again only once.
 _GIVEN = "RKD_JAX_GIVEN_TUNABLES"
 _HUGE_PAGES = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
+# "0": `start_again` does nothing.
+_SWITCH = "RKD_JAX_START_AGAIN"
+_ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/accel0", "/dev/vfio")
+# Who has these modules watches the program, or has more than it to lose.
+_WATCHING = {"jax", "IPython", "debugpy", "pydevd", "coverage"}
 
 
 def keep_freed_memory(*, give_back: bool = True) -> bool:
@@ -38,7 +43,9 @@ def keep_freed_memory(*, give_back: bool = True) -> bool:
     call, and by default these go back to the kernel, which clears every small page
     again at the next step: a fifth of the time of a training step. In the environment
     of `at_start`, large blocks have huge pages and are given back; in others, what was
-    freed is kept, and the process stays at its peak. Without glibc, does nothing.
+    freed is kept, and the process stays at its peak. Does nothing without glibc, and
+    where JAX will take an accelerator: there the threads that read data want their own
+    arenas.
 
     Args:
         give_back: Give large blocks back where that is cheap.
@@ -46,7 +53,7 @@ def keep_freed_memory(*, give_back: bool = True) -> bool:
     Returns:
         Whether every setting was taken.
     """
-    if not _glibc():
+    if not _glibc() or _has_accelerator(os.environ):
         return False
     mallopt = ctypes.CDLL(None).mallopt
     settings = _MAPPED if give_back and _has_huge_pages(os.environ) else _KEPT
@@ -60,6 +67,13 @@ def _glibc() -> tuple[int, ...]:
         return tuple(map(int, version.split("."))) if name == "glibc" else ()
     except (ValueError, OSError, AttributeError):
         return ()
+
+
+def _has_accelerator(environment: Mapping[str, str]) -> bool:
+    asked = environment.get("JAX_PLATFORMS", "")
+    if asked:
+        return not asked.startswith("cpu")
+    return any(pathlib.Path(path).exists() for path in _ACCELERATORS)
 
 
 def _has_huge_pages(environment: Mapping[str, str]) -> bool:
@@ -101,15 +115,28 @@ def before_start(environment: Mapping[str, str]) -> dict[str, str]:
     return {**found, "GLIBC_TUNABLES": given} if given else found
 
 
+def _bound() -> bool:
+    """Tell whether this process cannot be replaced by another one."""
+    watched = sys.gettrace() or sys.getprofile() or _WATCHING & set(sys.modules)
+    if sys.version_info >= (3, 12):  # where cProfile and coverage are tools
+        watched = watched or any(map(sys.monitoring.get_tool, range(6)))
+    processes = sys.modules.get("multiprocessing")
+    child = processes is not None and processes.parent_process() is not None
+    read_from_stdin = not sys.argv or sys.argv[0] in ("", "-")
+    return bool(watched or child or read_from_stdin or not sys.executable)
+
+
 def start_again() -> None:
     """Start this program anew in the environment of `at_start`, if it is not in it.
 
     For a program's first lines: nothing of what it has done remains. Returns where
-    there is nothing to do: without glibc, the second time, in a notebook, or where JAX
-    has been imported already.
+    there is nothing to do: without glibc, with an accelerator, the second time, or with
+    RKD_JAX_START_AGAIN=0; and where it would do harm: in a notebook, under a debugger,
+    profiler or coverage, in a child of multiprocessing, in a program read from standard
+    input, or where JAX has been imported already.
     """
-    begun = {"jax", "IPython"} & set(sys.modules)
-    if _GIVEN in os.environ or begun or not (_glibc() and sys.executable):
+    useless = _GIVEN in os.environ or os.environ.get(_SWITCH) == "0"
+    if useless or not _glibc() or _has_accelerator(os.environ) or _bound():
         return
     environment = at_start(os.environ)
     if environment == dict(os.environ):

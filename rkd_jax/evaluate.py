@@ -17,7 +17,6 @@ or 2 for bad input.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import itertools
 import pathlib
 import sys
@@ -118,6 +117,13 @@ def _parser() -> argparse.ArgumentParser:
     unrelated.add_argument(
         "--seed", type=int, default=0, help="of the choice (default: 0)"
     )
+    unrelated.add_argument(
+        "--fellows",
+        type=float,
+        default=0.3,
+        metavar="SHARE",
+        help="share of pairs that are left and right eye of one patient (default: 0.3)",
+    )
     runs = ((fire, _fire), (multimodal, _multimodal), (unrelated, _unrelated))
     for command, run in runs:
         _add_output(command)
@@ -173,27 +179,6 @@ def _matcher(args: argparse.Namespace) -> Any:
     if args.points is not None:
         changes["points"] = args.points
     return load_matcher(args.weights, method=args.method, options=options, **changes)
-
-
-def _settings(
-    matcher: Any, method: dict[str, Any], weights: str | None, camera: str = "each"
-) -> dict[str, Any]:
-    """Return all that the predictions depend on, apart from the images."""
-    import rkd_jax
-
-    settings = matcher.settings()
-    digest = None
-    if settings["method"] == "network":
-        from rkd_jax.matching.matcher import find_weights
-
-        digest = hashlib.sha256(find_weights(weights).read_bytes()).hexdigest()
-    return {
-        **settings,
-        "weights_sha256": digest,
-        **method,
-        "camera": camera,
-        "version": rkd_jax.__version__,
-    }
 
 
 def _table(metrics: dict[str, Any]) -> str:
@@ -255,7 +240,7 @@ def _run(args: argparse.Namespace, pairs: Sequence[Any], score: Any) -> dict[str
 
     matcher = _matcher(args)
     method = {name: getattr(args, name) for name in predictions.METHOD}
-    settings = _settings(matcher, method, args.weights, args.camera)
+    settings = {**matcher.settings(), **method, "camera": args.camera}
     out = pathlib.Path(args.out)
     whole, chosen = _predicted(pairs, matcher, settings, out, overwrite=args.overwrite)
     metrics, rows = score(chosen)
@@ -304,7 +289,11 @@ def _unrelated(args: argparse.Namespace) -> None:
 
     if args.count < 1:
         raise ValueError(f"--count {args.count}: expected at least 1")
-    pairs = unrelated_benchmark.list_pairs(args.photographs, args.count, seed=args.seed)
+    if not 0 <= args.fellows <= 1:
+        raise ValueError(f"--fellows {args.fellows:g}: expected a share from 0 to 1")
+    pairs = unrelated_benchmark.list_pairs(
+        args.photographs, args.count, seed=args.seed, fellows=args.fellows
+    )
     metrics = _run(args, pairs, unrelated_benchmark.score)
     print(
         f"{metrics['ok']} of {metrics['pairs']} pairs of different eyes reported as "
@@ -316,12 +305,13 @@ def _unrelated(args: argparse.Namespace) -> None:
 
 def _ablation(args: argparse.Namespace) -> None:
     """Run every network by both protocols, and lay all of it out in one table."""
+    from rkd_jax import weights
     from rkd_jax.matching import ablation, fire_benchmark
-    from rkd_jax.matching.matcher import find_weights, load_matcher
+    from rkd_jax.matching.matcher import load_matcher
 
     files = ablation.parse_weights(args.weights)
     for file in files.values():
-        find_weights(file)
+        weights.find(file)
     names = ["sift", *files]
     compared = args.compare or list(itertools.combinations(names, 2))
     for name in itertools.chain.from_iterable(compared):
@@ -329,12 +319,13 @@ def _ablation(args: argparse.Namespace) -> None:
             raise ValueError(f"--compare {name}: expected one of {names}")
     pairs = fire_benchmark.list_pairs(args.data_dir)
     out = pathlib.Path(args.out)
-    rows, runs = [], {}
+    rows, runs, digests = [], {}, {}
     for name, protocol in itertools.product(names, ablation.PROTOCOLS):
         file = files.get(name)
         method = "sift" if name == "sift" else "network"
         matcher = load_matcher(file, method=method, options=protocol.options())
-        settings = _settings(matcher, dict(protocol.method), file)
+        settings = {**matcher.settings(), **protocol.method, "camera": "each"}
+        digests[name] = settings.get("weights_sha256")
         print(f"{name}, {protocol.name} protocol", file=sys.stderr, flush=True)
         folder = out / name / protocol.name
         _, found = _predicted(
@@ -350,7 +341,8 @@ def _ablation(args: argparse.Namespace) -> None:
         )
         for (first, second), protocol in itertools.product(compared, ablation.PROTOCOLS)
     ]
-    print(ablation.write(out, rows, differences), end="")
+    source = ablation.source_text(files, digests, args.compare)
+    print(ablation.write(out, rows, differences, source=source), end="")
     print(f"written to {out}")
 
 

@@ -164,7 +164,8 @@ def _many(args: argparse.Namespace, matcher: Any, pairs: Sequence[Any]) -> int:
     more = {} if curvature is None else {"camera_curvature": curvature.mean}
     for pair in pairs:
         record = {**more, "sha256": digests[pair.name]}
-        summary = _finished(out / pair.name, {**record, "settings": settings})
+        wanted = {**record, "settings": settings}
+        summary = _finished(out / pair.name, wanted, pictures=args.pictures)
         try:
             if summary is None:
                 names = (str(pair.fixed), str(pair.moving))
@@ -209,8 +210,12 @@ def _row(name: str, summary: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _finished(folder: pathlib.Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the summary of a pair that was registered just so, or None."""
+def _finished(
+    folder: pathlib.Path, wanted: dict[str, Any], *, pictures: bool
+) -> dict[str, Any] | None:
+    """Return the summary of a pair that was registered (and drawn) so, or None."""
+    if pictures and not (folder / "matches.png").is_file():
+        return None
     try:
         summary = json.loads((folder / "transform.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -116,9 +116,8 @@ def run(config: schema.Config, workdir: str | os.PathLike[str]) -> dict[str, Any
     workdir = pathlib.Path(workdir).absolute()
     plan = stages(config, workdir)
     results, started = {}, time.monotonic()
-    given = {"teacher": config.teacher.weights, "encoder": config.init_weights}
     # What the last stage will not take is told before the first one has run.
-    _check_given(config)
+    given = _check_given(config)
     for stage in plan:
         _claim(stage.workdir, stage.config)
     with stop_signals() as stop:
@@ -136,18 +135,26 @@ def run(config: schema.Config, workdir: str | os.PathLike[str]) -> dict[str, Any
     return results
 
 
-def _check_given(config: schema.Config) -> None:
-    """Read the weights files that the config names, and refuse other networks."""
+def _check_given(config: schema.Config) -> dict[str, str]:
+    """Read the weights files that the config names, and refuse other networks.
+
+    Returns:
+        Path of each, by what it is for.
+    """
     from rkd_jax import weights
 
-    files = [(config.init_weights, config.model)]
+    files = {"encoder": (config.init_weights, config.model)}
     if config.task.distill:
-        files.append((config.teacher.weights, config.teacher.model))
-    for path, wanted in files:
-        if path:
+        files["teacher"] = (config.teacher.weights, config.teacher.model)
+    given = {}
+    for role, (name, wanted) in files.items():
+        if name:
+            path = str(weights.find(name))
             loaded = weights.load(path)
             _same_network(path, loaded, wanted)
-            _same_decoding(path, loaded, config)
+            _same_decoding(path, loaded, config, teacher=role == "teacher")
+            given[role] = path
+    return given
 
 
 def _run_stage(
@@ -285,12 +292,18 @@ def _same_network(path: str, loaded: Any, wanted: schema.ModelConfig) -> None:
             )
 
 
-def _same_decoding(path: str, loaded: Any, config: schema.Config) -> None:
-    """Refuse weights whose heatmaps of faces mean other points than the config's."""
+def _same_decoding(
+    path: str, loaded: Any, config: schema.Config, *, teacher: bool
+) -> None:
+    """Refuse weights whose heatmaps of faces mean other points than the config's.
+
+    A teacher's are compared pixel by pixel: their size and spread must agree as well.
+    """
     if config.task.name != "landmarks":
         return
     wanted = _preprocess(config)
-    for key in ("channel", "box_scale", "temperature"):
+    keys = ("channel", "box_scale", "temperature")
+    for key in (*keys, "size", "sigma_px") if teacher else keys:
         found = loaded.preprocess.get(key)
         if found != wanted[key]:
             raise UsageError(
@@ -338,6 +351,7 @@ def _preprocess(config: schema.Config) -> dict[str, Any]:
             "size": side,
             "box_scale": config.data.box_scale,
             "temperature": config.task.landmarks.temperature,
+            "sigma_px": config.task.landmarks.sigma_px,
         }
     return {
         "channel": "green",

@@ -67,8 +67,12 @@ def test_aligned_blocks_do_not_grow_the_process_at_each_call(give_back, given):
         check=True,
         env=at_start({**os.environ, "GLIBC_TUNABLES": given}),
     )
-    # Six blocks one after the other, each freed before the next.
-    assert 1.0 <= float(done.stdout) < 2.5
+    # Six blocks one after the other, each freed before the next. Kept ones may be held
+    # twice: scraps of one keep the next from taking its place.
+    mapped = give_back and allocation._has_huge_pages(
+        at_start({"GLIBC_TUNABLES": given})
+    )
+    assert 1.0 <= float(done.stdout) < (1.5 if mapped else 2.5)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +104,7 @@ import os, sys
 from rkd_jax.allocation import start_again
 print("started", flush=True)
 start_again()
-print(os.environ["GLIBC_TUNABLES"], sys.argv[1:])
+print(os.environ.get("GLIBC_TUNABLES"), sys.argv[1:])
 """
 
 
@@ -117,6 +121,41 @@ def test_a_program_starts_again_once_with_its_arguments(given, tmp_path):
     tunables = at_start({"GLIBC_TUNABLES": given})["GLIBC_TUNABLES"]
     expected = ["started", "started", f"{tunables} ['--a', 'b c']"]
     assert done.stdout.splitlines() == expected
+
+
+def _started(command, **options):
+    """Run a program on a machine without accelerator; return its lines."""
+    environment = {**before_start(os.environ), "JAX_PLATFORMS": "cpu"}
+    environment |= options.pop("env", {})
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=environment, **options
+    )
+    return done.stdout.splitlines()
+
+
+@GLIBC
+def test_a_module_and_a_command_start_again_with_their_arguments(tmp_path):
+    (tmp_path / "program.py").write_text(AGAIN)
+    path = {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()])}
+    for how in (["-m", "program"], ["-c", AGAIN]):
+        lines = _started([sys.executable, *how, "--a", "b c"], env=path)
+        assert lines[:2] == ["started", "started"]
+        assert lines[2].endswith(" ['--a', 'b c']")
+
+
+@GLIBC
+def test_a_program_that_cannot_be_replaced_goes_on(tmp_path):
+    script = tmp_path / "program.py"
+    script.write_text(AGAIN)
+    # Its text has been read already.
+    assert _started([sys.executable, "-"], input=AGAIN)[0] == "started"
+    assert len(_started([sys.executable, "-"], input=AGAIN)) == 2
+    off = {"RKD_JAX_START_AGAIN": "0", "GLIBC_TUNABLES": ""}
+    assert len(_started([sys.executable, str(script)], env=off)) == 2
+    gpu = {"JAX_PLATFORMS": "cuda", "GLIBC_TUNABLES": ""}
+    assert len(_started([sys.executable, str(script)], env=gpu)) == 2
+    profiled = [sys.executable, "-m", "cProfile", str(script)]
+    assert _started(profiled, env={"GLIBC_TUNABLES": ""}).count("started") == 1
 
 
 @GLIBC

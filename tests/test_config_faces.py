@@ -30,6 +30,9 @@ def change(config, field, value):
     [
         ("task.light", "visit", r"task\.light does not belong to the task 'landmarks'"),
         ("data.crop_field", False, r"data\.crop_field does not belong"),
+        ("data.skip_missing", True, r"data\.skip_missing does not belong"),
+        ("loop.eval_kind", "embedded", r"loop\.eval_kind does not belong"),
+        ("model.window_size", 1, r"window_size must be at least 2"),
         ("model.out_channels", 1, r"model\.out_channels must be 98 .*'landmarks'"),
         ("teacher.model.out_channels", 1, r"teacher\.model\.out_channels must be 98"),
         ("model.descriptor_dim", 8, r"model\.descriptor_dim must be 0"),

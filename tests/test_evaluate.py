@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+import rkd_jax
 from rkd_jax.evaluate import main
-from rkd_jax.matching import fire_benchmark
+from rkd_jax.matching import ablation, fire_benchmark
 from rkd_jax.matching import predictions as predictions_file
 from rkd_jax.matching.transforms import Homography
 
@@ -260,6 +261,9 @@ def test_ablation_lays_both_protocols_side_by_side(benchmark, tmp_path, capsys):
     ]
     assert rows[0]["paper_mAUC"] == "0.573"
     assert rows[1]["paper_mAUC"] == ""
+    text = (tmp_path / "ablation.md").read_text()
+    assert "`python -m rkd_jax.evaluate ablation" in text
+    assert rkd_jax.__version__ in text
     for row, protocol in zip(rows, ("paper", "ours"), strict=True):
         settings, predictions = predictions_file.load_predictions(
             tmp_path / "sift" / protocol / "predictions.npz"
@@ -284,6 +288,35 @@ def test_ablation_refuses_names_it_cannot_use(benchmark, tmp_path, capsys):
         assert main([*arguments, *more]) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
+
+
+def test_ablation_counts_what_is_believed_and_wrong_without_p37():
+    def prediction(name, off, ok):
+        true = np.array([[10.0, 20, 30, 40], [50, 60, 70, 80]])
+        return predictions_file.Prediction(
+            name=name,
+            failed=False,
+            ok=ok,
+            reason="",
+            confidence=1.0,
+            transform='{"family": "homography"}',
+            images=(f"{name}a", f"{name}b"),
+            points_fixed=np.zeros((5, 2)),
+            points_moving=np.zeros((5, 2)),
+            inliers=np.ones(5, bool),
+            control_true=true,
+            control_predicted=true[:, :2] + off,
+        )
+
+    found = [
+        prediction("S01", 1.0, True),
+        prediction("P01", 80.0, True),
+        prediction("P02", 80.0, False),
+        prediction("P37", 80.0, True),
+    ]
+    row = ablation.table_row("unet", "ours", found)
+    assert (row["ok"], row["ok_wrong"], row["pairs"]) == (2, 1, 3)
+    assert row["inaccurate"] == pytest.approx(200 / 3)
 
 
 def test_pairs_across_modalities_are_scored_by_their_landmarks(tmp_path, capsys):

@@ -76,7 +76,7 @@ def test_success_writes_all_files(files, tmp_path, capsys, family):
     mapped = Transform.from_dict(summary["transform"]).apply(moving)
     np.testing.assert_allclose(mapped, expected, atol=0.7)
     table = np.loadtxt(tmp_path / "points.csv", delimiter=",", skiprows=1)
-    np.testing.assert_allclose(table, np.c_[moving, mapped], atol=1e-3)
+    np.testing.assert_allclose(table, np.c_[moving, mapped, np.ones(3)], atol=1e-3)
     fixed, registered = _read(files / "fixed.png"), _read(tmp_path / "registered.png")
     assert registered.shape == fixed.shape
     inside = TRUTH.overlap((260, 260), (280, 300), margin_px=5)
@@ -228,6 +228,30 @@ def test_read_points_takes_columns_by_name(tmp_path, header):
     np.testing.assert_array_equal(read_points(path), [row[[x, y]]])
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("100,5;200,3\n-1,25;7\n", [[100.5, 200.3], [-1.25, 7]]),
+        ("x;y\n100.5;200.3\n", [[100.5, 200.3]]),
+        # As pandas and R write a table: the names of the rows have no name.
+        (",x,y\n0,10.5,20.1\n1,30,40\n", [[10.5, 20.1], [30, 40]]),
+        ("x_fixed,y_fixed,x_moving,y_moving\n,,3,4\n", [[3, 4]]),
+        ("x1, y1\n5, 6\n", [[5, 6]]),
+    ],
+)
+def test_read_points_keeps_to_the_columns_of_spreadsheets(tmp_path, text, expected):
+    path = tmp_path / "p.csv"
+    path.write_text(text)
+    np.testing.assert_array_equal(read_points(path), expected)
+
+
+def test_read_points_does_not_skip_an_empty_cell(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("x,y,note\n1,2,3\n,5,6\n")
+    with pytest.raises(ValueError, match="line 3: expected two numbers"):
+        read_points(path)
+
+
 def test_landmarks_outside_the_moving_image_are_refused(files, tmp_path, capsys):
     points = tmp_path / "p.csv"
     points.write_text("5 5\n261.5 20\n-3 20\n")
@@ -312,6 +336,9 @@ def test_folder_of_pairs_is_registered_and_finished_pairs_skipped(
         patch.setattr("rkd_jax.matching.base.BaseMatcher.view", refuse)
         assert _many(out, folder, "--no-pictures") == 3
     assert (out / "a" / "transform.json").read_bytes() == before
+    assert _many(out, folder) == 3
+    drawn = {p.name for p in (out / "a").iterdir()}
+    assert {"matches.png", "overlay.png", "registered.png"} < drawn
     # Another image, or another setting, and it is done again.
     shutil.copy(folder / "c_2.png", folder / "a_2.png")
     assert _many(out, folder, "--no-pictures") == 3

@@ -61,6 +61,12 @@ def call(*arguments, **more):
     )
 
 
+def _of_default(config):
+    """Ask for a teacher like the packaged one."""
+    config.teacher.model.norm = "instance"
+    return config
+
+
 def test_stages_of_an_experiment_and_their_configs(tmp_path):
     config = schema.Config()
     config.model.name = "swin_unetr"
@@ -77,6 +83,10 @@ def test_stages_of_an_experiment_and_their_configs(tmp_path):
     assert scratch.model == config.model
     assert not scratch.task.distill
     assert student is config
+    config.teacher.weights = "default"
+    assert train._check_given(_of_default(config)) == {
+        "teacher": str(weights.find("default"))
+    }
     config.teacher.weights = "given.safetensors"
     assert "teacher" not in [s.title for s in train.stages(config, tmp_path)]
 
@@ -108,14 +118,20 @@ def test_missing_samples_are_left_out_where_the_config_says_so(tmp_path):
 def test_a_teacher_of_other_faces_is_refused():
     config = schema.Config()
     config.task.name = "landmarks"
-    facts = {"channel": "luma", "box_scale": 1.2, "temperature": 0.2, "size": 64}
-    for key, value in ((None, None), ("box_scale", 1.5), ("temperature", 1.0)):
-        loaded = weights.Weights("superretina", {}, {}, {**facts, key: value}, {}, {})
-        if key is None:
-            train._same_decoding("teacher.safetensors", loaded, config)
-            continue
+    facts = {"channel": "luma", "box_scale": 1.2, "temperature": 0.2}
+    facts |= {"size": config.data.size, "sigma_px": 1.5}
+
+    def check(teacher=True, **changes):
+        loaded = weights.Weights("superretina", {}, {}, {**facts, **changes}, {}, {})
+        train._same_decoding("w.safetensors", loaded, config, teacher=teacher)
+
+    check()
+    wrong = {"box_scale": 1.5, "temperature": 1.0, "size": 32, "sigma_px": 4.0}
+    for key, value in wrong.items():
         with pytest.raises(train.UsageError, match=f"made with {key} = {value}"):
-            train._same_decoding("teacher.safetensors", loaded, config)
+            check(**{key: value})
+    # A network may go on with crops of another size.
+    check(teacher=False, size=32, sigma_px=4.0)
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,18 @@ def _parser() -> argparse.ArgumentParser:
     some("--kinds", cases.KINDS, cases.KINDS, "of the network")
     some("--layouts", LAYOUTS, LAYOUTS, "PyTorch's channels")
     some("--precisions", PRECISIONS["gpu"], None, "those of the device")
+    parser.add_argument(
+        "--weights",
+        metavar="NAME|FILE",
+        help="of register, at their own working size and without PyTorch (default: "
+        "default, at the largest of --sizes)",
+    )
+    parser.add_argument(
+        "--pairs",
+        metavar="FOLDER",
+        help="photographs x_1.jpg, x_2.jpg to register in turn, a pair a round "
+        "(default: two synthetic ones of 2912 px)",
+    )
     parser.add_argument("--out", default="benchmark", metavar="DIR")
     parser.add_argument("--no_torch", action="store_true", help="our half only")
     parser.add_argument(

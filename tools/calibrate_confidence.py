@@ -2,9 +2,10 @@
 
     python tools/calibrate_confidence.py --photographs DRIVE CHASE_DB1 ... --out DIR
 
-registers pairs that are known to be registrable (photographs seen twice, embedded
-visits) and pairs of different eyes, with every matcher named by `--weights` and with
-SIFT. A registration is right if its landmarks are within 5 working pixels on average.
+registers pairs that are known to be registrable (photographs seen twice, half of them
+hardly legible; embedded visits) and pairs of different eyes, with every matcher named
+by `--weights` and with SIFT; the first and SIFT also by the protocol of the papers. A
+registration is right if its landmarks are within 5 px of a 768-pixel image on average.
 Half of the photographs fit the logistic model, the other half check it. Writes
 `confidence.json` (copy it to rkd_jax/matching/ to ship it), `reliability.png`,
 `calibration.csv` (one registration a row) and prints the table of the picture.
@@ -20,12 +21,15 @@ import json
 import pathlib
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import cv2
 import made_pairs
 import numpy as np
 
+from rkd_jax import __version__
 from rkd_jax.files import atomic_path, write_text
+from rkd_jax.matching.ablation import PROTOCOLS
 from rkd_jax.matching.base import BaseMatcher
 from rkd_jax.matching.charts import reliability_chart
 from rkd_jax.matching.confidence import (
@@ -43,7 +47,7 @@ _BINS = np.linspace(0, 1, 11)
 def make(
     folders: Sequence[str], *, registrable: int, strangers: int, seed: int
 ) -> Iterator[tuple[int, made_pairs.MadePair]]:
-    """Yield (half, pair): a fifth of the registrable pairs is embedded.
+    """Yield (half, pair): a fifth of the registrable pairs is embedded, two are hard.
 
     Photographs are parted into two halves by patient first, so that no eye helps to
     fit the model that it checks.
@@ -60,7 +64,8 @@ def make(
         for number in range(registrable // 2 - embedded):
             group = groups[number % len(groups)]
             path = group[rng.integers(len(group))]
-            yield half, made_pairs.warped(path, int(rng.integers(1 << 30)))
+            seed_of_pair, hard = int(rng.integers(1 << 30)), bool(number % 2)
+            yield half, made_pairs.warped(path, seed_of_pair, hard=hard)
         for number in range(embedded):
             yield half, made_pairs.embedded(100_000 + half * 50_000 + number)
         pairs = unrelated(mine, strangers // 2, seed=seed + half)
@@ -72,20 +77,20 @@ def make(
 
 
 def registrations(
-    matchers: dict[str, BaseMatcher], pairs: Iterator[tuple[int, made_pairs.MadePair]]
+    matchers: dict[str, tuple[BaseMatcher, dict[str, Any]]],
+    pairs: Iterator[tuple[int, made_pairs.MadePair]],
 ) -> Iterator[dict[str, object]]:
-    """Register every pair with every matcher; yield a row each."""
+    """Register every pair with every matcher and method; yield a row each."""
     for number, (half, pair) in enumerate(pairs):
         if pair.points is not None and len(pair.points) < 4:
             continue
-        for name, matcher in matchers.items():
-            result = matcher.register(pair.fixed, pair.moving)
+        for name, (matcher, method) in matchers.items():
+            result = matcher.register(pair.fixed, pair.moving, **method)
             error = np.inf
             if result.transform is not None and pair.points is not None:
                 mapped = result.transform.apply(pair.points[:, 2:])
                 away = np.linalg.norm(mapped - pair.points[:, :2], axis=1)
-                scale = matcher.working_size / max(result.fixed_size)
-                error = float(np.mean(away)) * scale
+                error = float(np.mean(away)) * 768 / max(result.fixed_size)
             row = {
                 "half": half,
                 "matcher": name,
@@ -152,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         default=[],
         metavar="FILE",
-        help="networks beside SIFT; 'default' is the packaged one",
+        help="networks beside SIFT, by packaged name or file",
     )
     parser.add_argument("--registrable", type=int, default=300)
     parser.add_argument("--unrelated", type=int, default=300)
@@ -166,9 +171,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     args = _parser().parse_args(argv)
     out = pathlib.Path(args.out)
-    matchers: dict[str, BaseMatcher] = {"sift": load_matcher(method="sift")}
-    for name in args.weights:
-        matchers[name] = load_matcher(None if name == "default" else name)
+    matchers: dict[str, tuple[BaseMatcher, dict[str, Any]]] = {
+        name: (load_matcher(name), {}) for name in args.weights
+    }
+    matchers["sift"] = load_matcher(method="sift"), {}
+    (paper,) = (protocol for protocol in PROTOCOLS if protocol.paper)
+    for name in ("sift", *args.weights[:1]):
+        method = "sift" if name == "sift" else "network"
+        file = None if name == "sift" else name
+        matcher = load_matcher(file, method=method, options=paper.options())
+        matchers[f"{name}, papers' protocol"] = matcher, dict(paper.method)
     pairs = make(
         args.photographs,
         registrable=args.registrable,
@@ -182,11 +194,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     writer.writerows(rows)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "calibration.csv", text.getvalue())
-    return calibrate(rows, out)
+    settings = {name: matcher.settings() for name, (matcher, _) in matchers.items()}
+    source = {
+        "photographs": [pathlib.Path(folder).name for folder in args.photographs],
+        "pairs": len(rows) // len(matchers),
+        "registrable": args.registrable,
+        "unrelated": args.unrelated,
+        "seed": args.seed,
+        "version": __version__,
+        "weights_sha256": {
+            name: known["weights_sha256"]
+            for name, known in settings.items()
+            if "weights_sha256" in known
+        },
+    }
+    return calibrate(rows, out, source)
 
 
-def calibrate(rows: Sequence[dict[str, object]], out: pathlib.Path) -> int:
-    """Fit on half 0, check on half 1, write model and picture."""
+def calibrate(
+    rows: Sequence[dict[str, object]], out: pathlib.Path, source: dict[str, Any]
+) -> int:
+    """Fit on half 0, check on half 1, write model (with its source) and picture."""
     values = np.array([[row[name] for name in FEATURES] for row in rows], float)
     half, right, bad = (
         np.array([row[name] for row in rows])
@@ -204,6 +232,7 @@ def calibrate(rows: Sequence[dict[str, object]], out: pathlib.Path) -> int:
 
     check = half == 1
     record = {
+        **source,
         "matchers": sorted({str(row["matcher"]) for row in rows}),
         "right_px": RIGHT_PX,
         "fitted": summary(predicted(half == 0), right[half == 0]),

@@ -66,18 +66,25 @@ def _view_matrix(rng: np.random.Generator, shift: np.ndarray) -> np.ndarray:
 
 
 def warped(
-    path: pathlib.Path, seed: int, *, light: bool = True, side: int = 768
+    path: pathlib.Path,
+    seed: int,
+    *,
+    light: bool = True,
+    hard: bool = False,
+    side: int = 768,
 ) -> MadePair:
     """Make a registrable pair from one photograph.
 
     Two cameras with the same random k (0 to .2) look at the photograph, each through a
     round field of its own with half of the photograph's width, up to 1.3 field radii
-    apart. Both views get the light of a visit of their own.
+    apart. Both views get the light of a visit of their own. Hard ones are up to 1.7
+    radii apart, blurred by up to 6 px, flat and noisy: many cannot be registered.
 
     Args:
         path: a photograph.
         seed: of views and light.
         light: change the light.
+        hard: see above.
         side: of both images in pixels.
     """
     rng = np.random.default_rng(seed)
@@ -86,7 +93,8 @@ def warped(
     photograph = Frame.of_box(field_box(image))
     field = Frame.of_size((side, side))
     curvature, way = rng.uniform(0, 0.2), rng.uniform(0, 2 * np.pi)
-    shift = rng.uniform(0, 0.65) * np.array([np.cos(way), np.sin(way)])
+    apart = rng.uniform(0.3, 0.85) if hard else rng.uniform(0, 0.65)
+    shift = apart * np.array([np.cos(way), np.sin(way)])
     fixed_view, moving_view = (_view_matrix(rng, s) for s in (shift, -shift))
     rows, columns = np.indices((side, side))
     u = field.to_field(np.stack([columns, rows], axis=-1).astype(np.float64))
@@ -100,6 +108,8 @@ def warped(
     if light:
         keys = jax.random.split(jax.random.key(seed), 2)
         views = [_lit(key, view) for key, view in zip(keys, views, strict=True)]
+    if hard:
+        views = [_spoilt(rng, view) for view in views]
     to_fixed = Radial(np.linalg.inv(fixed_view) @ moving_view, curvature, field, field)
     axis = np.linspace(-0.9, 0.9, 15)
     grid = field.from_field(np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2))
@@ -115,6 +125,16 @@ def _lit(key: jax.Array, image: np.ndarray) -> np.ndarray:
     field = field_of_view(image)
     lit = _light(key, jnp.asarray(image, jnp.float32) / 255.0)
     return np.where(field, np.round(np.asarray(lit) * 255.0), 0).astype(np.uint8)
+
+
+def _spoilt(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    """Blur a uint8 image `[H, W]`, flatten its contrast and add noise in its field."""
+    blur, gain, noise = rng.uniform(0.5, 6), rng.uniform(0.2, 1), rng.uniform(0, 6)
+    field = field_of_view(image)
+    dull = cv2.GaussianBlur(image.astype(np.float32), (0, 0), blur)
+    middle = float(dull[field].mean()) if field.any() else 0.0
+    dull = middle + gain * (dull - middle) + rng.normal(0, noise, image.shape)
+    return np.where(field, np.clip(np.round(dull), 0, 255), 0).astype(np.uint8)
 
 
 _light = jax.jit(visit_light)

@@ -26,7 +26,11 @@ from rkd_jax import config as schema
 from rkd_jax import evaluate, train
 from rkd_jax.alignment import pictures
 from rkd_jax.alignment import wflw_benchmark as benchmark
+from rkd_jax.compiled import add_option
 from rkd_jax.files import write_text
+from rkd_jax.training.checkpoint import CheckpointError
+from rkd_jax.training.loop import NonFiniteLossError
+from rkd_jax.training.signals import Interrupted
 
 MEAN_FACE = "mean face"
 NETWORKS = {
@@ -61,9 +65,18 @@ def load_config(text: str) -> schema.Config:
 
 
 def run_fold(
-    config: schema.Config, fold: int, folds: int, data_dir: str, out: pathlib.Path
+    config: schema.Config,
+    fold: int,
+    folds: int,
+    data_dir: str,
+    out: pathlib.Path,
+    *,
+    cache: str = "",
 ) -> dict[str, benchmark.Predictions]:
-    """Train and score one fold; return the predictions of each row."""
+    """Train and score one fold; return the predictions of each row.
+
+    Compiled programs are kept in the folder `cache`, if it has a name.
+    """
     config.data.data_dir, config.data.fold, config.data.folds = data_dir, fold, folds
     workdir = out / f"fold{fold}"
     train.run(config, workdir)
@@ -75,6 +88,7 @@ def run_fold(
         scores = workdir / "scores" / name.replace(" ", "_")
         common = ["--data_dir", data_dir, "--list", config.data.val_split]
         common += ["--fold", str(fold), "--folds", str(folds), "--out", str(scores)]
+        common += ["--compilation_cache_dir", cache]
         if evaluate.main(["wflw", *common, *options]) != evaluate.OK:
             raise ValueError(f"{scores}: fold {fold} of {name} could not be scored")
         _, found[name] = benchmark.load_predictions(scores / benchmark.PREDICTIONS)
@@ -132,29 +146,39 @@ def write(out: pathlib.Path, rows: dict[str, Any], errors: dict[str, Any]) -> No
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return 0, or 2 for bad input."""
+    """Run the command line; return the exit status, as `rkd_jax.train` does."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--data_dir", required=True, metavar="DIR", help="WFLW folder")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--config", default=f"{DEFAULT}:folds", metavar="FILE:VARIANT")
     parser.add_argument("--folds", type=int, default=5, metavar="N")
-    parser.add_argument(
-        "--compilation_cache_dir",
-        default=str(pathlib.Path.home() / ".cache" / "rkd_jax"),
-        metavar="DIR",
-        help="compiled programs are kept here; empty: nowhere",
-    )
+    add_option(parser)
     args = parser.parse_args(argv)
-    out = pathlib.Path(args.out)
+    if args.folds < 2:
+        parser.error(f"--folds {args.folds}: expected at least 2")
+    out, cache = pathlib.Path(args.out), args.compilation_cache_dir
     try:
-        train.prepare_jax(args.compilation_cache_dir)
+        train.prepare_jax(cache)
         found = [
-            run_fold(load_config(args.config), fold, args.folds, args.data_dir, out)
+            run_fold(
+                load_config(args.config),
+                fold,
+                args.folds,
+                args.data_dir,
+                out,
+                cache=cache,
+            )
             for fold in range(args.folds)
         ]
         rows, errors = summarize(found)
         write(out, rows, errors)
-    except (OSError, ValueError) as error:
+    except NonFiniteLossError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except Interrupted as stop:
+        print(f"{stop}; the same command goes on from there", file=sys.stderr)
+        return 143
+    except (OSError, ValueError, CheckpointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"{args.folds} folds by image, mean and standard deviation over folds:")

@@ -117,10 +117,15 @@ def load_aligner(path: str | os.PathLike) -> Aligner:
     loaded = weights.load(path)
     model = models.build(loaded.model, **loaded.options)
     facts = loaded.preprocess
-    if model.out_channels != COUNT or not facts.keys() >= _FACTS:
+    if model.out_channels != COUNT:
         raise ValueError(
             f"{pathlib.Path(path)}: a network with {model.out_channels} heatmaps, not "
             f"the {COUNT} of a face; train one with configs/faces.py"
+        )
+    if lacking := sorted(_FACTS - facts.keys()):
+        raise ValueError(
+            f"{pathlib.Path(path)}: its preparation lacks {', '.join(lacking)}; give a "
+            "file that configs/faces.py trained"
         )
     return Aligner(
         model,

@@ -48,11 +48,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--worst",
-        type=int,
+        type=_count,
         default=12,
         metavar="N",
         help="faces with the largest errors to draw (default: 12)",
     )
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number of at least 0, found {text!r}"
+        )
+    return int(text)
 
 
 def run(args: argparse.Namespace, progress: Callable[[int, int, str], None]) -> None:
@@ -81,9 +89,12 @@ def run(args: argparse.Namespace, progress: Callable[[int, int, str], None]) -> 
     benchmark.predict(
         faces, align, path, settings, overwrite=args.overwrite, progress=progress
     )
-    _, saved = benchmark.load_predictions(path)
+    _, everything = benchmark.load_predictions(path)
+    saved = everything.of(faces)
     scores, errors = benchmark.score(saved, normalizer=args.normalizer)
-    settings = {**settings, "list": args.list, "fold": args.fold, "folds": args.folds}
+    boxes = "the points" if faces[0].attributes is None else "the list"
+    settings |= {"list": args.list, "fold": args.fold, "folds": args.folds}
+    settings["boxes_from"] = boxes
     benchmark.write_scores(out, scores, errors, saved, settings)
     benchmark.draw_largest(out, faces, errors, saved, count=args.worst)
     print(f"{'':14}{'faces':>6}{'NME %':>9}{'failure %':>11}{'AUC':>8}")

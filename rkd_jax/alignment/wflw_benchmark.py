@@ -61,6 +61,11 @@ class Predictions:
             **{f: np.concatenate([getattr(p, f) for p in parts]) for f in fields}
         )
 
+    def of(self, faces: Sequence[Face]) -> Predictions:
+        """Return those of a list, in its order; all of them must be there."""
+        rows = {str(name): row for row, name in enumerate(self.names)}
+        return self.take(np.array([rows[face.name] for face in faces], int))
+
     def take(self, rows: np.ndarray) -> Predictions:
         """Return some of the faces."""
         fields = [field.name for field in dataclasses.fields(Predictions)]
@@ -105,8 +110,8 @@ def predict(
 ) -> Predictions:
     """Find the points of all faces, saving the predictions as it goes.
 
-    Faces that the file has from the same settings, image, box and annotation are not
-    looked at again.
+    Faces that the file has from the same settings, image, box, annotation and flags are
+    not looked at again; those of other lists stay in it.
 
     Args:
         faces: of a list.
@@ -116,6 +121,9 @@ def predict(
         overwrite: drop predictions of other settings; else they are refused.
         progress: called with (faces done, faces in all, name).
 
+    Returns:
+        The predictions of `faces`, in their order.
+
     Raises:
         ValueError: the file holds predictions from other settings.
     """
@@ -123,7 +131,9 @@ def predict(
     known = None if overwrite else _finished(path, settings)
     done = {} if known is None else {str(n): i for i, n in enumerate(known.names)}
     digests: dict[pathlib.Path, str] = {}
-    kept, left = [], []
+    wanted = {face.name for face in faces}
+    kept = [row for name, row in done.items() if name not in wanted]
+    others, left = len(kept), []
     for face in faces:
         if face.image not in digests:
             digests[face.image] = hashlib.sha256(face.image.read_bytes()).hexdigest()
@@ -132,13 +142,14 @@ def predict(
             known.images[row] == digests[face.image]
             and np.array_equal(known.truth[row], face.points)
             and np.array_equal(known.boxes[row], face.box)
+            and np.array_equal(known.attributes[row], _flags(face))
         )
         kept.append(row) if same else left.append(face)
     parts = [known.take(np.array(kept, int))] if kept else []
     for start in range(0, len(left), _CHUNK):
         chunk = left[start : start + _CHUNK]
         if progress is not None:
-            progress(len(kept) + start, len(faces), chunk[0].name)
+            progress(len(kept) - others + start, len(faces), chunk[0].name)
         boxes = np.stack([face.box for face in chunk])
         found = align([face.image for face in chunk], boxes)
         parts.append(
@@ -154,7 +165,7 @@ def predict(
         save_predictions(path, settings, Predictions.join(parts))
     if progress is not None:
         progress(len(faces), len(faces), "")
-    return Predictions.join(parts)
+    return Predictions.join(parts).of(faces)
 
 
 def _flags(face: Face) -> np.ndarray:
@@ -280,6 +291,8 @@ def draw_largest(
         count: how many.
     """
     out = pathlib.Path(out)
+    for path in [out / f"{LARGEST}.png", *(out / LARGEST).glob("[0-9][0-9]*_*.png")]:
+        path.unlink(missing_ok=True)  # of an earlier run
     images = {face.name: face.image for face in faces}
     drawn = []
     for rank, row in enumerate(np.argsort(-errors, kind="stable")[:count], 1):

@@ -8,6 +8,7 @@ from rkd_jax.config.schema import (
     LANDMARKS,
     Config,
     DataConfig,
+    LoopConfig,
     ModelConfig,
     TaskConfig,
     as_dict,
@@ -66,6 +67,11 @@ def _check_models(config: Config) -> None:
             raise ValueError(
                 f"config.{field}.feature_size must be a multiple of 12; "
                 f"it is {model.feature_size}"
+            )
+        if model.window_size < 2:
+            raise ValueError(
+                f"config.{field}.window_size must be at least 2; "
+                f"it is {model.window_size}"
             )
         if not 0 <= model.drop_rate < 1:
             raise ValueError(
@@ -157,14 +163,16 @@ def _check_landmarks(config: Config) -> None:
             "task": [k for k in default if k not in (*shared, "landmarks")],
             "data": [
                 *("crop_field", "resize_mode", "max_labels"),
-                *("auxiliary_dir", "tfds_name"),
+                *("auxiliary_dir", "tfds_name", "skip_missing"),
             ],
+            "loop": ["eval_kind"],
         }
     for group, (ours, theirs) in {
         "task": (plain, default),
         "data": (dataclasses.asdict(data), dataclasses.asdict(DataConfig())),
+        "loop": (dataclasses.asdict(config.loop), dataclasses.asdict(LoopConfig())),
     }.items():
-        for field in strange[group]:
+        for field in strange.get(group, ()):
             if ours[field] != theirs[field]:
                 raise ValueError(
                     f"config.{group}.{field} does not belong to the task "

@@ -26,6 +26,8 @@ class ModelConfig:
     norm: str = "none"
     # Width of the first stage (swin_unetr); a multiple of 12.
     feature_size: int = 24
+    # Side of an attention window in tokens (swin_unetr).
+    window_size: int = 7
     # Dropout of embeddings, attention projections and MLPs (swin_unetr).
     drop_rate: float = 0.5
 
@@ -45,6 +47,7 @@ class ModelConfig:
             },
             "swin_unetr": {
                 "feature_size": self.feature_size,
+                "window_size": self.window_size,
                 "norm": self.norm,
                 "drop_rate": self.drop_rate,
             },
@@ -225,7 +228,8 @@ class LoopConfig:
 class TeacherConfig:
     """The frozen network that is followed, and how it is come by."""
 
-    # Weights file; empty: the teacher is trained first, in `<workdir>/teacher`.
+    # Weights file, or the name of one that comes with the package (default); empty:
+    # the teacher is trained first, in `<workdir>/teacher`.
     weights: str = ""
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     # Steps and learning rate of that training.
@@ -247,7 +251,7 @@ class Config:
     """An experiment."""
 
     seed: int = 0
-    # Start from the parameters of this weights file.
+    # Start from the parameters of this weights file, or of a packaged name.
     init_weights: str = ""
     # Train the same student without teacher too, in `<workdir>/scratch`, and compare.
     compare_scratch: bool = False

@@ -21,6 +21,8 @@ from rkd_jax.data.sources import embedded_seed, open_prepared
 KINDS = ("embedded", "wflw", "tfds")
 BOX_SCALE = 1.2
 """Side of the crop to the longer side of the box: the usual margin for WFLW."""
+_LARGEST_BOX = 4  # longer sides of the picture
+_PICTURE = 1.35  # of an embedded face to its crop: the face fills half of its picture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +77,8 @@ def crop_face(
         scale: margin.
 
     Raises:
-        ValueError: an empty box, or one that lies wholly outside the picture.
+        ValueError: a box that is empty, wholly outside the picture, or many times as
+            large as it.
 
     >>> crop = crop_face(np.ones((40, 40), np.float32), (10, 10, 29, 29), 12, scale=1)
     >>> crop.image.shape, crop.from_picture([[9.5, 19.5]]).round(2).tolist()
@@ -92,6 +95,11 @@ def crop_face(
             f"box {[x0, y0, x1, y1]} lies outside its picture of {width}x{height} px"
         )
     length = scale * (max(x1 - x0, y1 - y0) + 1)
+    if length > scale * _LARGEST_BOX * max(height, width):
+        raise ValueError(
+            f"box {[x0, y0, x1, y1]} is more than {_LARGEST_BOX} times as large as its "
+            f"picture of {width}x{height} px; correct it"
+        )
     # Where the crop begins, with pixel i of the picture covering [i, i + 1].
     left, top = (x0 + x1 + 1 - length) / 2, (y0 + y1 + 1 - length) / 2
     # The filter may reach a crop's pixel beyond its edge.
@@ -99,6 +107,11 @@ def crop_face(
     first = np.floor([top - reach, left - reach]).astype(int)
     last = np.ceil([top + length + reach, left + length + reach]).astype(int)
     inside = [slice(max(a, 0), min(b, n)) for a, b, n in zip(first, last, image.shape)]
+    if any(part.start >= part.stop for part in inside):
+        raise ValueError(
+            f"{scale:g} times the box {[x0, y0, x1, y1]} lies outside its picture of "
+            f"{width}x{height} px"
+        )
     part = image[tuple(inside)]
     margins = [
         (s.start - a, b - s.stop) for s, a, b in zip(inside, first, last, strict=True)
@@ -239,8 +252,7 @@ def _embedded_item(number: int, size: int, labelled: bool) -> FaceItem:
     def read():
         from rkd_jax.data import face_synthesis
 
-        # The face fills about half of its picture.
-        drawn = face_synthesis.face(number, size=max(2 * size, 96))
+        drawn = face_synthesis.face(number, size=max(round(_PICTURE * size), 96))
         return drawn.image, drawn.points, drawn.box
 
     return FaceItem(f"embedded face {number}", read, labelled)

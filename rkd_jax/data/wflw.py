@@ -12,6 +12,7 @@ import dataclasses
 import math
 import os
 import pathlib
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -80,6 +81,15 @@ def list_path(root: str | os.PathLike, name: str) -> pathlib.Path:
     found = ", ".join(p.name for p in sorted(folder.glob("*/*.txt"))) or "none"
     raise FileNotFoundError(
         f"{known[0]}: no such list, and no {known[1]}; there are {found}"
+    )
+
+
+def list_names(root: str | os.PathLike) -> list[str]:
+    """Return the names of the lists there are, for `read_list`: "test", ..."""
+    folder = pathlib.Path(root) / ANNOTATIONS
+    stems = [path.stem for path in sorted(folder.glob("list_98pt_*/list_98pt_*.txt"))]
+    return sorted(
+        {re.sub("^list_98pt_(rect_attr_)?", "", stem) for stem in stems if stem}
     )
 
 

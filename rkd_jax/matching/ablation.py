@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 
+from rkd_jax import __version__
 from rkd_jax.files import atomic_path, write_text
 from rkd_jax.matching.charts import bar_chart
 from rkd_jax.matching.fire_benchmark import results
@@ -92,9 +94,12 @@ def table_row(
 
     Columns: outcome in per cent, AUC by class (S easy, A moderate, P hard), mAUC with
     its interval by eye, mean landmark error, median number of good matches (inliers
-    that the fit kept) by class, pairs believed, and "paper_..." of the paper itself.
+    that the fit kept) by class, pairs believed ("ok"), those of them that are not
+    acceptable ("ok_wrong"), and "paper_..." of the paper itself. P37 is left out.
     """
-    metrics = fire.score(results(predictions))
+    predictions = [p for p in predictions if p.name != fire.EXCLUDED]
+    scored = results(predictions)
+    metrics = fire.score(scored)
     low, high = metrics["intervals"]["mAUC"] or (None, None)
     row: dict[str, Any] = {"network": name, "protocol": protocol}
     row |= {key: metrics[key] for key in ("failed", "inaccurate", "acceptable")}
@@ -105,7 +110,12 @@ def table_row(
             int(p.inliers.sum()) for p in predictions if p.name.startswith(category)
         ]
         row[f"good_matches_{category}"] = int(np.median(counts)) if counts else None
-    row |= {"ok": sum(p.ok for p in predictions), "pairs": len(predictions)}
+    wrong = [
+        prediction.ok and result.outcome != "acceptable"
+        for prediction, result in zip(predictions, scored, strict=True)
+    ]
+    row |= {"ok": sum(p.ok for p in predictions), "ok_wrong": sum(wrong)}
+    row["pairs"] = len(predictions)
     printed = PAPER.get(name) if protocol == "paper" else None
     for key in ("failed", "inaccurate", "acceptable", "S", "A", "P", "mAUC"):
         row[f"paper_{key}"] = None if printed is None else getattr(printed, key)
@@ -166,19 +176,54 @@ def chart_bars(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     return bars
 
 
+def source_text(
+    files: Mapping[str, str],
+    digests: Mapping[str, str | None],
+    compared: Sequence[Sequence[str]] = (),
+) -> str:
+    """Return how a table was made: command, version, date and weights.
+
+    Args:
+        files: of each network.
+        digests: SHA-256 of each network's weights.
+        compared: pairs of names that were asked for.
+
+    Example:
+        >>> text = source_text({"unet": "a/b.safetensors"}, {"unet": "0123456789ab"})
+        >>> print(text.splitlines()[0])
+        `python -m rkd_jax.evaluate ablation --weights unet=b.safetensors`, rkd_jax
+    """
+    command = ["python -m rkd_jax.evaluate ablation --weights"]
+    command += [f"{name}={pathlib.Path(file).name}" for name, file in files.items()]
+    command += [f"--compare {first} {second}" for first, second in compared]
+    shown = ", ".join(f"{n} {d[:12]}" for n, d in digests.items() if d)
+    text = (
+        f"`{' '.join(command)}`, rkd_jax\n{__version__}, {time.strftime('%Y-%m-%d')}."
+    )
+    return text + (f"\nSHA-256 of the weights: {shown}." if shown else "")
+
+
 def write(
     out: pathlib.Path,
     rows: Sequence[Mapping[str, Any]],
     differences: Sequence[Mapping[str, Any]],
+    *,
+    source: str,
 ) -> str:
     """Write `ablation.csv`, `differences.csv`, `ablation.md` and `ablation.png`.
+
+    Args:
+        out: folder.
+        rows: of `table_row`.
+        differences: of `comparison`.
+        source: how and of what the numbers were made; stands below the table.
 
     Returns:
         The Markdown text.
     """
     title = f"FIRE, mAUC over {rows[0]['pairs']} pairs, P37 left out"
     picture = bar_chart(chart_bars(rows), title)
-    text = markdown(rows)
+    text = f"{markdown(rows)}\n{source}\n"
     write_text(out / "ablation.csv", table_text(rows))
     if differences:
         write_text(out / "differences.csv", table_text(differences))

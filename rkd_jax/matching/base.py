@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rkd_jax import __version__
 from rkd_jax.data.preprocess import (
     Resized,
     describe,
@@ -19,6 +20,7 @@ from rkd_jax.data.preprocess import (
     read_image,
 )
 from rkd_jax.keypoints import Keypoints
+from rkd_jax.matching.confidence import model_digest
 from rkd_jax.matching.curvature import Curvature
 from rkd_jax.matching.evidence import Sizes, gather
 from rkd_jax.matching.field import prepared_field
@@ -59,7 +61,12 @@ class BaseMatcher:
 
     def settings(self) -> dict[str, Any]:
         """Return what a result depends on, ready for JSON."""
-        raise NotImplementedError
+        return {
+            **dataclasses.asdict(self.options),
+            "working_size": self.working_size,
+            "confidence_sha256": model_digest(),
+            "version": __version__,
+        }
 
     def _prepare(self, source: Source, name: str) -> tuple[Resized, np.ndarray]:
         """Read and prepare one photograph, and find its field."""
@@ -187,11 +194,12 @@ class BaseMatcher:
         second pass fails the pair and its homography is multiplied to the first.
         """
         fixed, moving = self.view(fixed, moving)
+        unit = self.working_size / 768.0
         sizes = Sizes(
             fixed.prepared.file_size,
             moving.prepared.file_size,
-            float(np.mean(fixed.prepared.scale)),
-            float(np.mean(moving.prepared.scale)),
+            float(np.mean(fixed.prepared.scale)) / unit,
+            float(np.mean(moving.prepared.scale)) / unit,
         )
 
         aligner = None

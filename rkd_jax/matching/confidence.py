@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import json
 import math
 import pathlib
@@ -110,6 +111,12 @@ class ConfidenceModel:
         for name in ("weights", "center", "scale"):
             content[name] = np.array(content[name], np.float64)
         return cls(**content)
+
+
+@functools.cache
+def model_digest() -> str:
+    """Return the SHA-256 of the packaged model's file."""
+    return hashlib.sha256(FILE.read_bytes()).hexdigest()
 
 
 @functools.cache

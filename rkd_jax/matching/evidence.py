@@ -1,4 +1,4 @@
-"""The numbers that speak for or against a fit, in pixels of the working size."""
+"""The numbers that speak for or against a fit, in pixels of a 768-pixel image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from rkd_jax.matching.curvature import Curvature
 from rkd_jax.matching.fit import fit, residuals
 from rkd_jax.matching.matches import Matches, PairMatcher
-from rkd_jax.matching.transforms import Transform
+from rkd_jax.matching.transforms import Frame, Transform
 
 SUPPORT_PX = 4.0  # a match within this distance supports the transform
 MAX_SCALE = 3.0  # largest magnification or reduction between the two images
@@ -25,13 +25,16 @@ _GRID = 48  # points a side, by which the overlap of two images is measured
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """Sizes of the two files, and working pixels to one of theirs.
+    """Sizes of the two files, and pixels of a 768-pixel image to one of theirs.
+
+    Evidence is in these pixels whatever the working size, so that a limit or a
+    confidence means the same at each.
 
     Attributes:
         fixed: (height, width) of the fixed file.
         moving: (height, width) of the moving file.
-        fixed_scale: working pixels to one pixel of the fixed file.
-        moving_scale: working pixels to one pixel of the moving file.
+        fixed_scale: such pixels to one pixel of the fixed file.
+        moving_scale: such pixels to one pixel of the moving file.
     """
 
     fixed: tuple[int, int]
@@ -76,19 +79,39 @@ def _misshapen(transform: Transform, points: np.ndarray, relative_scale: float) 
     return ""
 
 
-def implausible(transform: Transform, supporting: np.ndarray, sizes: Sizes) -> str:
+def implausible(
+    transform: Transform,
+    supporting: np.ndarray,
+    sizes: Sizes,
+    frames: tuple[Frame, Frame] | None = None,
+) -> str:
     """Return why no two photographs of one eye differ so, or an empty text.
 
     Orientation, scale and shear are looked at on a grid over the box of the
-    `supporting` moving points `[N, 2]`, and those of the projective part alone at the
-    corners of the whole moving image.
+    `supporting` moving points `[N, 2]` and over what both fields show (`frames` of the
+    moving and the fixed file), and those of the projective part alone at the corners
+    of the whole moving image.
     """
     relative = sizes.fixed_scale / sizes.moving_scale
     (x0, y0), _, (x1, y1), _ = box_corners(supporting)
     axes = np.linspace(x0, x1, 5), np.linspace(y0, y1, 5)
     grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
+    if frames is not None:
+        grid = np.concatenate([grid, _seen_by_both(transform, frames)])
     reason = _misshapen(transform, grid, relative)
     return reason or _misshapen(transform.projective(), _frame(sizes.moving), relative)
+
+
+def _seen_by_both(transform: Transform, frames: tuple[Frame, Frame]) -> np.ndarray:
+    """Return a grid `[N, 2]` of moving points within both camera's fields."""
+    moving, fixed = frames
+    axis = np.linspace(-_RIM, _RIM, 15)
+    grid = moving.from_field(np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2))
+    inside = [
+        np.linalg.norm(frame.to_field(points), axis=1) <= _RIM
+        for frame, points in ((moving, grid), (fixed, transform.apply(grid)))
+    ]
+    return grid[inside[0] & inside[1]]
 
 
 def coverage(transform: Transform, points_fixed: np.ndarray, sizes: Sizes) -> float:
@@ -163,7 +186,7 @@ def nearness(transform: Transform, pair: PairMatcher, sizes: Sizes) -> dict[str,
     error = SUPPORT_PX
     if len(found):
         distance = residuals(transform, found.points_moving, found.points_fixed)
-        error = float(np.median(distance)) * sizes.fixed_scale / unit
+        error = float(np.median(distance)) * sizes.fixed_scale
     return {
         "near": float(len(found)),
         "near_by_chance": float(np.mean(beside)),
@@ -187,7 +210,7 @@ def asymmetry(
     descriptors alone, and points of the overlap are mapped there and back.
 
     Returns:
-        The median distance on a grid over the overlap, in working pixels, at most 100.
+        The median distance on a grid over the overlap, at most 100 px.
     """
     back = fit(
         matches.points_fixed,

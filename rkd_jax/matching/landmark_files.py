@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import pathlib
+import re
 
 import numpy as np
 
 
 def _fields(line: str) -> list[str]:
-    """Split a line at commas, semicolons and blanks."""
-    return line.replace(",", " ").replace(";", " ").split()
+    """Split a line: at semicolons, else at commas, else at blanks.
+
+    With semicolons a comma within a number is its decimal point. Empty cells are kept:
+    columns are counted.
+    """
+    if ";" in line:
+        cells = [cell.strip() for cell in line.split(";")]
+        return [re.sub(r"^([-+]?\d+),(\d+)$", r"\1.\2", cell) for cell in cells]
+    if "," in line:
+        return [cell.strip() for cell in line.split(",")]
+    return line.split()
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _columns(names: list[str], where: str) -> tuple[int, int]:
     """Return which columns hold x and y of the moving image, by their names."""
-    names = [name.lower().strip("\"'#") for name in names]
-    names = [name for name in names if name]
+    names = [name.lower().strip("\"'# ") for name in names]
     for pair in (("x_moving", "y_moving"), ("x", "y")):
         if set(pair) <= set(names):
             return names.index(pair[0]), names.index(pair[1])
@@ -42,7 +59,7 @@ def check_inside(points: np.ndarray, size: tuple[int, int], path: str) -> None:
 
 
 def read_points(path: str | pathlib.Path) -> np.ndarray:
-    """Read landmarks: two numbers x y a line, by comma, semicolon or blanks.
+    """Read landmarks: two numbers x y a line, by semicolon, comma or blanks.
 
     One line of names may stand at the top: where it has `x_moving` and `y_moving`, or
     `x` and `y`, these columns are read; other names must begin with x and y. Further
@@ -64,11 +81,12 @@ def read_points(path: str | pathlib.Path) -> np.ndarray:
     header_may_come = True
     for number, line in enumerate(lines, start=1):
         fields = _fields(line)
-        if not fields:
+        if not any(fields):
             continue
         may_be_header, header_may_come = header_may_come, False
-        if may_be_header and not any(c.isdigit() for c in fields[0]):
-            columns = _columns(fields, f"{path}, line {number}")
+        if may_be_header and not any(map(_is_number, fields)):
+            names = _fields(line.lstrip("# "))
+            columns = _columns(names, f"{path}, line {number}")
             continue
         try:
             x, y = (float(fields[column]) for column in columns)

@@ -81,9 +81,9 @@ class Matcher(BaseMatcher):
         return {
             "method": "network",
             "model": self.weights.model,
+            "weights_sha256": self.weights.sha256,
             "descriptor_grid": self._grid,
-            **dataclasses.asdict(self.options),
-            "working_size": self.working_size,
+            **super().settings(),
         }
 
     def _apply(self, variables: Any, images: Array) -> tuple[Array, Array]:
@@ -186,47 +186,6 @@ class Matcher(BaseMatcher):
         return [jax.tree.map(lambda a, i=i: a[i], batch) for i in range(len(views))]
 
 
-_PACKAGE = pathlib.Path(weight_files.__file__).parent
-
-
-def packaged_weights() -> pathlib.Path | None:
-    """Return the weight file that is taken by default, if there is one."""
-    path = _PACKAGE / "default.safetensors"
-    return path if path.is_file() else None
-
-
-def find_weights(weights: str | os.PathLike | None = None) -> pathlib.Path:
-    """Return the path of a weight file.
-
-    Args:
-        weights: a file, or the name of one that comes with the package ("small");
-            None takes "default".
-
-    Raises:
-        FileNotFoundError: there is none; the message lists the names there are.
-    """
-    if weights is None:
-        path = packaged_weights()
-        if path is None:
-            raise FileNotFoundError(
-                "no weights given and none come with this package: pass a .safetensors "
-                "file (train one with `python -m rkd_jax.train`, or convert one with "
-                "tools/convert_weights.py), or use method 'sift'"
-            )
-        return path
-    path = pathlib.Path(weights)
-    if path.is_file():
-        return path
-    named = _PACKAGE / f"{path.name}.safetensors"
-    if path.name == os.fspath(weights) and named.is_file():
-        return named
-    names = sorted(file.stem for file in _PACKAGE.glob("*.safetensors"))
-    raise FileNotFoundError(
-        f"{weights}: no such weight file; with the package come the names "
-        f"{', '.join(names) or '(none)'}"
-    )
-
-
 def load_matcher(
     weights: weight_files.Weights | str | os.PathLike | None = None,
     *,
@@ -238,7 +197,7 @@ def load_matcher(
 
     Args:
         weights: a weight file, or the name of one that comes with the package (see
-            `find_weights`); None takes the default.
+            `rkd_jax.weights.find`); None takes the default.
         method: "network", or "sift" for OpenCV's SIFT, which needs no weights.
         options: settings; None takes those that suit the method.
         **changes: single fields of `MatcherOptions`.
@@ -260,7 +219,7 @@ def load_matcher(
     if method != "network":
         raise ValueError(f"method: expected 'network' or 'sift', found {method!r}")
     if not isinstance(weights, weight_files.Weights):
-        weights = find_weights(weights)
+        weights = weight_files.find(weights)
     return Matcher(weights, options, **changes)
 
 
@@ -295,7 +254,7 @@ def register(
     """
     path, stamp = None, 0.0
     if method == "network":
-        path = find_weights(weights)
+        path = weight_files.find(weights)
         stamp = path.stat().st_mtime
     elif weights is not None:
         path = pathlib.Path(weights)

@@ -28,12 +28,12 @@ def _png(image: np.ndarray) -> bytes:
     return data.tobytes()
 
 
-def _points_text(moving: np.ndarray, fixed: np.ndarray) -> str:
+def _points_text(moving: np.ndarray, fixed: np.ndarray, inside: np.ndarray) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["x_moving", "y_moving", "x_fixed", "y_fixed"])
-    for row in np.concatenate([moving, fixed], axis=1):
-        writer.writerow([f"{value:.3f}" for value in row])
+    writer.writerow(["x_moving", "y_moving", "x_fixed", "y_fixed", "among_matches"])
+    for row, among in zip(np.concatenate([moving, fixed], axis=1), inside, strict=True):
+        writer.writerow([*(f"{value:.3f}" for value in row), int(among)])
     return text.getvalue()
 
 
@@ -57,7 +57,8 @@ def results(
     files = _drawn(registration, fixed, moving) if pictures else {}
     if registration.ok and points is not None:
         mapped = registration.warp_points(points)
-        files["points.csv"] = _points_text(points, mapped).encode()
+        inside = registration.supports(points)
+        files["points.csv"] = _points_text(points, mapped, inside).encode()
     return files
 
 

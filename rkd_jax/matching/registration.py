@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import cv2
 import numpy as np
 
 from rkd_jax.matching.confidence import ConfidenceModel, packaged_model
@@ -17,6 +18,7 @@ from rkd_jax.matching.transforms import Frame, Transform
 
 _MIN_SUPPORT = 8  # matches; four of them fit any homography
 _MIN_COVERAGE_FRAC = 0.03  # of the overlap, by the hull of the supporting points
+_MAX_NEAR_ERROR_PX = 2.5  # points strewn at random within 4 px lie 2.8 px off
 _MIN_CONFIDENCE = 0.5
 
 
@@ -65,6 +67,26 @@ class Registration:
             ValueError: if the pair is not registered.
         """
         return self._trusted().apply(points)
+
+    def supports(self, points: np.ndarray) -> np.ndarray:
+        """Tell which points `[N, 2]` of the moving file lie among the inliers.
+
+        Beyond the hull of the inliers a transform is a guess that no match confirms.
+
+        Returns:
+            `[N]` bool.
+        """
+        kept = self.matches.points_moving[self.inliers].astype(np.float32)
+        if len(kept) < 3:
+            return np.zeros(len(points), bool)
+        hull = cv2.convexHull(kept)
+        return np.array(
+            [
+                cv2.pointPolygonTest(hull, (float(x), float(y)), False) >= 0
+                for x, y in np.asarray(points)
+            ],
+            bool,
+        )
 
     def warp_image(self, image: Any, *, interpolation: str = "linear") -> np.ndarray:
         """Draw the moving image in the fixed frame, zeros where it does not reach.
@@ -122,11 +144,14 @@ def judge(
 
     A fit of random matches also has a matrix and a few inliers. It is believed only if
 
-    - at least 8 of the matches by descriptors alone lie within 4 working px;
-    - the hull of what supports it covers at least 3 % of the overlap of both frames;
-    - where it is supported it keeps the orientation, scales by less than 3 and
-      stretches one axis by less than 2 against the other, and so does its projective
-      part at the corners of the whole moving image;
+    - at least 8 of the matches by descriptors alone lie within 4 px (all pixels are of
+      a 768-pixel working image);
+    - the hull of these covers at least 3 % of the overlap of both frames;
+    - the median distance of the matches found near it is at most 2.5 px;
+    - where it is supported, and wherever both fields show the eye, it keeps the
+      orientation, scales by less than 3 and stretches one axis by less than 2 against
+      the other, and so does its projective part at the corners of the whole moving
+      image;
     - its confidence is at least one half.
 
     The confidence is the probability that the registration is right, by a logistic
@@ -150,7 +175,7 @@ def judge(
         supporting = matches.points_moving[fit.inliers]
         if len(supporting) < 4:
             supporting = matches.points_moving
-        reason = implausible(fit.transform, supporting, sizes)
+        reason = implausible(fit.transform, supporting, sizes, frames)
         if not reason:
             confidence = model.probability(evidence)
             reason = _doubt(evidence, confidence)
@@ -174,11 +199,16 @@ def _doubt(evidence: Mapping[str, float], confidence: float) -> str:
     count = int(evidence["support"])
     if count < _MIN_SUPPORT:
         return f"{count} matches agree, at least {_MIN_SUPPORT} must"
-    covered = max(evidence["coverage"], evidence["near_coverage"])
+    covered, off = evidence["coverage"], evidence["near_error_px"]
     if covered < _MIN_COVERAGE_FRAC:
         return (
             f"the matches that agree cover {covered:.1%} of the overlap, at least "
             f"{_MIN_COVERAGE_FRAC:.0%} must be"
+        )
+    if off > _MAX_NEAR_ERROR_PX:
+        return (
+            f"similar points lie {off:.1f} px from where they should, at most "
+            f"{_MAX_NEAR_ERROR_PX:g} px is allowed"
         )
     if confidence < _MIN_CONFIDENCE:
         return (

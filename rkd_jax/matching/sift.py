@@ -51,8 +51,7 @@ class SiftMatcher(BaseMatcher):
         return {
             "method": "sift",
             "contrast_threshold": CONTRAST,
-            **dataclasses.asdict(self.options),
-            "working_size": self.working_size,
+            **super().settings(),
         }
 
     def _features(self, views: Sequence[tuple[Resized, np.ndarray]]) -> list[Keypoints]:

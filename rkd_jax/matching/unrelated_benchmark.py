@@ -101,10 +101,14 @@ def unrelated(
 
 
 def list_pairs(
-    folders: Sequence[str | pathlib.Path], count: int, *, seed: int = 0
+    folders: Sequence[str | pathlib.Path],
+    count: int,
+    *,
+    seed: int = 0,
+    fellows: float = 0.3,
 ) -> list[Pair]:
-    """Choose pairs of different eyes below folders; three in ten of one patient."""
-    chosen = unrelated(photographs(folders), count, seed=seed)
+    """Choose pairs of different eyes below folders; see `unrelated`."""
+    chosen = unrelated(photographs(folders), count, seed=seed, fellows=fellows)
     width = len(str(count))
     return [
         Pair(f"{number:0{width}} {fixed.name} {moving.name}", fixed, moving)

@@ -1,7 +1,8 @@
 """The 98 points of a face: heatmaps, soft-argmax, distillation.
 
-A view of the face (mirrored, turned, scaled, in other light) is read by the student and
-by the frozen teacher. A network's logits become heatmaps by a softmax over the pixels,
+The student reads a view of the face (mirrored, turned, scaled) in other light, the
+frozen teacher the same view as it was, so that it answers at its best. A network's
+logits become heatmaps by a softmax over the pixels,
 scaled so that a point known to within the target's spread has a peak of 1; points are
 decoded by soft-argmax. With E(a, b) the mean squared error of heatmaps plus that of
 points,
@@ -91,11 +92,13 @@ class LandmarksTask:
         """
         marks = self.options.landmarks
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["example"])
-        images, points = jax.vmap(
-            lambda k, image, xy: make_view(
-                k, image, xy, crop=self.crop, options=self.options.landmarks
-            )
-        )(keys, batch["image"], batch["landmarks"])
+
+        def draw(example_key: Array, image: Array, xy: Array) -> tuple:
+            k_view, k_light = jax.random.split(example_key)
+            plain, points = make_view(k_view, image, xy, crop=self.crop, options=marks)
+            return relight(k_light, plain, options=marks), plain, points
+
+        images, plain, points = jax.vmap(draw)(keys, batch["image"], batch["landmarks"])
         side = images.shape[1]
         answer = self.model.apply(
             variables,
@@ -112,13 +115,15 @@ class LandmarksTask:
         terms = self._terms(answers, (target, points), labelled, inside)
         if self.options.distill:
             wanted = self.teacher_model.apply(
-                teacher, images, train=False, heads=("detector",)
+                teacher, plain, train=False, heads=("detector",)
             )
             followed = jax.lax.stop_gradient(self._read(wanted.logits))
+            # Where a label tells that a point is cut off, the teacher only guesses.
+            seen = inside | ~labelled[:, None]
             terms |= {
                 f"{name}_distillation": marks.distillation_weight * term
                 for name, term in self._terms(
-                    answers, followed, jnp.ones_like(labelled)
+                    answers, followed, jnp.ones_like(labelled), seen
                 ).items()
             }
         total = sum(terms.values())
@@ -179,20 +184,20 @@ class LandmarksTask:
 def make_view(
     key: Array, image: Array, points: Array, *, crop: int, options: LandmarkConfig
 ) -> tuple[Array, Array]:
-    """Draw a view of a face.
+    """Draw a view of a face, in the light it has.
 
     Args:
         key: of this example and step.
         image: `[S, S, 1]` float32 in 0..1.
         points: `[98, 2]`, (x, y) px of it.
         crop: side C of the view; 0 takes S.
-        options: geometry, light and flip.
+        options: geometry and flip.
 
     Returns:
         The view `[C, C, 1]` and its points `[98, 2]`, renumbered where it is mirrored.
     """
     side = crop or image.shape[0]
-    k_flip, k_geometry, k_light = jax.random.split(key, 3)
+    k_flip, k_geometry = jax.random.split(key)
     margin = (image.shape[0] - side) // 2
     h = translation(-margin, -margin)
     flips = jnp.zeros((), bool)
@@ -206,10 +211,15 @@ def make_view(
         drawn = augment.sample_geometry(k_geometry, (side, side), options.geometry)
         h = compose(drawn, h)
     view = warp(image, inverse(h), (side, side))
-    if options.light == "face":
-        view = augment.visit_light(k_light, view, ranges=augment.FACE_RANGES)
     moved = apply_homography(h, points)
     return view, jnp.where(flips, moved[jnp.array(FLIP)], moved)
+
+
+def relight(key: Array, view: Array, *, options: LandmarkConfig) -> Array:
+    """Return a view `[C, C, 1]` in other light, if `options.light` asks for it."""
+    if options.light == "none":
+        return view
+    return augment.visit_light(key, view, ranges=augment.FACE_RANGES)
 
 
 def gaussian_heatmaps(points: Array, side: int, sigma_px: float) -> Array:
@@ -293,7 +303,8 @@ def training_faces(config: Config) -> Any:
 def held_out_faces(config: Config) -> list[dict[str, np.ndarray]]:
     """Return held-out faces as a network sees them: `image [C, C, 1]`, `landmarks`.
 
-    Embedded ones, or those of the list `val_split`, or of its part `data.fold`.
+    Embedded ones, or those of the list `val_split`, or of its part `data.fold`: at most
+    `loop.eval_pairs`, spread over the list.
     """
     source = _source(
         config,
@@ -304,7 +315,8 @@ def held_out_faces(config: Config) -> list[dict[str, np.ndarray]]:
     size, side = config.data.size, config.data.crop or config.data.size
     low = (size - side) // 2
     items = []
-    for i in range(len(source)):
+    count = min(len(source), config.loop.eval_pairs)
+    for i in np.linspace(0, len(source) - 1, count).round().astype(int):
         record = source[i]
         items.append(
             {

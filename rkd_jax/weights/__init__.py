@@ -1,6 +1,7 @@
 """Weight files: safetensors whose metadata names model, options and recipe."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -22,6 +23,7 @@ __all__ = [
     "check_finite",
     "check_tensors",
     "expected_shapes",
+    "find",
     "load",
     "save",
 ]
@@ -50,6 +52,15 @@ class Weights:
     preprocess: dict[str, Any]
     recipe: dict[str, Any]
     metadata: dict[str, str]
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """SHA-256 of model, options, preparation and parameters, however stored."""
+        facts = {"model": self.model}
+        for name in ("options", "preprocess"):
+            facts[name] = json.dumps(getattr(self, name), sort_keys=True)
+        tensors = {k: np.asarray(v) for k, v in _flatten(self.variables).items()}
+        return _digest(facts, tensors)
 
 
 def expected_shapes(model: str, options: dict[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -151,6 +162,34 @@ def save(
     }
     metadata[DIGEST] = _digest(metadata, tensors)
     files.write_bytes(path, safetensors.numpy.save(tensors, metadata))
+
+
+def find(name: str | os.PathLike | None = None) -> Path:
+    """Return the path of a weight file.
+
+    Args:
+        name: A file, or the name of one that comes with the package ("small"); None
+            takes "default".
+
+    Raises:
+        FileNotFoundError: There is none; the message lists the names there are.
+
+    >>> find("small").name
+    'small.safetensors'
+    """
+    name = "default" if name is None else os.fspath(name)
+    path, package = Path(name), Path(__file__).parent
+    if path.is_file():
+        return path
+    named = package / f"{name}.safetensors"
+    if path.name == name and named.is_file():
+        return named
+    names = sorted(file.stem for file in package.glob("*.safetensors"))
+    raise FileNotFoundError(
+        f"{name}: no such weight file; with the package come the names "
+        f"{', '.join(names) or '(none: reinstall it)'}; others are made by "
+        "`python -m rkd_jax.train` or tools/convert_weights.py"
+    )
 
 
 def load(path: str | os.PathLike, *, model: str | None = None) -> Weights:

@@ -169,6 +169,72 @@ def test_finished_faces_are_not_looked_at_again(
     assert (out / "metrics.json").read_text() == (finished / "metrics.json").read_text()
 
 
+def test_one_folder_serves_a_list_and_parts_of_it(root, network, tmp_path):
+    """Scores are of what was asked for, whatever the file holds besides."""
+    options = ("--weights", network, "--worst", 2)
+    assert run(root, tmp_path, *options) == 0
+    whole = json.loads((tmp_path / "metrics.json").read_text())
+    assert run(root, tmp_path, *options, "--fold", 1, "--folds", 2) == 0
+    part = json.loads((tmp_path / "metrics.json").read_text())
+    held = wflw.split_fold(wflw.read_list(root, "test"), 1, 2)[1]
+    assert part["subsets"]["all"]["faces"] == len(held) < 8
+    with open(tmp_path / "faces.csv", newline="") as file:
+        assert [r["face"] for r in csv.DictReader(file)] == [f.name for f in held]
+    # One face gets other flags: it is taken anew, and the file keeps all others.
+    path = wflw.list_path(root, "test")
+    lines = path.read_text().splitlines()
+    words = lines[0].split(" ")
+    words[200:206] = [str(1 - int(flag)) for flag in words[200:206]]
+    other = tmp_path / "other.txt"
+    other.write_text("\n".join([" ".join(words), lines[1]]) + "\n")
+    assert run(root, tmp_path, *options, "--list", other) == 0
+    _, saved = wflw_benchmark.load_predictions(tmp_path / "predictions.npz")
+    assert len(saved) == 8
+    assert saved.of(wflw.read_list(root, str(other))).attributes[0].tolist() == [
+        int(flag) for flag in words[200:206]
+    ]
+    assert run(root, tmp_path, *options) == 0
+    again = json.loads((tmp_path / "metrics.json").read_text())
+    assert again == whole
+    assert len(list((tmp_path / "largest_errors").iterdir())) == 2
+
+
+def test_an_answer_grows_with_its_picture(root, network):
+    align = load_aligner(network)
+    face = wflw.read_list(root, "test")[0]
+    picture = np.asarray(Image.open(face.image))
+    large = np.repeat(np.repeat(picture, 3, axis=0), 3, axis=1)
+    box = np.concatenate([3 * face.box[:2], 3 * face.box[2:] + 2])
+    here, there = align([picture, large], np.stack([face.box, box]))
+    # Pixel centres: x goes to 3 x + 1.
+    np.testing.assert_allclose(there, 3 * here + 1, atol=0.3)
+
+
+def test_training_and_the_command_score_alike(root, network, tmp_path):
+    """The task's evaluation of stored crops, and the pictures' points on disk."""
+    from rkd_jax import tasks
+    from rkd_jax.config import Config
+
+    config = Config()
+    config.task.name = "landmarks"
+    config.data.kind, config.data.val_split = "wflw", "test"
+    config.data.data_dir, config.data.size = str(root), 96
+    config.data.crop = 64
+    config.loop.eval_pairs = 100
+    loaded = weights.load(network)
+    model = models.build("superretina", **OPTIONS)
+    task = tasks.build(config.task, model=model, crop=64, labeled=1, steps_per_epoch=1)
+    scores, _ = task.evaluate(loaded.variables, tasks.held_out(config))
+    facts = {**loaded.preprocess, "size": 64}
+    path = tmp_path / "w.safetensors"
+    weights.save(
+        path, loaded.variables, model="superretina", options=OPTIONS, preprocess=facts
+    )
+    assert run(root, tmp_path / "out", "--weights", path) == 0
+    written = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert written["subsets"]["all"]["nme"] == pytest.approx(scores["nme"], rel=0.01)
+
+
 def test_other_settings_are_refused_until_told(root, finished, tmp_path, capsys):
     out = tmp_path / "copy"
     shutil.copytree(finished, out)
@@ -206,6 +272,17 @@ def test_weights_of_another_task_are_refused(root, tmp_path, capsys):
     weights.save(path, variables, model="superretina", options=options)
     assert run(root, tmp_path / "out", "--weights", path) == 2
     assert "1 heatmaps, not the 98 of a face" in capsys.readouterr().err
+
+
+def test_weights_without_their_decoding_are_refused(root, network, tmp_path, capsys):
+    loaded = weights.load(network)
+    facts = {k: v for k, v in loaded.preprocess.items() if k != "temperature"}
+    path = tmp_path / "w.safetensors"
+    weights.save(
+        path, loaded.variables, model="superretina", options=OPTIONS, preprocess=facts
+    )
+    assert run(root, tmp_path / "out", "--weights", path) == 2
+    assert "its preparation lacks temperature" in capsys.readouterr().err
 
 
 def test_a_broken_file_of_predictions_is_named(root, tmp_path, capsys):

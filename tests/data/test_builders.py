@@ -286,7 +286,10 @@ def test_wflw_plain_list(tmp_path):
     path = raw / "WFLW_annotations/list_98pt_test/list_98pt_test.txt"
     path.parent.mkdir(parents=True)
     path.write_text(line(points, name) + "\n")
-    (example,) = read(prepared("wflw", raw, tmp_path), "test", "image")
+    (path.parent / "list_98pt_test_blur.txt").write_text(path.read_text() * 2)
+    builder = prepared("wflw", raw, tmp_path)
+    assert len(list(read(builder, "test_blur", "image"))) == 2
+    (example,) = read(builder, "test", "image")
     assert len(example["attributes"]["pose"]) == 0
     np.testing.assert_allclose(example["box"][:2], points.min(axis=0), atol=1e-4)
     path.write_text("1 2 3\n")

@@ -17,6 +17,18 @@ from rkd_jax.matching.options import MatcherOptions
 from rkd_jax.matching.sift import SiftMatcher
 from rkd_jax.matching.transforms import Frame
 
+STRONG = {
+    "support": 90.0,
+    "support_ratio": 0.6,
+    "support_error_px": 0.5,
+    "coverage": 0.5,
+    "near": 200.0,
+    "near_by_chance": 10.0,
+    "near_error_px": 0.5,
+    "near_coverage": 0.6,
+    "asymmetry_px": 0.5,
+}
+
 
 @pytest.fixture(scope="module")
 def sift():
@@ -279,9 +291,25 @@ def test_loading_by_path_and_errors(tmp_path, tiny_weights, moving):
         matcher.maps(np.zeros((64, 64)))
 
 
-def test_no_weights_at_all_says_what_to_do(monkeypatch):
-    from rkd_jax.matching import matcher
+def test_settings_tell_which_parameters_they_were(tiny_weights):
+    settings = Matcher(tiny_weights).settings()
+    again = dataclasses.replace(tiny_weights, metadata={"made": "elsewhere"})
+    assert Matcher(again).settings() == settings
+    changed = jax.tree.map(np.copy, tiny_weights.variables)
+    jax.tree.leaves(changed)[0].flat[0] += 1.0
+    other = dataclasses.replace(tiny_weights, variables=changed)
+    assert Matcher(other).settings()["weights_sha256"] != settings["weights_sha256"]
 
-    monkeypatch.setattr(matcher, "packaged_weights", lambda: None)
-    with pytest.raises(FileNotFoundError, match=r"rkd_jax\.train.*convert_weights"):
-        load_matcher()
+
+def test_evidence_is_in_pixels_of_a_768_pixel_image(monkeypatch, moving):
+    seen = []
+    monkeypatch.setattr(
+        "rkd_jax.matching.base.gather",
+        lambda transform, free, pair, sizes, **_: seen.append(sizes) or STRONG,
+    )
+    for size in (192, 384):
+        load_matcher(method="sift", working_size=size).register(moving, moving[:200])
+    for sizes in seen:
+        assert sizes.fixed_scale * max(moving.shape) == pytest.approx(768)
+        assert sizes.moving_scale * max(moving[:200].shape) == pytest.approx(768)
+    assert len(seen) == 2

@@ -17,8 +17,8 @@ from rkd_jax.matching.field import field_of_view, prepared_field
 from rkd_jax.matching.fit import Fit
 from rkd_jax.matching.matches import Matches
 from rkd_jax.matching.pictures import matches_picture, overlay_picture
-from rkd_jax.matching.registration import judge
-from rkd_jax.matching.transforms import Homography, Quadratic
+from rkd_jax.matching.registration import Registration, judge
+from rkd_jax.matching.transforms import Frame, Homography, Quadratic
 
 SIZE = (600, 700)
 SIZES = Sizes(SIZE, SIZE, 1.0, 1.0)
@@ -32,7 +32,17 @@ MODEL = ConfidenceModel(
 )
 
 
-def _judge(transform, *, right=100, wrong=40, noise=0.5, span=(50, 550), near=None):
+def _judge(
+    transform,
+    *,
+    right=100,
+    wrong=40,
+    noise=0.5,
+    span=(50, 550),
+    near=None,
+    frames=None,
+    **other,
+):
     rng = np.random.default_rng(0)
     moving = rng.uniform(*span, (right + wrong, 2))
     fixed = transform.apply(moving) + rng.normal(0, noise, moving.shape)
@@ -43,11 +53,13 @@ def _judge(transform, *, right=100, wrong=40, noise=0.5, span=(50, 550), near=No
         "near": float(3 * right if near is None else near),
         "near_by_chance": 20.0,
         "near_error_px": max(noise, 0.1),
-        "near_coverage": evidence["coverage"],
+        "near_coverage": 0.9,
         "asymmetry_px": 1.0,
+        **other,
     }
     inliers = np.arange(right + wrong) < right
-    return judge(Fit(transform, inliers), matches, evidence, SIZES, model=MODEL)
+    fit = Fit(transform, inliers)
+    return judge(fit, matches, evidence, SIZES, frames=frames, model=MODEL)
 
 
 def _scaled(x, y=None):
@@ -104,6 +116,36 @@ def test_few_matches_and_little_coverage_are_not_believed():
     assert "20 lie where they should against 20 by chance" in chance.reason
 
 
+def test_similar_points_that_lie_as_by_chance_are_not_believed():
+    strewn = _judge(TURN, near_error_px=4 / np.sqrt(2))
+    assert not strewn.ok
+    assert strewn.reason.startswith("similar points lie 2.8 px from where")
+
+
+def test_points_are_told_to_lie_among_the_matches_or_beyond():
+    corners = np.array([[0.0, 0], [100, 0], [0, 100], [300, 300]])
+    matches = Matches(corners, corners, np.ones(4, np.float32))
+    kept = np.array([True, True, True, False])
+    known = (SIZE, SIZE, None)
+    made = Registration(True, "", TURN, matches, kept, 1.0, {}, *known)
+    points = np.array([[10.0, 10], [49, 49], [51, 51], [-1, 5], [290, 290], [0, 0]])
+    assert made.supports(points).tolist() == [True, True, False, False, False, True]
+    lost = Registration(True, "", TURN, matches, kept & False, 1.0, {}, *known)
+    assert not lost.supports(points).any()
+
+
+def test_a_fold_beyond_the_matches_is_not_believed():
+    """Good where the matches are, folded where both fields show the eye."""
+    bent = Quadratic(np.eye(3), [[0, 0, 0, -150.0, 0, 0], [0] * 6], [300, 300], 250.0)
+    assert _judge(bent, span=(150, 360)).ok
+    frames = (Frame(300.0, 300.0, 300.0), Frame(300.0, 300.0, 300.0))
+    folded = _judge(bent, span=(150, 360), frames=frames)
+    assert not folded.ok
+    assert "folds" in folded.reason
+    small = (Frame(300.0, 300.0, 70.0), Frame(300.0, 300.0, 70.0))
+    assert _judge(bent, span=(150, 360), frames=small).ok
+
+
 def test_every_feature_moves_the_confidence_its_own_way():
     base = {
         "support": 40.0,
@@ -128,6 +170,7 @@ def test_every_feature_moves_the_confidence_its_own_way():
         for name, value in better.items():
             risen = model.probability({**base, name: value})
             assert risen >= model.probability(base), name
+            assert model is not MODEL or risen > model.probability(base), name
         assert model.probability({**base, **better}) > model.probability(base)
     assert set(np.sign(packaged_model().weights) * list(FEATURES.values())) <= {0, 1}
 

@@ -1,5 +1,6 @@
 """The landmarks task: views, terms, decoding; the same on any number of devices."""
 
+import dataclasses
 import functools
 import math
 
@@ -15,6 +16,7 @@ from rkd_jax.data import face_synthesis
 from rkd_jax.data.face_points import FLIP
 from rkd_jax.data.faces import make_source
 from rkd_jax.geometry.warp import sample
+from rkd_jax.models.layers import ModelOutput
 from rkd_jax.tasks import landmarks
 from rkd_jax.training import state, step
 
@@ -177,20 +179,49 @@ def _misfit(shape, model):
     return np.linalg.norm(a - factor * b)
 
 
-def test_light_changes_pixels_only():
-    record = faces()[1]
-    views = [
-        landmarks.make_view(
-            jax.random.PRNGKey(3),
-            jnp.asarray(record["image"]),
-            jnp.asarray(record["landmarks"]),
-            crop=CROP,
-            options=LandmarkConfig(light=light),
+class _Recording:
+    """A network that answers with zeros and keeps what it was shown."""
+
+    def __init__(self):
+        self.seen = []
+
+    def apply(self, variables, images, **_):
+        self.seen.append(np.asarray(images))
+        return ModelOutput(
+            heatmap=None,
+            descriptors=None,
+            logits=jnp.zeros((*images.shape[:3], 98)),
+            intermediates={},
         )
-        for light in ("none", "face")
-    ]
-    np.testing.assert_array_equal(views[0][1], views[1][1])
-    assert np.abs(views[0][0] - views[1][0]).max() > 0.02
+
+
+def test_the_teacher_sees_the_students_view_in_its_own_light():
+    shown = {}
+    for light in ("none", "face"):
+        student, teacher = _Recording(), _Recording()
+        task = dataclasses.replace(
+            make_task(light=light), model=student, teacher_model=teacher
+        )
+        task.loss({}, {}, {}, batch_of(), jax.random.PRNGKey(3), jnp.int32(0))
+        shown[light] = student.seen[0], teacher.seen[0]
+    np.testing.assert_array_equal(*shown["none"])
+    np.testing.assert_array_equal(shown["face"][1], shown["none"][1])
+    changed = np.abs(shown["face"][0] - shown["face"][1]).max(axis=(1, 2, 3))
+    assert (changed > 0.02).all()
+
+
+def test_nothing_is_followed_where_a_label_tells_that_a_point_is_cut_off(small):
+    """A teacher's answer about a point outside the view has no gradient."""
+    _, variables, teacher, loss = small
+    batch = batch_of((True,) * 4)
+    batch["landmarks"] = np.full_like(batch["landmarks"], -1000.0)
+    key = jax.random.PRNGKey(2)
+    (_, (terms, _)), gradient = loss(variables, {}, teacher, batch, key, jnp.int32(0))
+    assert terms["point_distillation"] == terms["heatmap_distillation"] == 0
+    assert all((np.asarray(x) == 0).all() for x in jax.tree.leaves(gradient))
+    unlabelled = {**batch, "labelled": np.zeros(4, bool)}
+    (_, (terms, _)), _ = loss(variables, {}, teacher, unlabelled, key, jnp.int32(0))
+    assert terms["point_distillation"] > 0
 
 
 @pytest.fixture(scope="module")

@@ -51,6 +51,23 @@ def test_made_pair_shows_the_same_at_its_landmarks(photograph):
     assert np.abs(lit.fixed.astype(float) - pair.fixed).mean() > 1
 
 
+def test_a_hard_pair_is_the_same_eye_further_apart_and_less_legible(photograph):
+    for seed in range(4):
+        plain, hard = (
+            made_pairs.warped(photograph, seed, hard=hard, light=False, side=256)
+            for hard in (False, True)
+        )
+        assert len(hard.points) < len(plain.points)
+        inside = (hard.fixed > 0) & (plain.fixed > 0)
+        sharpness = [
+            cv2.Laplacian(pair.fixed.astype(np.float32), cv2.CV_32F, ksize=5)[inside]
+            for pair in (plain, hard)
+        ]
+        assert not np.array_equal(*sharpness)
+        # The map is exact all the same: it takes landmarks of one to the other.
+        assert np.abs(hard.points).max() < 256
+
+
 def test_test_data_are_refused(tmp_path):
     for name in ("FIRE", "multimodal"):
         (tmp_path / name).mkdir()
@@ -87,9 +104,10 @@ def _rows(count=120):
 
 def test_calibration_checks_on_what_it_did_not_fit(tmp_path, capsys):
     rows = _rows()
-    assert calibrate_confidence.calibrate(rows, tmp_path) == 0
+    assert calibrate_confidence.calibrate(rows, tmp_path, {"seed": 7}) == 0
     model = ConfidenceModel.from_json((tmp_path / "confidence.json").read_text())
     record = model.calibration
+    assert record["seed"] == 7
     assert record["fitted"]["registrations"] == record["checked"]["registrations"] == 60
     # The two clouds are 2 sqrt(6) apart: chance errs on less than one in a hundred.
     assert record["checked"]["brier"] < 0.05
@@ -100,7 +118,7 @@ def test_calibration_checks_on_what_it_did_not_fit(tmp_path, capsys):
     for row in rows:
         if row["half"] == 1:
             row["support"] += 50.0
-    calibrate_confidence.calibrate(rows, tmp_path)
+    calibrate_confidence.calibrate(rows, tmp_path, {"seed": 7})
     again = json.loads((tmp_path / "confidence.json").read_text())
     np.testing.assert_allclose(again["weights"], model.weights)
 

@@ -11,6 +11,8 @@ from made_faces import write_wflw
 
 from rkd_jax.alignment import wflw_benchmark
 from rkd_jax.data import wflw
+from rkd_jax.training.loop import NonFiniteLossError
+from rkd_jax.training.signals import Interrupted
 
 TOOL = pathlib.Path(__file__).parents[2] / "tools" / "wflw_folds.py"
 CONFIG = '''
@@ -77,6 +79,21 @@ def test_rows_of_all_folds(tool, root, tmp_path, capsys):
     with open(tmp_path / "folds.csv", newline="") as file:
         assert len(list(csv.DictReader(file))) == 8
     assert (tmp_path / "error_curve.png").exists()
+
+
+def test_a_stop_and_a_lost_run_end_as_in_training(tool, root, tmp_path, monkeypatch):
+    for error, status in (
+        (Interrupted("stopped at step 1"), 143),
+        (NonFiniteLossError("step 1: loss = nan"), 1),
+    ):
+
+        def fail(*_, error=error, **__):
+            raise error
+
+        monkeypatch.setattr(tool, "run_fold", fail)
+        assert tool.main(command(root, tmp_path)) == status
+    with pytest.raises(SystemExit):
+        tool.main([*command(root, tmp_path), "--folds", "1"])
 
 
 def test_bad_input_exits_2(tool, root, tmp_path, capsys):

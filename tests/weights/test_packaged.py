@@ -2,12 +2,16 @@
 
 import json
 import pathlib
+import re
+import runpy
+import shlex
 
 import numpy as np
 import pytest
 
 import rkd_jax
 from rkd_jax import weights
+from rkd_jax.config import as_dict, flatten
 from rkd_jax.data import fundus_synthesis
 
 FOLDER = pathlib.Path(weights.__file__).parent
@@ -36,6 +40,39 @@ def test_a_file_is_small_and_described(path):
     assert found.recipe["config"]["data"]["data_dir"] == "LAB"
     assert "/" not in json.dumps(found.recipe)
     assert "compute_dtype" not in found.options
+
+
+def _commands(card: str) -> dict[str, list[str]]:
+    """Return the training command of each file, with what all are followed by."""
+    shared, *sections = re.split(r"\n## ", card)
+    more = re.search(r"followed by\n\n((?:    .*\n)+)", shared)[1]
+    found = {}
+    for section in sections:
+        command = re.search(r"    (python -m rkd_jax\.train(?:.*\\\n)*.*)", section)[1]
+        text = f"{command} {more}".replace("\\\n", " ")
+        text = text.replace("--config configs", "--config=configs")
+        words = shlex.split(text)
+        found[section.split(".")[0]] = [w for w in words if w.startswith("--config")]
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_command_on_the_card_is_the_recipe_in_the_file(path, monkeypatch):
+    monkeypatch.chdir(FOLDER.parents[1])
+    first, *changes = _commands((FOLDER / "MODEL_CARD.md").read_text())[path.stem]
+    file, _, variant = first.removeprefix("--config=").partition(":")
+    asked = flatten(as_dict(runpy.run_path(file)["get_config"](variant)))
+    for name, text in (change.split("=") for change in changes):
+        kind = type(asked[name.removeprefix("--config.")])
+        asked[name.removeprefix("--config.")] = kind(text)
+    recipe = flatten(weights.load(path).recipe["config"])
+    # A teacher file is named by the command's reader; how often a run is looked at,
+    # and the threads of a loader, change no weights.
+    free = {"teacher.weights", "data.num_threads"}
+    free |= {f"loop.{k}" for k in ("eval_pairs", "eval_every", "checkpoint_every")}
+    shared = (set(asked) & set(recipe)) - free
+    assert {"optim.lr", "loop.steps", "model.name", "data.crop"} <= shared
+    assert {k: asked[k] for k in shared} == {k: recipe[k] for k in shared}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -162,3 +162,20 @@ def test_a_failed_save_leaves_the_old_file(path, variables, monkeypatch):
 def test_variables_of_another_model_are_not_saved(path, variables):
     with pytest.raises(ValueError, match="variables of superretina: unknown"):
         weights.save(path, variables, model="superretina", options=OPTIONS)
+
+
+def test_files_are_found_by_path_and_by_packaged_name(path, monkeypatch):
+    assert weights.find(path) == path
+    packaged = weights.find("small")
+    assert packaged == weights.find(packaged)
+    assert (
+        weights.find()
+        == weights.find("default")
+        == packaged.parent / ("default.safetensors")
+    )
+    # A file of that name here comes first.
+    monkeypatch.chdir(path.parent)
+    (path.parent / "small").write_bytes(path.read_bytes())
+    assert weights.load(weights.find("small")).model == NAME
+    with pytest.raises(FileNotFoundError, match=r"nets/small: .*default.*convert_we"):
+        weights.find("nets/small")

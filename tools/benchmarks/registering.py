@@ -31,7 +31,7 @@ def write_pair(folder: pathlib.Path, side: int) -> tuple[str, str]:
 
 
 class Ours:
-    """`Matcher.register` with the packaged U-Net, and the wall time of its parts.
+    """`Matcher.register` with packaged weights, and the wall time of its parts.
 
     Two threads prepare the two images. Reading is the time in which at least one of
     them reads; preprocessing is what preparing takes beyond that. Points are OpenCV's,
@@ -39,11 +39,11 @@ class Ours:
     all: families, guided matching without the matching itself, evidence and judgement.
     """
 
-    def __init__(self, working_size: int):
+    def __init__(self, working_size: int | None, weights: str | None = None):
         from rkd_jax.matching import base, matcher
 
         self.spans = collections.defaultdict(list)
-        self.matcher = matcher.load_matcher(working_size=working_size)
+        self.matcher = matcher.load_matcher(weights, working_size=working_size)
         parts = (
             (base, "read_image", "reading"),
             (self.matcher, "_prepare", "preparing"),

@@ -1,6 +1,7 @@
 """The sections of the benchmark, in the order in which they run."""
 
 import functools
+import itertools
 import os
 import pathlib
 import statistics
@@ -94,23 +95,34 @@ def _network(run: Run, sizes: list[tuple[int, int]]) -> None:
 
 
 def register(run: Run) -> None:
-    """A whole call on two large JPEGs, stage by stage."""
-    from benchmarks import registering
+    """A whole call on two large JPEGs, stage by stage.
 
-    quick = run.args.quick
-    side, working = (256, 64) if quick else (2912, max(run.args.sizes))
+    Of photographs named by `--pairs`, one pair a round, in turn. Weights named by
+    `--weights` are taken at their own working size, and without PyTorch beside them.
+    """
+    from benchmarks import registering
+    from rkd_jax.matching.pair_lists import list_pairs
+
+    args, quick = run.args, run.args.quick
+    side, working = (256, 64) if quick else (2912, max(args.sizes))
     with tempfile.TemporaryDirectory() as folder:
-        pair = registering.write_pair(pathlib.Path(folder), side)
+        if args.pairs:
+            pairs = [
+                (str(p.fixed), str(p.moving)) for p in list_pairs(args.pairs, None)
+            ]
+        else:
+            pairs = [registering.write_pair(pathlib.Path(folder), side)]
         parts: dict[str, list[dict]] = {}
-        build = {"ours": functools.partial(registering.Ours, working)}
-        for layout in _layouts(run):
+        size = working if quick or not args.weights else None
+        build = {"ours": functools.partial(registering.Ours, size, args.weights)}
+        for layout in () if args.weights else _layouts(run):
             build[f"torch {layout}"] = functools.partial(
-                registering.Theirs, working, run.args.device, layout
+                registering.Theirs, working, args.device, layout
             )
 
         def arm(name: str) -> measure.Arm:
-            call, parts[name] = build[name](), []
-            return lambda _: parts[name].append(call(*pair))
+            call, parts[name], turn = build[name](), [], itertools.cycle(pairs)
+            return lambda _: parts[name].append(call(*next(turn)))
 
         arms = {name: functools.partial(arm, name) for name in build}
         row = run.timed(arms, repeats=1)
@@ -119,8 +131,11 @@ def register(run: Run) -> None:
             values = [found[stage] for found in parts[name][1:]]
             row[f"{name.split()[0]}_{stage}_s"] = statistics.median(values)
     if "ours" in row["seconds"]:
-        row["registered"] = parts["ours"][-1]["ok"]
-    run.add("register", f"two {side} px JPEGs", size=working, batch=2, **row)
+        row["registered"] = all(found["ok"] for found in parts["ours"])
+    what = f"{len(pairs)} pairs of files" if args.pairs else f"two {side} px JPEGs"
+    if args.weights:
+        what, working = f"{what}, {args.weights}", None
+    run.add("register", what, size=working, batch=2, **row)
 
 
 def gradients(run: Run) -> None:

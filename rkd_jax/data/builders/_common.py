@@ -16,7 +16,7 @@ from rkd_jax.data import image_files, reading
 
 _KEPT = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # signatures of PNG and JPEG
 _GREY = ("1", "L", "I;16", "I")
-_LABEL_BYTES = 2**20  # files up to this size are compared by content: labels, lists
+_LABEL_BYTES = 2**20  # up to this size, and lists, files are compared by content
 _RECORD = "raw_files"  # metadata of a prepared data set: what it was prepared from
 
 
@@ -81,7 +81,7 @@ def fingerprint(folder: pathlib.Path, *, without: pathlib.Path) -> str:
             continue
         size = path.stat().st_size
         digest.update(f"{path.relative_to(folder).as_posix()} {size}\n".encode())
-        if size <= _LABEL_BYTES:
+        if size <= _LABEL_BYTES or path.suffix == ".txt":
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 

@@ -17,8 +17,9 @@ _FOLDER = f"{wflw.ANNOTATIONS}/list_98pt_rect_attr_train_test"
 class Wflw(_common.RawBuilder):
     """WFLW (Wu et al. 2018): one example a face, with its whole picture.
 
+    A split for each list: "train", "test", and the plain ones "test_largepose", ...
     "landmarks" and "box" (x_min, y_min, x_max, y_max) are in pixels of "image". Where
-    the list has no boxes and flags, the box is that of the points and "attributes" is
+    a list has no boxes and flags, the box is that of the points and "attributes" is
     empty.
     """
 
@@ -41,13 +42,7 @@ class Wflw(_common.RawBuilder):
 
     def _split_generators(self, dl_manager):
         root = self.raw()
-        lists = {}
-        for split in ("train", "test"):
-            try:
-                wflw.list_path(root, split)
-            except FileNotFoundError:
-                continue
-            lists[split] = wflw.read_list(root, split)
+        lists = {name: wflw.read_list(root, name) for name in wflw.list_names(root)}
         self.checked(list(lists))
         return {split: self._generate_examples(faces) for split, faces in lists.items()}
 
