@@ -48,7 +48,7 @@ def get_config(variant: str = "") -> Config:
     if "folds" in asked:
         config.data.fold = 0
         config.compare_scratch = True
-        config.loop.steps = config.teacher.steps = 400
+        config.teacher.steps, config.loop.steps = 300, 600
     if "demo" in asked:
         _demo(config)
     return config
@@ -58,19 +58,24 @@ def _small(config: Config) -> None:
     """Crops of 64 pixels and small networks, for a CPU."""
     heads = {"out_channels": LANDMARKS, "descriptor_dim": 0, "norm": "instance"}
     config.teacher.model = ModelConfig("superretina", widths=(16, 16, 32, 32), **heads)
-    config.model = ModelConfig("swin_unetr", feature_size=12, drop_rate=0.0, **heads)
+    # Windows of 8 tokens tile the grids of 64 pixels, 32, 16 and 8, without padding.
+    swin = {"feature_size": 12, "window_size": 8, "drop_rate": 0.0}
+    config.model = ModelConfig("swin_unetr", **swin, **heads)
     config.task.landmarks.sigma_px = 1.5
     config.data.size, config.data.crop, config.data.batch_size = 80, 64, 8
-    config.teacher.lr, config.optim.lr = 5e-3, 4e-3
+    config.teacher.lr, config.optim.lr = 5e-3, 2e-3
     config.optim.warmup_steps, config.optim.ema_decay = 20, 0.98
     config.loop.log_every, config.loop.checkpoint_every = 20, 100
     config.loop.eval_every = 0
 
 
 def _demo(config: Config) -> None:
-    """Few labels, many faces: where a teacher helps most."""
+    """Few labels, many faces: where a teacher helps most.
+
+    The CNN learns ten times as fast as the transformer; it gets a tenth of the time.
+    """
     config.compare_scratch = True
     config.data.embedded_labeled, config.data.embedded_unlabeled = 16, 384
-    config.data.labeled_share = 0.25
-    config.teacher.steps, config.loop.steps = 300, 600
+    config.data.labeled_share = 0.5
+    config.teacher.steps, config.loop.steps = 150, 1200
     config.loop.eval_pairs = 100
