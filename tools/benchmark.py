@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         help="runs in a row a round, not waited for in between (default: GPU 5, CPU 1)",
     )
-    parser.add_argument("--minutes", type=float, default=40, help="time to fill")
+    parser.add_argument("--minutes", type=float, default=60, help="time to fill")
     some("--sections", tuple(SECTIONS), tuple(SECTIONS), "what to measure, in order")
     some("--kinds", cases.KINDS, cases.KINDS, "of the network")
     some("--layouts", LAYOUTS, LAYOUTS, "PyTorch's channels")
