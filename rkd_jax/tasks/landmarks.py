@@ -1,11 +1,10 @@
 """The 98 points of a face: heatmaps, soft-argmax, distillation.
 
 The student reads a view of the face (mirrored, turned, scaled) in other light, the
-frozen teacher the same view as it was, so that it answers at its best. A network's
-logits become heatmaps by a softmax over the pixels,
-scaled so that a point known to within the target's spread has a peak of 1; points are
-decoded by soft-argmax. With E(a, b) the mean squared error of heatmaps plus that of
-points,
+frozen teacher the same view as it was, and mirrored, so that it answers at its best. A
+network's logits become heatmaps by a softmax over the pixels, scaled so that a point
+known to within the target's spread has a peak of 1; points are decoded by soft-argmax.
+With E(a, b) the mean squared error of heatmaps plus that of points,
 
     loss = E(student, labels) [+ lambda E(student, teacher)]
 
@@ -114,10 +113,7 @@ class LandmarksTask:
         target = gaussian_heatmaps(points, side, marks.sigma_px)
         terms = self._terms(answers, (target, points), labelled, inside)
         if self.options.distill:
-            wanted = self.teacher_model.apply(
-                teacher, plain, train=False, heads=("detector",)
-            )
-            followed = jax.lax.stop_gradient(self._read(wanted.logits))
+            followed = jax.lax.stop_gradient(self._followed(teacher, plain))
             # Where a label tells that a point is cut off, the teacher only guesses.
             seen = inside | ~labelled[:, None]
             terms |= {
@@ -172,6 +168,26 @@ class LandmarksTask:
             "failure_rate": scores["failure_rate"],
             "auc": scores["auc"],
         }, {"largest_errors": pictures.sheet(shown, columns=4)}
+
+    def _followed(self, teacher: PyTree, views: Array) -> tuple[Array, Array]:
+        """Return the teacher's heatmaps and points of views `[B, C, C, 1]`.
+
+        Where faces are mirrored in training, it looks at the mirrored views too, and
+        answers by the mean: its errors on the two differ.
+        """
+        count, shown = len(views), [views]
+        if self.options.landmarks.flip:
+            shown.append(views[:, :, ::-1])
+        answer = self.teacher_model.apply(
+            teacher, jnp.concatenate(shown), train=False, heads=("detector",)
+        )
+        maps, points = self._read(answer.logits)
+        if len(shown) == 1:
+            return maps, points
+        order, (x, y) = jnp.array(FLIP), jnp.moveaxis(points[count:], -1, 0)
+        back = jnp.stack([views.shape[2] - 1 - x, y], axis=-1)[:, order]
+        other = maps[count:, :, ::-1][..., order]
+        return 0.5 * (maps[:count] + other), 0.5 * (points[:count] + back)
 
     def _read(self, logits: Array) -> tuple[Array, Array]:
         marks = self.options.landmarks

@@ -59,7 +59,7 @@ def make_task(axis_name=None, *, distill=True, **options):
 
 @pytest.fixture(scope="module")
 def small():
-    task = make_task()
+    task = make_task(flip=False)
     variables, _ = task.init(jax.random.PRNGKey(0), batch_of())
     other, _ = task.init(jax.random.PRNGKey(1), batch_of())
     # One compiled function for values and gradients serves all tests of terms.
@@ -81,6 +81,24 @@ def test_following_oneself_costs_nothing(small):
     assert terms["point_distillation"] == pytest.approx(0, abs=1e-9)
     assert terms["point"] > 0.1
     assert total == pytest.approx(terms["heatmap"] + terms["point"])
+
+
+def test_the_teacher_answers_for_a_view_as_for_the_mirrored_one(small):
+    task, variables = make_task(), small[1]
+    views = jnp.asarray(batch_of()["image"][:, 8:40, 8:40])
+    maps, points = task._followed(variables, views)
+    other_maps, others = task._followed(variables, views[:, :, ::-1])
+    order = list(FLIP)
+    np.testing.assert_allclose(other_maps[:, :, ::-1][..., order], maps, atol=1e-5)
+    back = np.asarray(others)[:, order] * [-1, 1] + [CROP - 1, 0]
+    np.testing.assert_allclose(back, points, atol=1e-4)
+    # The mean of both looks, each read by itself.
+    looks = [
+        task._read(task.model.apply(variables, x, heads=("detector",)).logits)[1]
+        for x in (views, views[:, :, ::-1])
+    ]
+    mirrored = np.asarray(looks[1])[:, order] * [-1, 1] + [CROP - 1, 0]
+    np.testing.assert_allclose(points, (looks[0] + mirrored) / 2, atol=1e-4)
 
 
 def test_faces_without_labels_teach_by_the_teacher_alone(small):
@@ -200,7 +218,7 @@ def test_the_teacher_sees_the_students_view_in_its_own_light():
     for light in ("none", "face"):
         student, teacher = _Recording(), _Recording()
         task = dataclasses.replace(
-            make_task(light=light), model=student, teacher_model=teacher
+            make_task(light=light, flip=False), model=student, teacher_model=teacher
         )
         task.loss({}, {}, {}, batch_of(), jax.random.PRNGKey(3), jnp.int32(0))
         shown[light] = student.seen[0], teacher.seen[0]
@@ -244,6 +262,7 @@ def steps():
             losses.append(float(step.first_replica(metrics)["loss"]))
         return losses, step.first_replica(moving)
 
+    run.start = start
     return run
 
 
@@ -252,10 +271,12 @@ def test_two_devices_step_as_one(steps):
     one_losses, one = steps(1)
     losses, two = steps(2)
     np.testing.assert_allclose(losses, one_losses, rtol=1e-5)
-    for ours, theirs in zip(
-        jax.tree.leaves(one.variables), jax.tree.leaves(two.variables), strict=True
-    ):
-        np.testing.assert_allclose(theirs, ours, atol=1e-5)
+    # Against what the steps changed: a term that counts by devices would halve it.
+    before, ours, theirs = (
+        np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+        for tree in (steps.start.variables, one.variables, two.variables)
+    )
+    assert np.linalg.norm(theirs - ours) < 1e-3 * np.linalg.norm(ours - before)
 
 
 def test_evaluation_scores_what_the_metrics_score(small):
