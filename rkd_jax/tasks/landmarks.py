@@ -113,9 +113,9 @@ class LandmarksTask:
         target = gaussian_heatmaps(points, side, marks.sigma_px)
         terms = self._terms(answers, (target, points), labelled, inside)
         if self.options.distill:
-            followed = jax.lax.stop_gradient(self._followed(teacher, plain))
+            *followed, sure = jax.lax.stop_gradient(self._followed(teacher, plain))
             # Where a label tells that a point is cut off, the teacher only guesses.
-            seen = inside | ~labelled[:, None]
+            seen = sure & (inside | ~labelled[:, None])
             terms |= {
                 f"{name}_distillation": marks.distillation_weight * term
                 for name, term in self._terms(
@@ -169,11 +169,12 @@ class LandmarksTask:
             "auc": scores["auc"],
         }, {"largest_errors": pictures.sheet(shown, columns=4)}
 
-    def _followed(self, teacher: PyTree, views: Array) -> tuple[Array, Array]:
+    def _followed(self, teacher: PyTree, views: Array) -> tuple[Array, Array, Array]:
         """Return the teacher's heatmaps and points of views `[B, C, C, 1]`.
 
         Where faces are mirrored in training, it looks at the mirrored views too, and
-        answers by the mean: its errors on the two differ.
+        answers by the mean: its errors on the two differ. The third value, `[B, 98]`,
+        tells of which points it is sure: those that both looks put within 2 sigma.
         """
         count, shown = len(views), [views]
         if self.options.landmarks.flip:
@@ -183,11 +184,13 @@ class LandmarksTask:
         )
         maps, points = self._read(answer.logits)
         if len(shown) == 1:
-            return maps, points
+            return maps, points, jnp.ones(points.shape[:2], bool)
         order, (x, y) = jnp.array(FLIP), jnp.moveaxis(points[count:], -1, 0)
         back = jnp.stack([views.shape[2] - 1 - x, y], axis=-1)[:, order]
         other = maps[count:, :, ::-1][..., order]
-        return 0.5 * (maps[:count] + other), 0.5 * (points[:count] + back)
+        apart = jnp.linalg.norm(points[:count] - back, axis=-1)
+        sure = apart < 2.0 * self.options.landmarks.sigma_px
+        return 0.5 * (maps[:count] + other), 0.5 * (points[:count] + back), sure
 
     def _read(self, logits: Array) -> tuple[Array, Array]:
         marks = self.options.landmarks

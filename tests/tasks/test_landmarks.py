@@ -86,8 +86,9 @@ def test_following_oneself_costs_nothing(small):
 def test_the_teacher_answers_for_a_view_as_for_the_mirrored_one(small):
     task, variables = make_task(), small[1]
     views = jnp.asarray(batch_of()["image"][:, 8:40, 8:40])
-    maps, points = task._followed(variables, views)
-    other_maps, others = task._followed(variables, views[:, :, ::-1])
+    maps, points, sure = task._followed(variables, views)
+    other_maps, others, other_sure = task._followed(variables, views[:, :, ::-1])
+    np.testing.assert_array_equal(other_sure[:, list(FLIP)], sure)
     order = list(FLIP)
     np.testing.assert_allclose(other_maps[:, :, ::-1][..., order], maps, atol=1e-5)
     back = np.asarray(others)[:, order] * [-1, 1] + [CROP - 1, 0]
@@ -99,6 +100,9 @@ def test_the_teacher_answers_for_a_view_as_for_the_mirrored_one(small):
     ]
     mirrored = np.asarray(looks[1])[:, order] * [-1, 1] + [CROP - 1, 0]
     np.testing.assert_allclose(points, (looks[0] + mirrored) / 2, atol=1e-4)
+    apart = np.linalg.norm(looks[0] - mirrored, axis=-1)
+    np.testing.assert_array_equal(sure, apart < 3.0)
+    assert 0 < np.mean(sure) < 1
 
 
 def test_faces_without_labels_teach_by_the_teacher_alone(small):
