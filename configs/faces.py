@@ -76,6 +76,6 @@ def _demo(config: Config) -> None:
     """
     config.compare_scratch = True
     config.data.embedded_labeled, config.data.embedded_unlabeled = 3, 397
-    config.data.labeled_share, config.data.batch_size = 0.25, 4
+    config.data.labeled_share, config.data.batch_size = 0.75, 4
     config.teacher.steps, config.loop.steps = 400, 2000
     config.loop.eval_pairs = 100
