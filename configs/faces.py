@@ -58,7 +58,7 @@ def _small(config: Config) -> None:
     """Crops of 64 pixels and small networks, for a CPU."""
     heads = {"out_channels": LANDMARKS, "descriptor_dim": 0, "norm": "instance"}
     config.teacher.model = ModelConfig("superretina", widths=(16, 16, 32, 32), **heads)
-    # Windows of 8 tokens tile the grids of 64 pixels, 32, 16 and 8, without padding.
+    # The token grids of 64 pixels have 32, 16 and 8 a side: windows of 8 tile them.
     swin = {"feature_size": 12, "window_size": 8, "drop_rate": 0.0}
     config.model = ModelConfig("swin_unetr", **swin, **heads)
     config.task.landmarks.sigma_px = 1.5
@@ -72,7 +72,7 @@ def _small(config: Config) -> None:
 def _demo(config: Config) -> None:
     """Few labels, many faces: where a teacher helps most.
 
-    The CNN learns ten times as fast as the transformer; it gets a tenth of the time.
+    The CNN learns faster than the transformer: it gets a fifth of the steps.
     """
     config.compare_scratch = True
     config.data.embedded_labeled, config.data.embedded_unlabeled = 3, 397

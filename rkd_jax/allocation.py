@@ -31,7 +31,7 @@ _GIVEN = "RKD_JAX_GIVEN_TUNABLES"
 _HUGE_PAGES = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
 # "0": `start_again` does nothing.
 _SWITCH = "RKD_JAX_START_AGAIN"
-_ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/accel0", "/dev/vfio")
+_ACCELERATORS = ("nvidiactl", "kfd", "accel[0-9]*", "vfio/[0-9]*")
 # Who has these modules watches the program, or has more than it to lose.
 _WATCHING = {"jax", "IPython", "debugpy", "pydevd", "coverage"}
 
@@ -44,8 +44,8 @@ def keep_freed_memory(*, give_back: bool = True) -> bool:
     again at the next step: a fifth of the time of a training step. In the environment
     of `at_start`, large blocks have huge pages and are given back; in others, what was
     freed is kept, and the process stays at its peak. Does nothing without glibc, and
-    where JAX will take an accelerator: there the threads that read data want their own
-    arenas.
+    where there is an accelerator (and JAX_PLATFORMS does not say cpu): there the
+    threads that read data want their own arenas.
 
     Args:
         give_back: Give large blocks back where that is cheap.
@@ -73,7 +73,7 @@ def _has_accelerator(environment: Mapping[str, str]) -> bool:
     asked = environment.get("JAX_PLATFORMS", "")
     if asked:
         return not asked.startswith("cpu")
-    return any(pathlib.Path(path).exists() for path in _ACCELERATORS)
+    return any(any(pathlib.Path("/dev").glob(name)) for name in _ACCELERATORS)
 
 
 def _has_huge_pages(environment: Mapping[str, str]) -> bool:

@@ -31,7 +31,9 @@ print(faults() - before)
 def test_pages_of_freed_arrays_are_not_asked_for_again():
     def faults(mode):
         command = [sys.executable, "-c", PROGRAM, mode]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, env=_plain()
+        )
         return int(done.stdout)
 
     assert faults("keep") < 100 < faults("default")
@@ -65,7 +67,7 @@ def test_aligned_blocks_do_not_grow_the_process_at_each_call(give_back, given):
         capture_output=True,
         text=True,
         check=True,
-        env=at_start({**os.environ, "GLIBC_TUNABLES": given}),
+        env=at_start({**_plain(), "GLIBC_TUNABLES": given}),
     )
     # Six blocks one after the other, each freed before the next. Kept ones may be held
     # twice: scraps of one keep the next from taking its place.
@@ -114,7 +116,7 @@ def test_a_program_starts_again_once_with_its_arguments(given, tmp_path):
     script = tmp_path / "program.py"
     script.write_text(AGAIN)
     command = [sys.executable, str(script), "--a", "b c"]
-    environment = {**before_start(os.environ), "GLIBC_TUNABLES": given}
+    environment = {**_plain(), "GLIBC_TUNABLES": given}
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, env=environment
     )
@@ -123,10 +125,15 @@ def test_a_program_starts_again_once_with_its_arguments(given, tmp_path):
     assert done.stdout.splitlines() == expected
 
 
+def _plain():
+    """Return the environment of a machine without accelerator, nothing asked for."""
+    given = {k: v for k, v in os.environ.items() if k != allocation._SWITCH}
+    return {**before_start(given), "JAX_PLATFORMS": "cpu"}
+
+
 def _started(command, **options):
     """Run a program on a machine without accelerator; return its lines."""
-    environment = {**before_start(os.environ), "JAX_PLATFORMS": "cpu"}
-    environment |= options.pop("env", {})
+    environment = _plain() | options.pop("env", {})
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, env=environment, **options
     )
@@ -167,7 +174,7 @@ def test_a_program_whose_tunables_are_taken_away_starts_again_only_once(tmp_path
         capture_output=True,
         text=True,
         check=True,
-        env=before_start(os.environ),
+        env=_plain(),
         timeout=60,
     )
     assert done.stdout.splitlines() == ["started", "started", " []"]

@@ -237,6 +237,8 @@ def test_read_points_takes_columns_by_name(tmp_path, header):
         (",x,y\n0,10.5,20.1\n1,30,40\n", [[10.5, 20.1], [30, 40]]),
         ("x_fixed,y_fixed,x_moving,y_moving\n,,3,4\n", [[3, 4]]),
         ("x1, y1\n5, 6\n", [[5, 6]]),
+        ("\tx\ty\n0\t10.5\t20.1\n", [[10.5, 20.1]]),
+        ("10,5\t20\ta, b\n", [[10.5, 20]]),
     ],
 )
 def test_read_points_keeps_to_the_columns_of_spreadsheets(tmp_path, text, expected):

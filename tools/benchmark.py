@@ -170,5 +170,7 @@ def main(argv: list[str] | None = None) -> int:
 if __name__ == "__main__":
     # Huge pages for both sides; a child's side has the memory that its users have.
     if "--child" not in sys.argv:
+        if not any("gpu" in argument for argument in sys.argv):
+            os.environ["JAX_PLATFORMS"] = "cpu"
         start_again()
     sys.exit(main())

@@ -27,6 +27,7 @@ from rkd_jax import evaluate, train
 from rkd_jax.alignment import pictures
 from rkd_jax.alignment import wflw_benchmark as benchmark
 from rkd_jax.compiled import add_option
+from rkd_jax.data import wflw
 from rkd_jax.files import write_text
 from rkd_jax.training.checkpoint import CheckpointError
 from rkd_jax.training.loop import NonFiniteLossError
@@ -83,6 +84,8 @@ def run_fold(
     rows = {MEAN_FACE: ["--method", "mean_face"]} | {
         name: ["--weights", str(workdir / path)] for name, path in NETWORKS.items()
     }
+    listed = wflw.read_list(data_dir, config.data.val_split)
+    _, faces = wflw.split_fold(listed, fold, folds)
     found = {}
     for name, options in rows.items():
         scores = workdir / "scores" / name.replace(" ", "_")
@@ -91,7 +94,8 @@ def run_fold(
         common += ["--compilation_cache_dir", cache]
         if evaluate.main(["wflw", *common, *options]) != evaluate.OK:
             raise ValueError(f"{scores}: fold {fold} of {name} could not be scored")
-        _, found[name] = benchmark.load_predictions(scores / benchmark.PREDICTIONS)
+        _, saved = benchmark.load_predictions(scores / benchmark.PREDICTIONS)
+        found[name] = saved.of(faces)
     return found
 
 

@@ -87,10 +87,14 @@ def list_path(root: str | os.PathLike, name: str) -> pathlib.Path:
 def list_names(root: str | os.PathLike) -> list[str]:
     """Return the names of the lists there are, for `read_list`: "test", ..."""
     folder = pathlib.Path(root) / ANNOTATIONS
-    stems = [path.stem for path in sorted(folder.glob("list_98pt_*/list_98pt_*.txt"))]
-    return sorted(
-        {re.sub("^list_98pt_(rect_attr_)?", "", stem) for stem in stems if stem}
-    )
+    found = set()
+    for prefix, place in (
+        ("list_98pt_rect_attr_", "list_98pt_rect_attr_train_test"),
+        ("list_98pt_", "list_98pt_test"),
+    ):
+        stems = (path.stem for path in (folder / place).glob(f"{prefix}*.txt"))
+        found |= {stem.removeprefix(prefix) for stem in stems}
+    return sorted(name for name in found if re.fullmatch(r"\w+", name))
 
 
 def read_list(root: str | os.PathLike, name: str) -> list[Face]:

@@ -185,22 +185,24 @@ def source_text(
 
     Args:
         files: of each network.
-        digests: SHA-256 of each network's weights.
+        digests: `rkd_jax.weights.Weights.sha256` of each network.
         compared: pairs of names that were asked for.
 
     Example:
-        >>> text = source_text({"unet": "a/b.safetensors"}, {"unet": "0123456789ab"})
-        >>> print(text.splitlines()[0])
-        `python -m rkd_jax.evaluate ablation --weights unet=b.safetensors`, rkd_jax
+        >>> text = source_text({"a": "x/y.safetensors"}, {"a": "0123456789ab"})
+        >>> print(text.splitlines()[1])
+        Digest of parameters (`rkd_jax.weights.load(FILE).sha256`): a 0123456789ab.
     """
-    command = ["python -m rkd_jax.evaluate ablation --weights"]
+    command = [
+        "python -m rkd_jax.evaluate ablation --data_dir FIRE --out OUT --weights"
+    ]
     command += [f"{name}={pathlib.Path(file).name}" for name, file in files.items()]
     command += [f"--compare {first} {second}" for first, second in compared]
     shown = ", ".join(f"{n} {d[:12]}" for n, d in digests.items() if d)
-    text = (
-        f"`{' '.join(command)}`, rkd_jax\n{__version__}, {time.strftime('%Y-%m-%d')}."
-    )
-    return text + (f"\nSHA-256 of the weights: {shown}." if shown else "")
+    date = time.strftime("%Y-%m-%d")
+    text = f"`{' '.join(command)}`, rkd_jax {__version__}, {date}."
+    of = "Digest of parameters (`rkd_jax.weights.load(FILE).sha256`)"
+    return text + (f"\n{of}: {shown}." if shown else "")
 
 
 def write(

@@ -103,7 +103,7 @@ def implausible(
 
 
 def _seen_by_both(transform: Transform, frames: tuple[Frame, Frame]) -> np.ndarray:
-    """Return a grid `[N, 2]` of moving points within both camera's fields."""
+    """Return a grid `[N, 2]` of moving points within both cameras' fields."""
     moving, fixed = frames
     axis = np.linspace(-_RIM, _RIM, 15)
     grid = moving.from_field(np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2))
@@ -212,12 +212,13 @@ def asymmetry(
     Returns:
         The median distance on a grid over the overlap, at most 100 px.
     """
+    unit = pair.fixed.prepared.image.shape[0] / 768.0
     back = fit(
         matches.points_fixed,
         matches.points_moving,
         family="radial",
         estimator=estimator,
-        threshold_px=pair.options.threshold_px / sizes.moving_scale,
+        threshold_px=pair.options.threshold_px / (sizes.moving_scale * unit),
         frames=(pair.fixed.frame, pair.moving.frame),
         curvature=curvature,
     )
@@ -247,7 +248,7 @@ def gather(
 ) -> dict[str, float]:
     """Measure all that `judge` weighs: `support`, `nearness` and `asymmetry`.
 
-    Matches at the rims of both camera's fields do not count.
+    Matches at the rims of both cameras' fields do not count.
 
     Args:
         transform: what was fitted.

@@ -9,14 +9,15 @@ import numpy as np
 
 
 def _fields(line: str) -> list[str]:
-    """Split a line: at semicolons, else at commas, else at blanks.
+    """Split a line: at semicolons, else at tabs, else at commas, else at blanks.
 
-    With semicolons a comma within a number is its decimal point. Empty cells are kept:
-    columns are counted.
+    With semicolons or tabs a comma within a number is its decimal point. Empty cells
+    are kept: columns are counted.
     """
-    if ";" in line:
-        cells = [cell.strip() for cell in line.split(";")]
-        return [re.sub(r"^([-+]?\d+),(\d+)$", r"\1.\2", cell) for cell in cells]
+    for separator in (";", "\t"):
+        if separator in line.strip(" \r\n"):
+            cells = [cell.strip() for cell in line.split(separator)]
+            return [re.sub(r"^([-+]?\d+),(\d+)$", r"\1.\2", cell) for cell in cells]
     if "," in line:
         return [cell.strip() for cell in line.split(",")]
     return line.split()
@@ -59,7 +60,7 @@ def check_inside(points: np.ndarray, size: tuple[int, int], path: str) -> None:
 
 
 def read_points(path: str | pathlib.Path) -> np.ndarray:
-    """Read landmarks: two numbers x y a line, by semicolon, comma or blanks.
+    """Read landmarks: two numbers x y a line, by semicolon, tab, comma or blanks.
 
     One line of names may stand at the top: where it has `x_moving` and `y_moving`, or
     `x` and `y`, these columns are read; other names must begin with x and y. Further

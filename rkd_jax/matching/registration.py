@@ -166,7 +166,7 @@ def judge(
         evidence: what `rkd_jax.matching.evidence.gather` measured of the fit; empty
             without a transform.
         sizes: of both files.
-        frames: fields of the moving and the fixed file, for the record.
+        frames: fields of the moving and the fixed file; None does not look there.
         model: None takes the packaged one.
     """
     confidence, reason = 0.0, fit.reason

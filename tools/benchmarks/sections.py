@@ -240,6 +240,8 @@ def _child(job: dict) -> dict:
     given = before_start(os.environ)
     plain = job["side"] == "torch" and not job.get("keep")
     environment = given if plain else at_start(given)
+    if job["device"] == "cpu":
+        environment["JAX_PLATFORMS"] = "cpu"
     return measure.in_child(SCRIPT, job, timeout_s=900, environment=environment)
 
 

@@ -16,7 +16,7 @@ from rkd_jax.data import image_files, reading
 
 _KEPT = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # signatures of PNG and JPEG
 _GREY = ("1", "L", "I;16", "I")
-_LABEL_BYTES = 2**20  # up to this size, and lists, files are compared by content
+_LABEL_BYTES = 2**20  # files up to this size, and lists of any, go by their content
 _RECORD = "raw_files"  # metadata of a prepared data set: what it was prepared from
 
 
