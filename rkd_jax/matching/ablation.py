@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from rkd_jax import __version__
+import rkd_jax
 from rkd_jax.files import atomic_path, write_text
 from rkd_jax.matching.charts import bar_chart
 from rkd_jax.matching.fire_benchmark import results
@@ -200,7 +200,7 @@ def source_text(
     command += [f"--compare {first} {second}" for first, second in compared]
     shown = ", ".join(f"{n} {d[:12]}" for n, d in digests.items() if d)
     date = time.strftime("%Y-%m-%d")
-    text = f"`{' '.join(command)}`, rkd_jax {__version__}, {date}."
+    text = f"`{' '.join(command)}`, rkd_jax {rkd_jax.__version__}, {date}."
     of = "Digest of parameters (`rkd_jax.weights.load(FILE).sha256`)"
     return text + (f"\n{of}: {shown}." if shown else "")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax import __version__
+import rkd_jax
 from rkd_jax.data.preprocess import (
     Resized,
     describe,
@@ -65,7 +65,7 @@ class BaseMatcher:
             **dataclasses.asdict(self.options),
             "working_size": self.working_size,
             "confidence_sha256": model_digest(),
-            "version": __version__,
+            "version": rkd_jax.__version__,
         }
 
     def _prepare(self, source: Source, name: str) -> tuple[Resized, np.ndarray]:
