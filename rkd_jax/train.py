@@ -19,7 +19,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from absl import app, flags
@@ -557,8 +557,8 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         sys.exit(2)
 
 
-def main(argv: Sequence[str], holder: Any = None) -> int:
-    """Run the experiment named by the flags; return the exit status.
+def exit_status(work: Callable[[], Any]) -> int:
+    """Do what trains, print what stopped it, and return the exit status.
 
     0: finished; 2: bad usage or bad input; 1: the loss went non-finite; 143: stopped by
     a signal, saved.
@@ -568,13 +568,7 @@ def main(argv: Sequence[str], holder: Any = None) -> int:
     from rkd_jax.training.signals import Interrupted
 
     try:
-        if len(argv) > 1:
-            raise UsageError(f"unknown arguments: {' '.join(argv[1:])}")
-        given, config = flags.FLAGS, holder.value
-        name = pathlib.Path(given["config"].config_filename.split(":")[0]).stem
-        prepare_jax(given.compilation_cache_dir)
-        _join_processes(given.coordinator, given.num_processes, given.process_id)
-        run(config, given.workdir or pathlib.Path("runs") / name)
+        work()
     except NonFiniteLossError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -585,6 +579,21 @@ def main(argv: Sequence[str], holder: Any = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def main(argv: Sequence[str], holder: Any = None) -> int:
+    """Run the experiment named by the flags; return the `exit_status`."""
+
+    def work() -> None:
+        if len(argv) > 1:
+            raise UsageError(f"unknown arguments: {' '.join(argv[1:])}")
+        given, config = flags.FLAGS, holder.value
+        name = pathlib.Path(given["config"].config_filename.split(":")[0]).stem
+        prepare_jax(given.compilation_cache_dir)
+        _join_processes(given.coordinator, given.num_processes, given.process_id)
+        run(config, given.workdir or pathlib.Path("runs") / name)
+
+    return exit_status(work)
 
 
 if __name__ == "__main__":

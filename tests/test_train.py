@@ -61,12 +61,6 @@ def call(*arguments, **more):
     )
 
 
-def _of_default(config):
-    """Ask for a teacher like the packaged one."""
-    config.teacher.model.norm = "instance"
-    return config
-
-
 def test_stages_of_an_experiment_and_their_configs(tmp_path):
     config = schema.Config()
     config.model.name = "swin_unetr"
@@ -83,10 +77,8 @@ def test_stages_of_an_experiment_and_their_configs(tmp_path):
     assert scratch.model == config.model
     assert not scratch.task.distill
     assert student is config
-    config.teacher.weights = "default"
-    assert train._check_given(_of_default(config)) == {
-        "teacher": str(weights.find("default"))
-    }
+    config.teacher.weights, config.teacher.model.norm = "default", "instance"
+    assert train._check_given(config) == {"teacher": str(weights.find("default"))}
     config.teacher.weights = "given.safetensors"
     assert "teacher" not in [s.title for s in train.stages(config, tmp_path)]
 

@@ -194,7 +194,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     writer.writerows(rows)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "calibration.csv", text.getvalue())
-    settings = {name: matcher.settings() for name, (matcher, _) in matchers.items()}
     source = {
         "photographs": [pathlib.Path(folder).name for folder in args.photographs],
         "pairs": len(rows) // len(matchers),
@@ -203,9 +202,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "seed": args.seed,
         "version": __version__,
         "weights_sha256": {
-            name: known["weights_sha256"]
-            for name, known in settings.items()
-            if "weights_sha256" in known
+            name: matchers[name][0].settings()["weights_sha256"]
+            for name in args.weights
         },
     }
     return calibrate(rows, out, source)

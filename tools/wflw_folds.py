@@ -29,9 +29,6 @@ from rkd_jax.alignment import wflw_benchmark as benchmark
 from rkd_jax.compiled import add_option
 from rkd_jax.data import wflw
 from rkd_jax.files import write_text
-from rkd_jax.training.checkpoint import CheckpointError
-from rkd_jax.training.loop import NonFiniteLossError
-from rkd_jax.training.signals import Interrupted
 
 MEAN_FACE = "mean face"
 NETWORKS = {
@@ -160,35 +157,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.folds < 2:
         parser.error(f"--folds {args.folds}: expected at least 2")
+    return train.exit_status(lambda: cross_validate(args))
+
+
+def cross_validate(args: argparse.Namespace) -> None:
+    """Train and score all folds; write and print the rows."""
     out, cache = pathlib.Path(args.out), args.compilation_cache_dir
-    try:
-        train.prepare_jax(cache)
-        found = [
-            run_fold(
-                load_config(args.config),
-                fold,
-                args.folds,
-                args.data_dir,
-                out,
-                cache=cache,
-            )
-            for fold in range(args.folds)
-        ]
-        rows, errors = summarize(found)
-        write(out, rows, errors)
-    except NonFiniteLossError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except Interrupted as stop:
-        print(f"{stop}; the same command goes on from there", file=sys.stderr)
-        return 143
-    except (OSError, ValueError, CheckpointError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    train.prepare_jax(cache)
+    found = []
+    for fold in range(args.folds):
+        config = load_config(args.config)
+        found.append(
+            run_fold(config, fold, args.folds, args.data_dir, out, cache=cache)
+        )
+    rows, errors = summarize(found)
+    write(out, rows, errors)
     print(f"{args.folds} folds by image, mean and standard deviation over folds:")
     print(table(rows))
     print(f"written to {out}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -20,6 +20,11 @@ import numpy as np
 from rkd_jax.data.face_points import ATTRIBUTES, COUNT, EYE_CORNERS
 
 IMAGES, ANNOTATIONS = "WFLW_images", "WFLW_annotations"
+# Folders of lists, and how their files begin; of equal names the first counts.
+_PLACES = (
+    ("list_98pt_rect_attr_train_test", "list_98pt_rect_attr_"),
+    ("list_98pt_test", "list_98pt_"),
+)
 _NUMBERS = 2 * COUNT
 _FULL = _NUMBERS + 4 + len(ATTRIBUTES)
 _EXPECTED = (
@@ -70,11 +75,8 @@ def list_path(root: str | os.PathLike, name: str) -> pathlib.Path:
                 f"{root}"
             )
     folder = root / ANNOTATIONS
-    known = [
-        folder / "list_98pt_rect_attr_train_test" / f"list_98pt_rect_attr_{name}.txt",
-        folder / "list_98pt_test" / f"list_98pt_{name}.txt",
-        pathlib.Path(name),
-    ]
+    known = [folder / place / f"{prefix}{name}.txt" for place, prefix in _PLACES]
+    known.append(pathlib.Path(name))
     for path in known:
         if path.is_file():
             return path
@@ -88,10 +90,7 @@ def list_names(root: str | os.PathLike) -> list[str]:
     """Return the names of the lists there are, for `read_list`: "test", ..."""
     folder = pathlib.Path(root) / ANNOTATIONS
     found = set()
-    for prefix, place in (
-        ("list_98pt_rect_attr_", "list_98pt_rect_attr_train_test"),
-        ("list_98pt_", "list_98pt_test"),
-    ):
+    for place, prefix in _PLACES:
         stems = (path.stem for path in (folder / place).glob(f"{prefix}*.txt"))
         found |= {stem.removeprefix(prefix) for stem in stems}
     return sorted(name for name in found if re.fullmatch(r"\w+", name))

@@ -177,7 +177,7 @@ def nearness(transform: Transform, pair: PairMatcher, sizes: Sizes) -> dict[str,
         "near_error_px": median distance of the matches (4 / sqrt(2) for random ones);
         "near_coverage": as "coverage".
     """
-    unit = pair.fixed.prepared.image.shape[0] / 768.0
+    unit = pair.unit
     found = of_the_eye(pair.near(transform, SUPPORT_PX * unit), pair)
     beside = [
         len(of_the_eye(pair.near(transform, SUPPORT_PX * unit, shift_px=shift), pair))
@@ -212,13 +212,12 @@ def asymmetry(
     Returns:
         The median distance on a grid over the overlap, at most 100 px.
     """
-    unit = pair.fixed.prepared.image.shape[0] / 768.0
     back = fit(
         matches.points_fixed,
         matches.points_moving,
         family="radial",
         estimator=estimator,
-        threshold_px=pair.options.threshold_px / (sizes.moving_scale * unit),
+        threshold_px=pair.options.threshold_px / (sizes.moving_scale * pair.unit),
         frames=(pair.fixed.frame, pair.moving.frame),
         curvature=curvature,
     )

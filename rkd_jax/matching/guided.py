@@ -85,7 +85,7 @@ def fit_pair(
     pair.learn_similarity(free.similarity[result.inliers])
     if not guided:
         return result, matches
-    unit = pair.fixed.prepared.image.shape[0] / 768.0
+    unit = pair.unit
     for radius, limit in ROUNDS:
         if result.transform is None:
             return result, matches

@@ -82,6 +82,11 @@ class PairMatcher:
         )
         return found.subset(np.isfinite(found.points_moving).all(axis=1))
 
+    @property
+    def unit(self) -> float:
+        """Working pixels to one of a 768-pixel working image."""
+        return self.fixed.prepared.image.shape[0] / 768.0
+
     def free(self) -> Matches:
         """Match by descriptors alone."""
         # Upstream looks from the moving (query) image into the fixed one.
