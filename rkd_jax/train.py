@@ -110,6 +110,7 @@ def run(config: schema.Config, workdir: str | os.PathLike[str]) -> dict[str, Any
         Interrupted: SIGTERM or SIGINT came; the run is saved.
         ValueError: the config or the data are not usable.
     """
+    from rkd_jax import tasks
     from rkd_jax.training.signals import stop_signals
 
     config.validate()
@@ -120,14 +121,19 @@ def run(config: schema.Config, workdir: str | os.PathLike[str]) -> dict[str, Any
     given = _check_given(config)
     for stage in plan:
         _claim(stage.workdir, stage.config)
+    held_out: dict[str, Any] = {}
     with stop_signals() as stop:
         for stage in plan:
+            kind = stage.config.task.name
+            if kind not in held_out:
+                # Stages of one kind are scored on the same data: made once.
+                held_out[kind] = tasks.held_out(stage.config)
             if stage.title == "teacher":
                 logger.info("no teacher given: training one in %s", stage.workdir)
             # The encoder starts the student with and without teacher alike.
             starts_there = stage.title in ("scratch", plan[-1].title)
             results[stage.title] = _run_stage(
-                stage, given if starts_there else {}, stop
+                stage, given if starts_there else {}, held_out[kind], stop
             )
             given[stage.title] = str(stage.workdir / WEIGHTS)
     minutes = (time.monotonic() - started) / 60
@@ -158,7 +164,7 @@ def _check_given(config: schema.Config) -> dict[str, str]:
 
 
 def _run_stage(
-    stage: Stage, given: dict[str, str], stop: threading.Event
+    stage: Stage, given: dict[str, str], held_out: Any, stop: threading.Event
 ) -> dict[str, float]:
     """Train one stage and write its weights."""
     import jax
@@ -243,7 +249,7 @@ def _run_stage(
         title=stage.title,
         teacher=teacher,
         variables=start,
-        eval_data=tasks.held_out(config),
+        eval_data=held_out,
         on_best=lambda variables, metrics: save(BEST, variables, metrics),
         describe=lambda batch: _describe(source, batch),
         stop=stop,
