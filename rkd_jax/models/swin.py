@@ -1,5 +1,7 @@
 """Swin encoder in two dimensions: window attention on a shrinking token grid."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -76,6 +78,29 @@ def region_ids(
     return ids.reshape(-1, wh * ww).astype(np.int32)
 
 
+def attend(qkv: jax.Array, bias: jax.Array, regions: np.ndarray | None) -> jax.Array:
+    """Let the tokens of each window attend to each other.
+
+    Args:
+        qkv: queries, keys and values `[B, windows, N, 3, heads, width]`.
+        bias: `[heads, N, N]` float32, added to the logits of query and key.
+        regions: `[windows, N]` from `region_ids`, or None: one region.
+
+    Returns:
+        `[B, windows, N, heads, width]` in the dtype of `qkv`.
+    """
+    q, k, v = (qkv[..., i, :, :] for i in range(3))
+    logits = jnp.einsum("bwqhd,bwkhd->bwhqk", q * q.shape[-1] ** -0.5, k)
+    logits = logits.astype(jnp.float32) + bias[None, None]
+    if regions is not None:
+        ids = jnp.asarray(regions)
+        apart = ids[:, :, None] != ids[:, None, :]
+        mask = jnp.where(apart, MASKED, 0.0).astype(jnp.float32)
+        logits = logits + mask[None, :, None]
+    weights = nn.softmax(logits, axis=-1).astype(qkv.dtype)
+    return jnp.einsum("bwhqk,bwkhd->bwqhd", weights, v)
+
+
 class WindowAttention(nn.Module):
     """Multi-head attention inside windows with a relative position bias."""
 
@@ -91,8 +116,6 @@ class WindowAttention(nn.Module):
         heads, width = self.num_heads, c // self.num_heads
         qkv = layers.Dense(3 * c, self.qkv_bias, name="qkv", dtype=self.dtype)(x)
         qkv = qkv.reshape(batch, windows, n, 3, heads, width)
-        q, k, v = (qkv[..., i, :, :] for i in range(3))
-        logits = jnp.einsum("bwqhd,bwkhd->bwhqk", q * width**-0.5, k)
         table = self.param(
             "relative_position_bias_table",
             nn.initializers.truncated_normal(0.02),
@@ -100,16 +123,11 @@ class WindowAttention(nn.Module):
         )
         # MONAI takes the corner of the full-window index for smaller windows.
         index = relative_position_index(self.window_size)[:n, :n]
-        bias = table[index.reshape(-1)].reshape(1, 1, n, n, heads)
-        logits = logits.astype(jnp.float32) + bias.transpose(0, 1, 4, 2, 3)
-        if regions is not None:
-            ids = jnp.asarray(regions)
-            apart = ids[:, :, None] != ids[:, None, :]
-            mask = jnp.where(apart, MASKED, 0.0).astype(jnp.float32)
-            logits = logits + mask[None, :, None]
-        weights = nn.softmax(logits, axis=-1).astype(self.dtype)
-        x = jnp.einsum("bwhqk,bwkhd->bwqhd", weights, v)
-        x = x.reshape(batch, windows, n, c)
+        bias = table[index.reshape(-1)].reshape(n, n, heads).transpose(2, 0, 1)
+        # Logits and weights are the largest arrays of a training step by far: they are
+        # computed again for the gradient instead of kept.
+        again = jax.checkpoint(functools.partial(attend, regions=regions))
+        x = again(qkv, bias).reshape(batch, windows, n, c)
         return layers.Dense(c, name="proj", dtype=self.dtype)(x)
 
 
