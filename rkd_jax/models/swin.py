@@ -181,7 +181,8 @@ class SwinBlock(nn.Module):
         x = x + layers.Dropout(self.drop_rate)(y, example_ids, train=train)
         y = LayerNorm(name="norm2")(x)
         y = layers.Dense(int(c * self.mlp_ratio), name="linear1", dtype=self.dtype)(y)
-        y = nn.gelu(y, approximate=False)
+        # Kept for the gradient: its input alone. Less memory, and no slower.
+        y = jax.checkpoint(functools.partial(nn.gelu, approximate=False))(y)
         y = layers.Dropout(self.drop_rate)(y, example_ids, train=train)
         y = layers.Dense(c, name="linear2", dtype=self.dtype)(y)
         return x + layers.Dropout(self.drop_rate)(y, example_ids, train=train)
