@@ -72,7 +72,7 @@ def _small(config: Config) -> None:
 def _demo(config: Config) -> None:
     """One labelled face, many without labels: where a teacher helps most.
 
-    The CNN learns faster than the transformer: it gets two fifths of the steps.
+    The CNN converges in fewer steps than the transformer.
     """
     config.compare_scratch = True
     config.data.embedded_labeled, config.data.embedded_unlabeled = 1, 399

@@ -110,7 +110,6 @@ def run(config: schema.Config, workdir: str | os.PathLike[str]) -> dict[str, Any
         Interrupted: SIGTERM or SIGINT came; the run is saved.
         ValueError: the config or the data are not usable.
     """
-    from rkd_jax import tasks
     from rkd_jax.training.signals import stop_signals
 
     config.validate()
@@ -124,16 +123,12 @@ def run(config: schema.Config, workdir: str | os.PathLike[str]) -> dict[str, Any
     held_out: dict[str, Any] = {}
     with stop_signals() as stop:
         for stage in plan:
-            kind = stage.config.task.name
-            if kind not in held_out:
-                # Stages of one kind are scored on the same data: made once.
-                held_out[kind] = tasks.held_out(stage.config)
             if stage.title == "teacher":
                 logger.info("no teacher given: training one in %s", stage.workdir)
             # The encoder starts the student with and without teacher alike.
             starts_there = stage.title in ("scratch", plan[-1].title)
             results[stage.title] = _run_stage(
-                stage, given if starts_there else {}, held_out[kind], stop
+                stage, given if starts_there else {}, held_out, stop
             )
             given[stage.title] = str(stage.workdir / WEIGHTS)
     minutes = (time.monotonic() - started) / 60
@@ -164,9 +159,15 @@ def _check_given(config: schema.Config) -> dict[str, str]:
 
 
 def _run_stage(
-    stage: Stage, given: dict[str, str], held_out: Any, stop: threading.Event
+    stage: Stage,
+    given: dict[str, str],
+    held_out: dict[str, Any],
+    stop: threading.Event,
 ) -> dict[str, float]:
-    """Train one stage and write its weights."""
+    """Train one stage and write its weights.
+
+    Stages of one task are scored on the same data, which `held_out` keeps by its name.
+    """
     import jax
 
     from rkd_jax import models, tasks, weights
@@ -222,6 +223,8 @@ def _run_stage(
         num_threads=config.data.num_threads,
         labelled_share=_mixed(config, source),
     )
+    if config.task.name not in held_out:
+        held_out[config.task.name] = tasks.held_out(config)
     start = None
     if given.get("encoder"):
         loaded = weights.load(given["encoder"])
@@ -249,7 +252,7 @@ def _run_stage(
         title=stage.title,
         teacher=teacher,
         variables=start,
-        eval_data=held_out,
+        eval_data=held_out[config.task.name],
         on_best=lambda variables, metrics: save(BEST, variables, metrics),
         describe=lambda batch: _describe(source, batch),
         stop=stop,

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 from rkd_jax import config as schema
 from rkd_jax import tasks, train, weights
 from rkd_jax.data import records
+from rkd_jax.training import loop
 
 ROOT = pathlib.Path(__file__).parents[1]
 TINY = (
@@ -81,6 +82,28 @@ def test_stages_of_an_experiment_and_their_configs(tmp_path):
     assert train._check_given(config) == {"teacher": str(weights.find("default"))}
     config.teacher.weights = "given.safetensors"
     assert "teacher" not in [s.title for s in train.stages(config, tmp_path)]
+
+
+def test_stages_of_one_task_are_scored_on_the_same_data(tmp_path, monkeypatch):
+    config = schema.Config()
+    config.compare_scratch = True
+    made, seen = [], []
+
+    def held_out(config):
+        made.append(config.task.name)
+        return []
+
+    def learn(*_, title, eval_data, **__):
+        seen.append((title, eval_data))
+        return loop.Outcome({}, {})
+
+    monkeypatch.setattr(tasks, "held_out", held_out)
+    monkeypatch.setattr(loop, "train", learn)
+    monkeypatch.setattr(train, "_save_weights", lambda *_: None)
+    train.run(config, tmp_path)
+    assert made == ["retina"]
+    assert [title for title, _ in seen] == ["scratch", "network"]
+    assert seen[0][1] is seen[1][1] is not None
 
 
 def test_options_that_a_weights_file_leaves_out_have_their_defaults():

@@ -19,6 +19,7 @@ from rkd_jax.matching.transforms import Frame, Transform
 _MIN_SUPPORT = 8  # matches; four of them fit any homography
 _MIN_COVERAGE_FRAC = 0.03  # of the overlap, by the hull of the supporting points
 _MAX_NEAR_ERROR_PX = 2.5  # points strewn at random within 4 px lie 2.8 px off
+_CHANCE_DEVIATIONS = 2.0
 _MIN_CONFIDENCE = 0.5
 
 
@@ -147,7 +148,8 @@ def judge(
     - at least 8 of the matches by descriptors alone lie within 4 px (all pixels are of
       a 768-pixel working image);
     - the hull of these covers at least 3 % of the overlap of both frames;
-    - the median distance of the matches found near it is at most 2.5 px;
+    - the median distance of the matches found near it is at most 2.5 px, and there are
+      more of them than chance gives, by two standard deviations of a count;
     - where it is supported, and wherever both fields show the eye, it keeps the
       orientation, scales by less than 3 and stretches one axis by less than 2 against
       the other, and so does its projective part at the corners of the whole moving
@@ -210,11 +212,17 @@ def _doubt(evidence: Mapping[str, float], confidence: float) -> str:
             f"similar points lie {off:.1f} px from where they should, at most "
             f"{_MAX_NEAR_ERROR_PX:g} px is allowed"
         )
+    near, chance = evidence["near"], evidence["near_by_chance"]
+    if near - chance <= _CHANCE_DEVIATIONS * math.sqrt(chance + 1.0):
+        return (
+            f"{near:.0f} similar points lie where they should against {chance:.0f} by "
+            "chance: too few more"
+        )
     if confidence < _MIN_CONFIDENCE:
         return (
             f"the evidence is weak (confidence {confidence:.2f}): {count} matches "
-            f"agree, {evidence['near']:.0f} lie where they should against "
-            f"{evidence['near_by_chance']:.0f} by chance, there and back is off by "
+            f"agree, {near:.0f} lie where they should against {chance:.0f} by chance, "
+            "there and back is off by "
             f"{evidence['asymmetry_px']:.1f} px"
         )
     return ""

@@ -78,7 +78,9 @@ def region_ids(
     return ids.reshape(-1, wh * ww).astype(np.int32)
 
 
-def attend(qkv: jax.Array, bias: jax.Array, regions: np.ndarray | None) -> jax.Array:
+def window_attention(
+    qkv: jax.Array, bias: jax.Array, regions: np.ndarray | None
+) -> jax.Array:
     """Let the tokens of each window attend to each other.
 
     Args:
@@ -124,10 +126,12 @@ class WindowAttention(nn.Module):
         # MONAI takes the corner of the full-window index for smaller windows.
         index = relative_position_index(self.window_size)[:n, :n]
         bias = table[index.reshape(-1)].reshape(n, n, heads).transpose(2, 0, 1)
-        # Logits and weights are the largest arrays of a training step by far: they are
-        # computed again for the gradient instead of kept.
-        again = jax.checkpoint(functools.partial(attend, regions=regions))
-        x = again(qkv, bias).reshape(batch, windows, n, c)
+        # Logits and weights are the largest arrays of the encoder: they are computed
+        # again for the gradient instead of kept.
+        recomputed = jax.checkpoint(
+            functools.partial(window_attention, regions=regions)
+        )
+        x = recomputed(qkv, bias).reshape(batch, windows, n, c)
         return layers.Dense(c, name="proj", dtype=self.dtype)(x)
 
 
@@ -181,7 +185,7 @@ class SwinBlock(nn.Module):
         x = x + layers.Dropout(self.drop_rate)(y, example_ids, train=train)
         y = LayerNorm(name="norm2")(x)
         y = layers.Dense(int(c * self.mlp_ratio), name="linear1", dtype=self.dtype)(y)
-        # Kept for the gradient: its input alone. Less memory, and no slower.
+        # Its inner terms are not kept for the gradient: less memory, as fast on a CPU.
         y = jax.checkpoint(functools.partial(nn.gelu, approximate=False))(y)
         y = layers.Dropout(self.drop_rate)(y, example_ids, train=train)
         y = layers.Dense(c, name="linear2", dtype=self.dtype)(y)

@@ -41,6 +41,7 @@ def _judge(
     span=(50, 550),
     near=None,
     frames=None,
+    model=MODEL,
     **other,
 ):
     rng = np.random.default_rng(0)
@@ -59,7 +60,7 @@ def _judge(
     }
     inliers = np.arange(right + wrong) < right
     fit = Fit(transform, inliers)
-    return judge(fit, matches, evidence, SIZES, frames=frames, model=MODEL)
+    return judge(fit, matches, evidence, SIZES, frames=frames, model=model)
 
 
 def _scaled(x, y=None):
@@ -111,9 +112,20 @@ def test_few_matches_and_little_coverage_are_not_believed():
     crowded = _judge(TURN, span=(300, 360))
     assert not crowded.ok
     assert "cover" in crowded.reason
-    chance = _judge(TURN, right=10, wrong=300, near=20)
+    weak = _judge(TURN, right=10, wrong=300, near=30)
+    assert not weak.ok
+    assert "30 lie where they should against 20 by chance" in weak.reason
+
+
+@pytest.mark.parametrize("model", [MODEL, packaged_model()])
+def test_as_many_similar_points_as_by_chance_are_not_believed(model):
+    """A Poisson count of mean 20 is above 29 twice in a hundred times."""
+    chance = _judge(TURN, near=29, model=model)
     assert not chance.ok
-    assert "20 lie where they should against 20 by chance" in chance.reason
+    assert chance.reason.startswith(
+        "29 similar points lie where they should against 20"
+    )
+    assert "too few more" not in _judge(TURN, near=31, model=model).reason
 
 
 def test_similar_points_that_lie_as_by_chance_are_not_believed():

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.test_util import check_grads
 
 from rkd_jax.models import SwinTransformer, build, layers, option_names
-from rkd_jax.models.swin import region_ids, window_layout
+from rkd_jax.models.swin import SwinBlock, region_ids, window_layout
 
 CNN = {"widths": (8, 8, 16, 16), "descriptor_dim": 16}
 SWIN = {"depths": (2, 1, 1, 1), "feature_size": 12, "descriptor_dim": 16}
@@ -245,6 +246,24 @@ def test_windows_and_regions():
     ids = region_ids((4, 4), (2, 2), (1, 1))
     assert len(set(ids[0])) == 1
     assert [len(set(row)) for row in ids] == [1, 2, 2, 4]
+
+
+@pytest.mark.parametrize("shifted", [False, True])
+def test_gradients_of_a_block_by_differences_and_without_attention_weights(shifted):
+    heads, tokens = 4, 16
+    block = SwinBlock(heads, 4, shifted)
+    x = jax.random.normal(jax.random.PRNGKey(0), (2, 8, 8, 8))
+    ids = jnp.arange(2)
+    params = block.init(jax.random.PRNGKey(1), x, ids, train=False)
+
+    def run(params, x):
+        return block.apply(params, x, ids, train=False)
+
+    check_grads(run, (params, x), order=1, modes=["rev"], atol=1e-2, rtol=1e-2)
+    kept = jax.eval_shape(lambda *operands: jax.vjp(run, *operands)[1], params, x)
+    windows = 2 * 4
+    largest = max(math.prod(leaf.shape) for leaf in jax.tree.leaves(kept))
+    assert largest < windows * heads * tokens**2
 
 
 def test_wrong_options_are_refused():
