@@ -166,6 +166,38 @@ def test_guesses_grow_with_the_work_but_not_with_compiling(tmp_path):
     assert run.guess_ours("forward", 64, 1, runs=6) == pytest.approx(setup + 6 * 2)
 
 
+def test_what_does_not_fit_into_memory_is_named(tmp_path, monkeypatch):
+    parser = benchmark._parser()
+    args = parser.parse_args(["--no_torch", "--out", str(tmp_path)])
+    benchmark._complete(parser, args)
+    run = Run(args, {"device": "none"})
+    assert run.guess_mib("forward", 512, 4) == 0
+    # 100 MiB and 300 for a start, 1 and 2 for a thousand pixels.
+    for size in (100, 200):
+        thousands = size**2 / 1000
+        peaks = {"ours": 100 + thousands, "torch": 300 + 2 * thousands}
+        run.add(
+            *("process", "forward"),
+            size=size,
+            ours_cold_peak_mib=peaks["ours"],
+            torch_peak_mib=peaks["torch"],
+        )
+    assert run.guess_mib("forward", 100, 3) == pytest.approx(400 + 3 * 30)
+    assert run.guess_mib("unet_step", 100, 3) == 0
+    monkeypatch.setattr(measure, "room_mib", lambda: 450.0)
+    assert run.fits("network", "forward", 0.0, run.guess_mib("forward", 100, 1))
+    assert not run.fits("network", "forward", 0.0, run.guess_mib("forward", 100, 2))
+    assert run.rows[-1]["left_out"] == "about 460 MiB for both sides, there are 450"
+    args.device = "gpu"
+    assert run.guess_mib("forward", 100, 3) == 0
+
+
+def test_room_is_less_than_the_machine_has():
+    room = measure.room_mib()
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert 0 < room <= pages / 2**20 or room == float("inf")
+
+
 def test_a_clearly_slower_rival_is_timed_no_further(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(measure.time, "perf_counter", lambda: clock[0])

@@ -104,6 +104,19 @@ def peak_mib() -> float:
     return most / (2**20 if sys.platform == "darwin" else 2**10)
 
 
+def room_mib() -> float:
+    """Return the memory that this process holds and could still take, MiB.
+
+    Infinite where the system does not tell.
+    """
+    found = {}
+    for name in ("/proc/meminfo", "/proc/self/status"):
+        if not (file := pathlib.Path(name)).is_file():
+            return float("inf")
+        found |= (line.split(":", 1) for line in file.read_text().splitlines())
+    return sum(int(found[key].split()[0]) for key in ("MemAvailable", "VmRSS")) / 1024
+
+
 def union(spans: list[tuple[float, float]]) -> float:
     """Return how long at least one of some spans of time lasted.
 

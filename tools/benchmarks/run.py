@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from benchmarks import cases, measure, report
 
 LAYOUTS = ("first", "last")
@@ -47,12 +49,16 @@ class Run:
         print(report.line(row), flush=True)
         report.write(pathlib.Path(self.args.out), self.about, self.rows)
 
-    def fits(self, section: str, what: str, seconds: float, **case: Any) -> bool:
-        """Tell whether a case fits into the time left; name it if it does not."""
-        left = self.end - time.monotonic()
-        if self.args.quick or seconds <= left:
+    def fits(
+        self, section: str, what: str, seconds: float, mib: float = 0.0, **case: Any
+    ) -> bool:
+        """Tell whether a case fits into time and memory left; name it if not."""
+        left, room = self.end - time.monotonic(), measure.room_mib()
+        if self.args.quick or (seconds <= left and mib <= room):
             return True
         note = f"about {seconds:.0f} s, {max(left, 0):.0f} s left of --minutes"
+        if mib > room:
+            note = f"about {mib:.0f} MiB for both sides, there are {room:.0f}"
         self.add(section, what, **case, left_out=note)
         return False
 
@@ -61,6 +67,25 @@ class Run:
         rows = [row for row in self.rows if row["section"] == "network"]
         found = [row for row in rows if kind in (None, row["what"]) and key in row]
         return found[-1] if found else None
+
+    def guess_mib(self, kind: str, size: int, batch: int) -> float:
+        """Return about how much memory both sides take in one process, MiB.
+
+        By what each took alone, which grows with the pixels; 0 if that was not
+        measured, or on a GPU: there, what is too large fails and the run goes on.
+        """
+        keys = "ours_cold_peak_mib", "torch_peak_mib"
+        rows = [
+            row
+            for row in self.rows
+            if (row["section"], row["what"]) == ("process", kind) and keys[0] in row
+        ]
+        if self.args.device == "gpu" or not rows:
+            return 0.0
+        pixels = [row["size"] ** 2 for row in rows]
+        peaks = [sum(row.get(key, 0.0) for key in keys) for row in rows]
+        line = np.polyfit(pixels, peaks, 1 if len(set(pixels)) > 1 else 0)
+        return float(np.polyval(line, batch * size**2))
 
     def guess(self, kind: str, size: int, batch: int) -> float:
         """Return about how many seconds a row takes, by what was timed before."""

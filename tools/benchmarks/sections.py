@@ -78,7 +78,8 @@ def _network(run: Run, sizes: list[tuple[int, int]]) -> None:
         for kind in run.args.kinds:
             for precision in run.args.precisions:
                 case = {"size": size, "batch": batch, "precision": precision}
-                if not run.fits("network", kind, run.guess(kind, size, batch), **case):
+                needed = run.guess(kind, size, batch), run.guess_mib(kind, size, batch)
+                if not run.fits("network", kind, *needed, **case):
                     continue
                 arms = cases.builders(
                     kind,
