@@ -10,7 +10,7 @@ descriptor size, so that it can be held against the teacher's descriptors:
 Variants, joined by commas after a colon:
     crops      256-pixel crops and faster learning, for a CPU
     gpu        512-pixel crops in batches of eight and bfloat16, for one GPU
-    robust     other modalities, bent and turned views, as the packaged weights
+    robust     other modalities, bent and turned views, as the packaged `default`
 """
 
 from rkd_jax.config import Config, fill_gpu, harden, parse_variants, shrink_to_crops

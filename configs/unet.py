@@ -6,7 +6,7 @@
 Variants, joined by commas after a colon:
     crops      256-pixel crops and faster learning, for a CPU
     gpu        512-pixel crops in batches of eight and bfloat16, for one GPU
-    robust     other modalities, bent and turned views, as the packaged weights
+    robust     other modalities, bent and turned views, as the packaged `default`
     demo       minutes on two cores, embedded eyes
     upstream   numbers and quirks of SuperRetina's code; not with crops or demo
 """

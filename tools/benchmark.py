@@ -11,9 +11,9 @@ docs/specification.md; the better of its two memory layouts counts. Without PyTo
 our own half is timed. Run it on an otherwise idle machine.
 
 Writes `benchmark.json` and `benchmark.svg` anew with each result, and prints it as a
-line. What does not fit into `--minutes` or into memory is left out and named, and what
-fails is named with its error (exit code 1); `--batches` above 1 come last. "finished"
-in the file tells that the run came to its end.
+line. What does not fit into `--minutes`, or into memory by what section `process`
+measured, is left out and named, and what fails is named with its error (exit code 1);
+`--batches` above 1 come last. "finished" in the file tells that the run came to its end.
 """
 
 import argparse

@@ -84,7 +84,7 @@ def fill_gpu(config: Config) -> None:
 
 
 def harden(config: Config) -> None:
-    """Train for any two visits and modalities: what the packaged weights have seen.
+    """Train for any two visits and modalities: what the packaged `default` has seen.
 
     Bent views, wider turns and zooms, and views whose vessels are bright or hazy.
     """

@@ -168,34 +168,42 @@ def test_guesses_grow_with_the_work_but_not_with_compiling(tmp_path):
 
 def test_what_does_not_fit_into_memory_is_named(tmp_path, monkeypatch):
     parser = benchmark._parser()
-    args = parser.parse_args(["--no_torch", "--out", str(tmp_path)])
+    args = parser.parse_args(["--out", str(tmp_path), "--sizes", "100"])
     benchmark._complete(parser, args)
+    args.kinds = ["forward"]
     run = Run(args, {"device": "none"})
+    run.torch = True
     assert run.guess_mib("forward", 512, 4) == 0
     # 100 MiB and 300 for a start, 1 and 2 for a thousand pixels.
-    for size in (100, 200):
-        thousands = size**2 / 1000
-        peaks = {"ours": 100 + thousands, "torch": 300 + 2 * thousands}
-        run.add(
-            *("process", "forward"),
-            size=size,
-            ours_cold_peak_mib=peaks["ours"],
-            torch_peak_mib=peaks["torch"],
-        )
+    alone = {
+        size: {
+            "size": size,
+            "ours_cold_peak_mib": 100 + size**2 / 1000,
+            "torch_peak_mib": 50.0,
+            "torch_kept_peak_mib": 300 + 2 * size**2 / 1000,
+        }
+        for size in (100, 200)
+    }
+    run.add("process", "forward", **alone[100])
+    assert run.guess_mib("forward", 100, 3) == pytest.approx(3 * (110 + 320))
+    run.add("process", "forward", **alone[200])
+    run.add("process", "forward", size=300, ours_cold_peak_mib=1.0)
     assert run.guess_mib("forward", 100, 3) == pytest.approx(400 + 3 * 30)
     assert run.guess_mib("unet_step", 100, 3) == 0
     monkeypatch.setattr(measure, "room_mib", lambda: 450.0)
     assert run.fits("network", "forward", 0.0, run.guess_mib("forward", 100, 1))
-    assert not run.fits("network", "forward", 0.0, run.guess_mib("forward", 100, 2))
-    assert run.rows[-1]["left_out"] == "about 460 MiB for both sides, there are 450"
+    sections.batches(run)
+    assert run.rows[-1]["left_out"] == "about 520 MiB for both sides, there are 450"
     args.device = "gpu"
     assert run.guess_mib("forward", 100, 3) == 0
 
 
-def test_room_is_less_than_the_machine_has():
-    room = measure.room_mib()
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert 0 < room <= pages / 2**20 or room == float("inf")
+def test_room_is_what_is_free_and_what_the_process_holds(tmp_path):
+    assert measure.room_mib(tmp_path) == float("inf")
+    (tmp_path / "self").mkdir()
+    (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:    3072 kB\n")
+    (tmp_path / "self" / "status").write_text("Name:\tpython\nRssAnon:\t1024 kB\n")
+    assert measure.room_mib(tmp_path) == 4
 
 
 def test_a_clearly_slower_rival_is_timed_no_further(monkeypatch):

@@ -104,17 +104,18 @@ def peak_mib() -> float:
     return most / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def room_mib() -> float:
+def room_mib(proc: pathlib.Path = pathlib.Path("/proc")) -> float:
     """Return the memory that this process holds and could still take, MiB.
 
-    Infinite where the system does not tell.
+    Infinite where the system does not tell; a container's own limit is not seen.
     """
     found = {}
-    for name in ("/proc/meminfo", "/proc/self/status"):
-        if not (file := pathlib.Path(name)).is_file():
-            return float("inf")
-        found |= (line.split(":", 1) for line in file.read_text().splitlines())
-    return sum(int(found[key].split()[0]) for key in ("MemAvailable", "VmRSS")) / 1024
+    for file in (proc / "meminfo", proc / "self" / "status"):
+        if file.is_file():
+            lines = file.read_text().splitlines()
+            found |= dict(line.split(":", 1) for line in lines if ":" in line)
+    wanted = [found.get(key, "inf").split()[0] for key in ("MemAvailable", "RssAnon")]
+    return sum(float(kib) for kib in wanted) / 1024
 
 
 def union(spans: list[tuple[float, float]]) -> float:

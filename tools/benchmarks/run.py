@@ -53,7 +53,8 @@ class Run:
         self, section: str, what: str, seconds: float, mib: float = 0.0, **case: Any
     ) -> bool:
         """Tell whether a case fits into time and memory left; name it if not."""
-        left, room = self.end - time.monotonic(), measure.room_mib()
+        left = self.end - time.monotonic()
+        room = measure.room_mib() if mib else float("inf")
         if self.args.quick or (seconds <= left and mib <= room):
             return True
         note = f"about {seconds:.0f} s, {max(left, 0):.0f} s left of --minutes"
@@ -71,21 +72,25 @@ class Run:
     def guess_mib(self, kind: str, size: int, batch: int) -> float:
         """Return about how much memory both sides take in one process, MiB.
 
-        By what each took alone, which grows with the pixels; 0 if that was not
-        measured, or on a GPU: there, what is too large fails and the run goes on.
+        By what each took alone (section `process`), on a straight line over the
+        pixels, through 0 if there is but one size. 0 if that was not measured, or on a
+        GPU: there, what is too large fails and the run goes on.
         """
-        keys = "ours_cold_peak_mib", "torch_peak_mib"
-        rows = [
-            row
-            for row in self.rows
-            if (row["section"], row["what"]) == ("process", kind) and keys[0] in row
-        ]
-        if self.args.device == "gpu" or not rows:
+        sides = [("ours_cold_peak_mib",)]
+        if self.torch:
+            sides.append(("torch_peak_mib", "torch_kept_peak_mib"))
+        pixels, peaks = [], []
+        for row in self.rows:
+            taken = [[row[key] for key in keys if key in row] for keys in sides]
+            if (row["section"], row["what"]) == ("process", kind) and all(taken):
+                pixels.append(row["size"] ** 2)
+                peaks.append(sum(map(max, taken)))
+        asked = batch * size**2
+        if self.args.device == "gpu" or not pixels:
             return 0.0
-        pixels = [row["size"] ** 2 for row in rows]
-        peaks = [sum(row.get(key, 0.0) for key in keys) for row in rows]
-        line = np.polyfit(pixels, peaks, 1 if len(set(pixels)) > 1 else 0)
-        return float(np.polyval(line, batch * size**2))
+        if len(pixels) == 1:
+            return peaks[0] * asked / pixels[0]
+        return float(np.polyval(np.polyfit(pixels, peaks, 1), asked))
 
     def guess(self, kind: str, size: int, batch: int) -> float:
         """Return about how many seconds a row takes, by what was timed before."""
