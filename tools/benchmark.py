@@ -12,8 +12,8 @@ our own half is timed. Run it on an otherwise idle machine.
 
 Writes `benchmark.json` and `benchmark.svg` anew with each result, and prints it as a
 line. What does not fit into `--minutes`, or into memory by what section `process`
-measured, is left out and named, and what fails is named with its error (exit code 1);
-`--batches` above 1 come last. "finished" in the file tells that the run came to its end.
+measured, is left out and named; what fails is named with its error (exit code 1).
+`--batches` above 1 come last. "finished" in the file tells that the run ended.
 """
 
 import argparse
