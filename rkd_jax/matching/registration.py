@@ -19,7 +19,7 @@ from rkd_jax.matching.transforms import Frame, Transform
 _MIN_SUPPORT = 8  # matches; four of them fit any homography
 _MIN_COVERAGE_FRAC = 0.03  # of the overlap, by the hull of the supporting points
 _MAX_NEAR_ERROR_PX = 2.5  # points strewn at random within 4 px lie 2.8 px off
-_CHANCE_DEVIATIONS = 2.0
+_CHANCE_DEVIATIONS = 2.0  # of a count: a smaller surplus may be chance
 _MIN_CONFIDENCE = 0.5
 
 
@@ -222,7 +222,6 @@ def _doubt(evidence: Mapping[str, float], confidence: float) -> str:
         return (
             f"the evidence is weak (confidence {confidence:.2f}): {count} matches "
             f"agree, {near:.0f} lie where they should against {chance:.0f} by chance, "
-            "there and back is off by "
-            f"{evidence['asymmetry_px']:.1f} px"
+            f"there and back is off by {evidence['asymmetry_px']:.1f} px"
         )
     return ""

@@ -69,8 +69,7 @@ def test_the_command_on_the_card_is_the_recipe_in_the_file(path, monkeypatch):
     # A teacher file is named by the command's reader; how often a run is looked at,
     # and the threads of a loader, change no weights.
     free = {"teacher.weights", "data.num_threads"}
-    free |= {f"loop.{k}" for k in ("eval_pairs", "eval_every", "log_every")}
-    free |= {"loop.checkpoint_every"}
+    free |= {f"loop.{k}" for k in ("eval_pairs", "eval_every", "checkpoint_every")}
     shared = (set(asked) & set(recipe)) - free
     assert {"optim.lr", "loop.steps", "model.name", "data.crop"} <= shared
     assert {k: asked[k] for k in shared} == {k: recipe[k] for k in shared}

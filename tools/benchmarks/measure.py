@@ -95,11 +95,9 @@ def interleave(
 
 def peak_mib() -> float:
     """Return the largest memory this process has held so far, MiB."""
-    status = pathlib.Path("/proc/self/status")
-    if status.is_file():  # Linux hands `ru_maxrss` on to children.
-        lines = status.read_text().splitlines()
-        found = next(line for line in lines if line.startswith("VmHWM"))
-        return int(found.split()[1]) / 1024
+    found = _mib(pathlib.Path("/proc/self/status"), "VmHWM")
+    if found is not None:  # Linux hands `ru_maxrss` on to children.
+        return found
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most / (2**20 if sys.platform == "darwin" else 2**10)
 
@@ -109,13 +107,16 @@ def room_mib(proc: pathlib.Path = pathlib.Path("/proc")) -> float:
 
     Infinite where the system does not tell; a container's own limit is not seen.
     """
-    found = {}
-    for file in (proc / "meminfo", proc / "self" / "status"):
-        if file.is_file():
-            lines = file.read_text().splitlines()
-            found |= dict(line.split(":", 1) for line in lines if ":" in line)
-    wanted = [found.get(key, "inf").split()[0] for key in ("MemAvailable", "RssAnon")]
-    return sum(float(kib) for kib in wanted) / 1024
+    free = _mib(proc / "meminfo", "MemAvailable")
+    held = _mib(proc / "self" / "status", "RssAnon")
+    return float("inf") if free is None or held is None else free + held
+
+
+def _mib(file: pathlib.Path, key: str) -> float | None:
+    """Return a size that Linux tells in KiB, in MiB; None where it does not."""
+    lines = file.read_text().splitlines() if file.is_file() else []
+    found = [line for line in lines if line.startswith(f"{key}:")]
+    return int(found[0].split()[1]) / 1024 if found else None
 
 
 def union(spans: list[tuple[float, float]]) -> float:

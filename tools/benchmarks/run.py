@@ -53,13 +53,15 @@ class Run:
         self, section: str, what: str, seconds: float, mib: float = 0.0, **case: Any
     ) -> bool:
         """Tell whether a case fits into time and memory left; name it if not."""
-        left = self.end - time.monotonic()
-        room = measure.room_mib() if mib else float("inf")
-        if self.args.quick or (seconds <= left and mib <= room):
+        left, room = self.end - time.monotonic(), measure.room_mib()
+        if self.args.quick:
             return True
-        note = f"about {seconds:.0f} s, {max(left, 0):.0f} s left of --minutes"
         if mib > room:
             note = f"about {mib:.0f} MiB for both sides, there are {room:.0f}"
+        elif seconds > left:
+            note = f"about {seconds:.0f} s, {max(left, 0):.0f} s left of --minutes"
+        else:
+            return True
         self.add(section, what, **case, left_out=note)
         return False
 
@@ -85,9 +87,9 @@ class Run:
             if (row["section"], row["what"]) == ("process", kind) and all(taken):
                 pixels.append(row["size"] ** 2)
                 peaks.append(sum(map(max, taken)))
-        asked = batch * size**2
         if self.args.device == "gpu" or not pixels:
             return 0.0
+        asked = batch * size**2
         if len(pixels) == 1:
             return peaks[0] * asked / pixels[0]
         return float(np.polyval(np.polyfit(pixels, peaks, 1), asked))
