@@ -1,4 +1,4 @@
-"""The train door: usage errors, stages, weights, kill -9, several processes."""
+"""The train door: usage errors, weights, kill -9, several processes."""
 
 import json
 import os
@@ -14,10 +14,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from rkd_jax import config as schema
-from rkd_jax import tasks, train, weights
-from rkd_jax.data import records
-from rkd_jax.training import loop
+from rkd_jax import weights
+from rkd_jax.training.workdir import WEIGHTS
 
 ROOT = pathlib.Path(__file__).parents[1]
 TINY = (
@@ -62,93 +60,6 @@ def call(*arguments, **more):
     )
 
 
-def test_stages_of_an_experiment_and_their_configs(tmp_path):
-    config = schema.Config()
-    config.model.name = "swin_unetr"
-    config.task.distill = True
-    config.compare_scratch = True
-    config.pretrain.steps = 7
-    config.teacher.steps, config.teacher.lr = 5, 0.25
-    plan = train.stages(config, tmp_path)
-    assert [s.title for s in plan] == ["encoder", "teacher", "scratch", "student"]
-    encoder, teacher, scratch, student = (s.config for s in plan)
-    assert (encoder.task.name, encoder.loop.steps) == ("pretraining", 7)
-    assert teacher.model == config.teacher.model
-    assert (teacher.loop.steps, teacher.optim.lr) == (5, 0.25)
-    assert scratch.model == config.model
-    assert not scratch.task.distill
-    assert student is config
-    config.teacher.weights, config.teacher.model.norm = "default", "instance"
-    assert train._check_given(config) == {"teacher": str(weights.find("default"))}
-    config.teacher.weights = "given.safetensors"
-    assert "teacher" not in [s.title for s in train.stages(config, tmp_path)]
-
-
-def test_stages_of_one_task_are_scored_on_the_same_data(tmp_path, monkeypatch):
-    config = schema.Config()
-    config.compare_scratch = True
-    made, seen = [], []
-
-    def held_out(config):
-        made.append(config.task.name)
-        return []
-
-    def learn(*_, title, eval_data, **__):
-        seen.append((title, eval_data))
-        return loop.Outcome({}, {})
-
-    monkeypatch.setattr(tasks, "held_out", held_out)
-    monkeypatch.setattr(loop, "train", learn)
-    monkeypatch.setattr(train, "_save_weights", lambda *_: None)
-    train.run(config, tmp_path)
-    assert made == ["retina"]
-    assert [title for title, _ in seen] == ["scratch", "network"]
-    assert seen[0][1] is seen[1][1] is not None
-
-
-def test_options_that_a_weights_file_leaves_out_have_their_defaults():
-    loaded = weights.Weights("superretina", {"descriptor_dim": 256}, {}, {}, {}, {})
-    wanted = schema.ModelConfig(name="superretina")
-    train._same_network("teacher.safetensors", loaded, wanted)
-    for field, value in (("norm", "instance"), ("widths", (8, 8, 8, 8))):
-        other = schema.ModelConfig(name="superretina", **{field: value})
-        with pytest.raises(train.UsageError, match=field):
-            train._same_network("teacher.safetensors", loaded, other)
-
-
-def test_missing_samples_are_left_out_where_the_config_says_so(tmp_path):
-    for folder in ("ImageData", "Annotations", "ImageSets"):
-        (tmp_path / folder).mkdir()
-    (tmp_path / "ImageData/a.png").write_bytes(b"not read here")
-    (tmp_path / "Annotations/a.txt").write_text("0.5 0.5\n")
-    (tmp_path / "ImageSets/train.txt").write_text("a.png, a.txt\nb.png, b.txt\n")
-    config = schema.Config()
-    config.data.kind, config.data.data_dir = "lab", str(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"--config\.data\.skip_missing=true"):
-        tasks.training_source(config)
-    config.data.skip_missing = True
-    assert len(tasks.training_source(config)) == 1
-
-
-def test_a_teacher_of_other_faces_is_refused():
-    config = schema.Config()
-    config.task.name = "landmarks"
-    facts = {"channel": "luma", "box_scale": 1.2, "temperature": 0.2}
-    facts |= {"size": config.data.size, "sigma_px": 1.5}
-
-    def check(teacher=True, **changes):
-        loaded = weights.Weights("superretina", {}, {}, {**facts, **changes}, {}, {})
-        train._same_decoding("w.safetensors", loaded, config, teacher=teacher)
-
-    check()
-    wrong = {"box_scale": 1.5, "temperature": 1.0, "size": 32, "sigma_px": 4.0}
-    for key, value in wrong.items():
-        with pytest.raises(train.UsageError, match=f"made with {key} = {value}"):
-            check(**{key: value})
-    # A network may go on with crops of another size.
-    check(teacher=False, size=32, sigma_px=4.0)
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -188,21 +99,6 @@ def test_unknown_variants_and_files_are_named(tmp_path, config, words):
     assert "Traceback" not in done.stderr
 
 
-def test_a_run_refuses_other_images_than_it_began_with(tmp_path):
-    eye = np.zeros((40, 40), np.uint8)
-    eye[10:30, 10:30] = 200
-
-    def source(*names):
-        items = [records.Item(n, lambda: (eye, None), False) for n in names]
-        return records.Records(items, size=32, max_labels=4)
-
-    train._claim_data(tmp_path, source("old/a.png", "old/b.png"))
-    train._claim_data(tmp_path, source("moved/a.png", "moved/b.png"))
-    for other in (("a.png",), ("b.png", "a.png")):
-        with pytest.raises(train.UsageError, match="began with 2 images"):
-            train._claim_data(tmp_path, source(*other))
-
-
 def lines(workdir):
     text = (workdir / "metrics.jsonl").read_text()
     return [json.loads(line) for line in text.splitlines()]
@@ -236,13 +132,13 @@ def test_killed_runs_end_as_uninterrupted_ones_bit_for_bit(tmp_path):
             time.sleep(moments.uniform(0, 0.3))
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
-        assert not (broken / train.WEIGHTS).exists()
+        assert not (broken / WEIGHTS).exists()
     done = call("configs/unet.py:crops", broken, *options)
     assert done.returncode == 0, done.stderr
     assert "going on from step" in done.stderr
     assert lines(broken) == lines(tmp_path / "straight")
-    whole = load_file(tmp_path / "straight" / train.WEIGHTS)
-    resumed = load_file(broken / train.WEIGHTS)
+    whole = load_file(tmp_path / "straight" / WEIGHTS)
+    resumed = load_file(broken / WEIGHTS)
     assert whole.keys() == resumed.keys()
     for name, array in whole.items():
         np.testing.assert_array_equal(array, resumed[name])
@@ -270,7 +166,7 @@ def test_a_weights_file_loads_and_another_config_is_refused(tmp_path):
     options = (*TINY, "--config.loop.steps=1")
     done = call("configs/unet.py:crops", workdir, *options)
     assert done.returncode == 0, done.stderr
-    loaded = weights.load(workdir / train.WEIGHTS, model="superretina")
+    loaded = weights.load(workdir / WEIGHTS, model="superretina")
     assert tuple(loaded.options["widths"]) == (4, 4, 8, 8)
     assert loaded.preprocess["descriptor_grid"] == "aligned"
     again = call("configs/unet.py:crops", workdir, *options, "--config.optim.lr=0.5")
@@ -308,8 +204,8 @@ def test_two_processes_train_as_one(tmp_path):
         assert process.returncode == 0, errors
     for a, b in zip(lines(tmp_path / "one"), lines(tmp_path / "two"), strict=True):
         assert a["loss"] == pytest.approx(b["loss"], rel=1e-5)
-    ours = load_file(tmp_path / "one" / train.WEIGHTS)
-    theirs = load_file(tmp_path / "two" / train.WEIGHTS)
+    ours = load_file(tmp_path / "one" / WEIGHTS)
+    theirs = load_file(tmp_path / "two" / WEIGHTS)
     # Adam moves a parameter whose gradient is zero up to rounding by the whole
     # learning rate either way; the mean over a tensor does not see those.
     for name, array in ours.items():

@@ -29,12 +29,14 @@ from rkd_jax.alignment import wflw_benchmark as benchmark
 from rkd_jax.compiled import add_option
 from rkd_jax.data import wflw
 from rkd_jax.files import write_text
+from rkd_jax.training import experiment
+from rkd_jax.training.workdir import WEIGHTS
 
 MEAN_FACE = "mean face"
 NETWORKS = {
-    "teacher": f"teacher/{train.WEIGHTS}",
-    "scratch": f"scratch/{train.WEIGHTS}",
-    "student": train.WEIGHTS,
+    "teacher": f"teacher/{WEIGHTS}",
+    "scratch": f"scratch/{WEIGHTS}",
+    "student": WEIGHTS,
 }
 SCORES = ("nme", "failure_rate", "auc")
 DEFAULT = pathlib.Path(__file__).parents[1] / "configs" / "faces.py"
@@ -77,7 +79,7 @@ def run_fold(
     """
     config.data.data_dir, config.data.fold, config.data.folds = data_dir, fold, folds
     workdir = out / f"fold{fold}"
-    train.run(config, workdir)
+    experiment.run(config, workdir)
     rows = {MEAN_FACE: ["--method", "mean_face"]} | {
         name: ["--weights", str(workdir / path)] for name, path in NETWORKS.items()
     }

@@ -127,6 +127,29 @@ def training_source(config: Config) -> Any:
     return collect(config)
 
 
+def preprocess(config: Config) -> dict[str, Any]:
+    """Return how the network's images are prepared, for its weights file."""
+    if config.task.name == "landmarks":
+        from rkd_jax.tasks.landmarks import preprocess as tell
+    else:
+        from rkd_jax.tasks.views import preprocess as tell
+    return tell(config)
+
+
+def must_agree(config: Config, *, teacher: bool) -> dict[str, Any]:
+    """Return what of `preprocess` a weights file must share with the config.
+
+    Args:
+        config: of the network that is trained.
+        teacher: the file is its teacher's; otherwise what it starts from.
+    """
+    if config.task.name != "landmarks":
+        return {}
+    from rkd_jax.tasks.landmarks import must_agree as choose
+
+    return choose(config, teacher=teacher)
+
+
 def held_out(config: Config) -> list[dict[str, np.ndarray]] | None:
     """Return the data on which the task of an experiment is evaluated, if any."""
     if not config.loop.eval_pairs:

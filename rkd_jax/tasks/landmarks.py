@@ -304,6 +304,28 @@ def squared_errors(
     return area * heatmap, point
 
 
+def preprocess(config: Config) -> dict[str, Any]:
+    """Return how crops are made and heatmaps read, for a weights file."""
+    return {
+        "channel": "luma",
+        "size": config.data.crop or config.data.size,
+        "box_scale": config.data.box_scale,
+        "temperature": config.task.landmarks.temperature,
+        "sigma_px": config.task.landmarks.sigma_px,
+    }
+
+
+def must_agree(config: Config, *, teacher: bool) -> dict[str, Any]:
+    """Return what makes heatmaps of two networks mean the same points.
+
+    A teacher's are compared pixel by pixel: their size and spread count as well.
+    """
+    keys = ["channel", "box_scale", "temperature"]
+    if teacher:
+        keys += ["size", "sigma_px"]
+    return {key: preprocess(config)[key] for key in keys}
+
+
 def training_faces(config: Config) -> Any:
     """Return the source of faces that a stage trains on.
 

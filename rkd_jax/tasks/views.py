@@ -138,6 +138,15 @@ def make_views(
     )
 
 
+def preprocess(config: Config) -> dict[str, Any]:
+    """Return how photographs become the network's images, for a weights file."""
+    return {
+        "channel": "green",
+        "size": config.data.size,
+        "descriptor_grid": config.task.descriptor_grid,
+    }
+
+
 def training_photographs(config: Config) -> Any:
     """Return the source of photographs that a stage trains on."""
     from rkd_jax.data import pipeline
