@@ -65,11 +65,15 @@ def _start_logging() -> None:
 
 
 def train(config: schema.Config, workdir: pathlib.Path) -> None:
-    """Train an experiment and print what its stages score on held-out data."""
+    """Train an experiment; the first process prints what its stages score.
+
+    Raises:
+        What `rkd_jax.training.experiment.run` raises.
+    """
     import jax
 
     from rkd_jax.training import experiment
-    from rkd_jax.training.workdir import WEIGHTS
+    from rkd_jax.training.run_folder import WEIGHTS
 
     started = time.monotonic()
     results = experiment.run(config, workdir)
@@ -79,7 +83,7 @@ def train(config: schema.Config, workdir: pathlib.Path) -> None:
     if any(results.values()):
         print(f"Held out ({minutes:.1f} minutes in all):")
         print(table(results))
-    print(f"Weights: {workdir / WEIGHTS}")
+    print(f"Weights: {workdir.absolute() / WEIGHTS}")
 
 
 def table(results: dict[str, dict[str, float]]) -> str:

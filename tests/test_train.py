@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from rkd_jax import weights
-from rkd_jax.training.workdir import WEIGHTS
+from rkd_jax.training.run_folder import WEIGHTS
 
 ROOT = pathlib.Path(__file__).parents[1]
 TINY = (
@@ -166,6 +166,7 @@ def test_a_weights_file_loads_and_another_config_is_refused(tmp_path):
     options = (*TINY, "--config.loop.steps=1")
     done = call("configs/unet.py:crops", workdir, *options)
     assert done.returncode == 0, done.stderr
+    assert done.stdout == f"Weights: {workdir / WEIGHTS}\n"
     loaded = weights.load(workdir / WEIGHTS, model="superretina")
     assert tuple(loaded.options["widths"]) == (4, 4, 8, 8)
     assert loaded.preprocess["descriptor_grid"] == "aligned"

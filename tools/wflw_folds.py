@@ -29,15 +29,10 @@ from rkd_jax.alignment import wflw_benchmark as benchmark
 from rkd_jax.compiled import add_option
 from rkd_jax.data import wflw
 from rkd_jax.files import write_text
-from rkd_jax.training import experiment
-from rkd_jax.training.workdir import WEIGHTS
 
 MEAN_FACE = "mean face"
-NETWORKS = {
-    "teacher": f"teacher/{WEIGHTS}",
-    "scratch": f"scratch/{WEIGHTS}",
-    "student": WEIGHTS,
-}
+# Where the networks of an experiment lie in its work directory.
+NETWORKS = {"teacher": "teacher", "scratch": "scratch", "student": ""}
 SCORES = ("nme", "failure_rate", "auc")
 DEFAULT = pathlib.Path(__file__).parents[1] / "configs" / "faces.py"
 
@@ -77,11 +72,14 @@ def run_fold(
 
     Compiled programs are kept in the folder `cache`, if it has a name.
     """
+    from rkd_jax.training.run_folder import WEIGHTS
+
     config.data.data_dir, config.data.fold, config.data.folds = data_dir, fold, folds
     workdir = out / f"fold{fold}"
-    experiment.run(config, workdir)
+    train.train(config, workdir)
     rows = {MEAN_FACE: ["--method", "mean_face"]} | {
-        name: ["--weights", str(workdir / path)] for name, path in NETWORKS.items()
+        name: ["--weights", str(workdir / folder / WEIGHTS)]
+        for name, folder in NETWORKS.items()
     }
     listed = wflw.read_list(data_dir, config.data.val_split)
     _, faces = wflw.split_fold(listed, fold, folds)

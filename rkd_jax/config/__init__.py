@@ -1,9 +1,9 @@
-"""The one schema of an experiment, the checks on it, and what configs share.
+"""The one schema of an experiment, its checks, its runs, and what configs share.
 
 A file in `configs/` returns a `Config`; flags override single fields
 (`--config.optim.lr=3e-4`); `validate` then checks the whole and names the field
-that is wrong. The config stops at the doors: models, losses and data take plain
-keyword arguments.
+that is wrong. Doors, tasks and `training.experiment` read it; models, losses and data
+take plain keyword arguments.
 """
 
 from rkd_jax.config.checks import GEOMETRIES
@@ -22,6 +22,7 @@ from rkd_jax.config.schema import (
     difference,
     flatten,
 )
+from rkd_jax.config.stages import Stage, list_stages
 from rkd_jax.config.variants import (
     fill_gpu,
     follow_upstream,
@@ -40,6 +41,7 @@ __all__ = [
     "ModelConfig",
     "OptimConfig",
     "PretrainConfig",
+    "Stage",
     "TaskConfig",
     "TeacherConfig",
     "as_dict",
@@ -48,6 +50,7 @@ __all__ = [
     "flatten",
     "follow_upstream",
     "harden",
+    "list_stages",
     "parse_variants",
     "shrink_to_crops",
 ]

@@ -136,6 +136,11 @@ def _check_task(config: Config) -> None:
             f"{config.pretrain.steps}; the encoder starts from one of them: drop "
             "config.init_weights, or set config.pretrain.steps=0"
         )
+    if task.name == "pretraining" and config.init_weights:
+        raise ValueError(
+            f"config.init_weights is {config.init_weights!r}; pre-training begins with "
+            "random weights: leave it out"
+        )
     uses_swin = task.name == "pretraining" or config.pretrain.steps
     if uses_swin and config.model.name != "swin_unetr":
         raise ValueError(

@@ -128,7 +128,7 @@ def training_source(config: Config) -> Any:
 
 
 def preprocess(config: Config) -> dict[str, Any]:
-    """Return how the network's images are prepared, for its weights file."""
+    """Return how images are prepared and outputs read, for the weights file."""
     if config.task.name == "landmarks":
         from rkd_jax.tasks.landmarks import preprocess as tell
     else:

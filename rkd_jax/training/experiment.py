@@ -1,16 +1,14 @@
-"""An experiment and the runs that it is made of, one after the other.
+"""An experiment: the runs that `config.list_stages` lists, one after the other.
 
-Pre-training of the encoder, the teacher, the student without teacher for comparison,
-and the experiment itself: each a run of `loop.train` with a work directory of its own.
+Each is a `loop.train` in a work directory of its own; later ones take its weights.
 """
 
-import copy
 import dataclasses
 import logging
 import os
 import pathlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -20,42 +18,12 @@ from jax.experimental import multihost_utils
 from rkd_jax import config as schema
 from rkd_jax import models, tasks
 from rkd_jax.data import pipeline
-from rkd_jax.training import given as files
-from rkd_jax.training import loop, state, step
-from rkd_jax.training import workdir as folder
+from rkd_jax.training import loop, run_folder, state, step
+from rkd_jax.training.given import Given, check_given, load_network
 from rkd_jax.training.signals import stop_signals
 
 PyTree = Any
 logger = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class Stage:
-    """One training run: its config, work directory, and name in the progress lines."""
-
-    title: str
-    config: schema.Config
-    workdir: pathlib.Path
-
-
-def stages(config: schema.Config, workdir: pathlib.Path) -> list[Stage]:
-    """Return the runs that an experiment is made of, in order; the last is its own.
-
-    Args:
-        config: validated.
-        workdir: of the experiment.
-    """
-    plan = []
-    if config.pretrain.steps and not config.init_weights:
-        plan.append(Stage("encoder", _pretraining(config), workdir / "pretraining"))
-    if config.task.distill and not config.teacher.weights:
-        plan.append(Stage("teacher", _teacher(config), workdir / "teacher"))
-    if config.compare_scratch:
-        plan.append(Stage("scratch", _derived(config), workdir / "scratch"))
-    return [
-        *plan,
-        Stage("student" if config.task.distill else "network", config, workdir),
-    ]
 
 
 def run(
@@ -68,94 +36,78 @@ def run(
         workdir: made if absent; a run found in it goes on.
 
     Raises:
+        CheckpointError: a run found there cannot be read.
         Interrupted: SIGTERM or SIGINT came; the run is saved.
         NonFiniteLossError: the loss of a step is not a number.
-        OSError, ValueError: the config or the data are not usable, or the work
-            directory holds a run of another config.
+        OSError, ValueError: config, data or a weights file are not usable, the
+            processes cannot share a batch, or the work directory holds a run of another
+            config or of other images.
     """
     config.validate()
     workdir = pathlib.Path(workdir).absolute()
-    plan = stages(config, workdir)
-    # What the last stage will not take is told before the first one has run.
-    given = files.check(config)
+    plan = schema.list_stages(config)
+    # What a later stage will not take is told before the first one has run, and before
+    # the directory belongs to this config.
+    given = check_given(config)
     for stage in plan:
-        folder.claim(stage.workdir, stage.config)
+        _batch_share(stage.config)
+        tasks.training_source(stage.config)
+    for stage in reversed(plan):
+        run_folder.claim(workdir / stage.folder, stage.config)
     results: dict[str, dict[str, float]] = {}
-    held_out: dict[str, Any] = {}  # by task: its stages are scored on the same data
+    made: dict[str, Any] = {}
+
+    def held_out(config: schema.Config) -> Any:
+        """Return the data that all stages of this task are scored on."""
+        if config.task.name not in made:
+            made[config.task.name] = tasks.held_out(config)
+        return made[config.task.name]
+
     with stop_signals() as stop:
         for stage in plan:
-            if stage.title == "teacher":
-                logger.info("no teacher given: training one in %s", stage.workdir)
-            name = stage.config.task.name
-            if name not in held_out:
-                held_out[name] = tasks.held_out(stage.config)
-            results[stage.title] = _run_stage(stage, given, held_out[name], stop)
-            path = str(stage.workdir / folder.WEIGHTS)
-            if stage.title == "teacher":
-                given = dataclasses.replace(given, teacher=path)
-            elif stage.title == "encoder":
-                given = dataclasses.replace(given, start=path)
-    folder.save_results(workdir, results)
+            own = workdir / stage.folder
+            results[stage.title] = _run_stage(stage, own, given, held_out, stop)
+            if stage.gives:
+                path = str(own / run_folder.WEIGHTS)
+                given = dataclasses.replace(given, **{stage.gives: path})
+    run_folder.save_results(workdir, results)
     return results
 
 
-def _derived(config: schema.Config) -> schema.Config:
-    """Return a copy without stages of its own."""
-    derived = copy.deepcopy(config)
-    derived.compare_scratch = False
-    derived.task.distill = False
-    derived.pretrain.steps = 0
-    derived.teacher = schema.TeacherConfig()
-    return derived
-
-
-def _teacher(config: schema.Config) -> schema.Config:
-    derived = _derived(config)
-    derived.model = copy.deepcopy(config.teacher.model)
-    derived.loop.steps = config.teacher.steps
-    derived.optim.lr = config.teacher.lr
-    derived.init_weights = ""
-    return derived
-
-
-def _pretraining(config: schema.Config) -> schema.Config:
-    derived = _derived(config)
-    derived.task.name = "pretraining"
-    derived.loop.steps = config.pretrain.steps
-    derived.optim.lr = config.pretrain.lr
-    return derived
-
-
 def _run_stage(
-    stage: Stage, given: files.Given, eval_data: Any, stop: threading.Event
+    stage: schema.Stage,
+    workdir: pathlib.Path,
+    given: Given,
+    held_out: Callable[[schema.Config], Any],
+    stop: threading.Event,
 ) -> dict[str, float]:
     """Train one stage and write its weights; return its last metrics."""
-    config, workdir = stage.config, stage.workdir
+    config = stage.config
     source = tasks.training_source(config)
-    folder.claim_data(workdir, source)
-    batches = _batches(config, source)
-    logger.info(
-        "%s: %d images (%d labelled), %d processes, %d devices",
-        stage.title,
-        len(source),
-        source.n_labelled,
-        jax.process_count(),
-        jax.device_count(),
-    )
+    run_folder.claim_data(workdir, source)
+    if jax.process_index() == 0:
+        logger.info(
+            "%s: %d images (%d labelled), %d processes, %d devices, in %s",
+            stage.title,
+            len(source),
+            source.n_labelled,
+            jax.process_count(),
+            jax.device_count(),
+            workdir,
+        )
     task, teacher = _task(config, source, given)
     start = None
-    # The encoder starts the student with and without teacher alike.
-    if given.start and stage.title != "teacher":
-        start = files.load(given.start, config.model).variables
+    if stage.goes_on and given.start:
+        start = load_network(given.start, config.model).variables
 
     def save(name: str, variables: PyTree, metrics: dict[str, float]) -> None:
         network = task.network(variables)
-        folder.save_weights(workdir / name, config, network, metrics)
+        run_folder.save_weights(workdir / name, config, network, metrics)
 
     outcome = loop.train(
         task,
         _optimizer(config),
-        batches,
+        _batches(config, source),
         loop.Plan(
             steps=config.loop.steps,
             log_every=config.loop.log_every,
@@ -169,12 +121,12 @@ def _run_stage(
         title=stage.title,
         teacher=teacher,
         variables=start,
-        eval_data=eval_data,
-        on_best=lambda variables, metrics: save(folder.BEST, variables, metrics),
+        eval_data=held_out(config),
+        on_best=lambda variables, metrics: save(run_folder.BEST, variables, metrics),
         describe=lambda batch: ", ".join(source.names[int(i)] for i in batch["record"]),
         stop=stop,
     )
-    save(folder.WEIGHTS, outcome.variables, outcome.metrics)
+    save(run_folder.WEIGHTS, outcome.variables, outcome.metrics)
     if jax.process_count() > 1:
         # The next stage of every process reads what the first one has just written.
         multihost_utils.sync_global_devices(f"weights of {stage.title}")
@@ -182,12 +134,12 @@ def _run_stage(
 
 
 def _task(
-    config: schema.Config, source: Any, given: files.Given
+    config: schema.Config, source: Any, given: Given
 ) -> tuple[tasks.Task, PyTree]:
     """Return the task of a stage, and its teacher's variables if it has one."""
     teacher_model = teacher = teacher_grid = None
     if config.task.distill:
-        loaded = files.load(given.teacher, config.teacher.model)
+        loaded = load_network(given.teacher, config.teacher.model)
         teacher = loaded.variables
         teacher_grid = loaded.preprocess.get("descriptor_grid")
         how = {"compute_dtype": config.teacher.model.compute_dtype}
@@ -216,8 +168,8 @@ def _optimizer(config: schema.Config) -> optax.GradientTransformation:
     )
 
 
-def _batches(config: schema.Config, source: Any) -> Iterator[dict[str, Any]]:
-    """Return this process's share of the batches."""
+def _batch_share(config: schema.Config) -> int:
+    """Return how many examples of a batch are this process's."""
     count = jax.process_count()
     size = config.data.batch_size
     if size % count:
@@ -225,14 +177,19 @@ def _batches(config: schema.Config, source: Any) -> Iterator[dict[str, Any]]:
             f"config.data.batch_size is {size}, which {count} processes cannot share; "
             "choose a multiple"
         )
+    return size // count
+
+
+def _batches(config: schema.Config, source: Any) -> Any:
+    """Return this process's share of the batches, as `pipeline.batches`."""
     mixed = 0 < source.n_labelled < len(source)
     return pipeline.batches(
         source,
-        batch_size=size // count,
+        batch_size=_batch_share(config),
         seed=config.seed,
         shuffle=True,
         process_index=jax.process_index(),
-        process_count=count,
+        process_count=jax.process_count(),
         num_threads=config.data.num_threads,
         labelled_share=config.data.labeled_share if mixed else 0.0,
     )

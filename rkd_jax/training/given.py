@@ -12,21 +12,21 @@ class Given:
     """Paths of weights files; empty: none.
 
     Attributes:
-        start: what the network begins with, instead of random draws.
-        teacher: what its teacher knows.
+        start: of what the network begins with, instead of random draws.
+        teacher: of its teacher.
     """
 
     start: str = ""
     teacher: str = ""
 
 
-def check(config: schema.Config) -> Given:
+def check_given(config: schema.Config) -> Given:
     """Find and read the files that a config names.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it holds another network than the config asks for, or one that was
-            trained on images prepared in another way.
+        ValueError: it is damaged, it holds another network than the config asks for,
+            or one whose images are prepared, or heatmaps read, in another way.
     """
     start = teacher = ""
     if config.init_weights:
@@ -37,11 +37,12 @@ def check(config: schema.Config) -> Given:
     return Given(start, teacher)
 
 
-def load(path: str, wanted: schema.ModelConfig) -> weights.Weights:
+def load_network(path: str, wanted: schema.ModelConfig) -> weights.Weights:
     """Read weights of the network that a config asks for.
 
     Raises:
-        ValueError: it is another one, or made with other options.
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, holds another one, or one made with other options.
     """
     loaded = weights.load(path)
     check_network(path, loaded, wanted)
@@ -72,8 +73,8 @@ def check_network(
             )
 
 
-def check_images(path: str, loaded: weights.Weights, wanted: dict[str, Any]) -> None:
-    """Refuse weights that were trained on images prepared in another way.
+def check_reading(path: str, loaded: weights.Weights, wanted: dict[str, Any]) -> None:
+    """Refuse weights whose images are prepared, or heatmaps read, in another way.
 
     Args:
         path: for the message.
@@ -95,8 +96,8 @@ def _checked(
     config: schema.Config, name: str, network: schema.ModelConfig, *, teacher: bool
 ) -> str:
     path = str(weights.find(name))
-    loaded = load(path, network)
-    check_images(path, loaded, tasks.must_agree(config, teacher=teacher))
+    loaded = load_network(path, network)
+    check_reading(path, loaded, tasks.must_agree(config, teacher=teacher))
     return path
 
 

@@ -1,19 +1,49 @@
-"""The stages of an experiment, and what they share."""
+"""The runs of an experiment: what each is given, what they share, what is refused."""
+
+import json
+
+import pytest
 
 from rkd_jax import config as schema
 from rkd_jax import tasks, weights
-from rkd_jax.training import experiment, given, loop, workdir
+from rkd_jax.training import experiment, loop, run_folder
 
 
-def test_stages_of_an_experiment_and_their_configs(tmp_path):
+@pytest.fixture
+def seen(monkeypatch):
+    """Let runs do nothing but tell what they were given; weights hold their path."""
+    calls = {}
+
+    def learn(*_, title, variables, teacher, eval_data, **__):
+        calls[title] = {"start": variables, "teacher": teacher, "data": eval_data}
+        metrics = {"score": float("nan")} if title == "student" else {}
+        return loop.Outcome({"params": {"network": {}}}, metrics)
+
+    def load(path, wanted):
+        return weights.Weights(wanted.name, wanted.options(), path, {}, {}, {})
+
+    monkeypatch.setattr(tasks, "held_out", lambda config: [config.task.name])
+    monkeypatch.setattr(loop, "train", learn)
+    monkeypatch.setattr(experiment, "load_network", load)
+    monkeypatch.setattr(run_folder, "save_weights", lambda *_: None)
+    return calls
+
+
+def whole_experiment():
     config = schema.Config()
     config.model.name = "swin_unetr"
     config.task.distill = True
     config.compare_scratch = True
     config.pretrain.steps = 7
     config.teacher.steps, config.teacher.lr = 5, 0.25
-    plan = experiment.stages(config, tmp_path)
+    return config
+
+
+def test_stages_and_their_configs():
+    config = whole_experiment()
+    plan = schema.list_stages(config)
     assert [s.title for s in plan] == ["encoder", "teacher", "scratch", "student"]
+    assert [s.folder for s in plan] == ["pretraining", "teacher", "scratch", ""]
     encoder, teacher, scratch, student = (s.config for s in plan)
     assert (encoder.task.name, encoder.loop.steps) == ("pretraining", 7)
     assert teacher.model == config.teacher.model
@@ -21,28 +51,65 @@ def test_stages_of_an_experiment_and_their_configs(tmp_path):
     assert scratch.model == config.model
     assert not scratch.task.distill
     assert student is config
-    config.teacher.weights, config.teacher.model.norm = "default", "instance"
-    assert given.check(config) == given.Given(teacher=str(weights.find("default")))
-    assert "teacher" not in [s.title for s in experiment.stages(config, tmp_path)]
+    config.teacher.weights = "given.safetensors"
+    assert "teacher" not in [s.title for s in schema.list_stages(config)]
 
 
-def test_stages_of_one_task_are_scored_on_the_same_data(tmp_path, monkeypatch):
-    config = schema.Config()
-    config.compare_scratch = True
-    made, seen = [], []
+def test_weights_of_a_stage_reach_those_that_need_them(tmp_path, seen):
+    results = experiment.run(whole_experiment(), tmp_path)
+    encoder = str(tmp_path / "pretraining" / run_folder.WEIGHTS)
+    teacher = str(tmp_path / "teacher" / run_folder.WEIGHTS)
+    assert [(k, v["start"], v["teacher"]) for k, v in seen.items()] == [
+        ("encoder", None, None),
+        ("teacher", None, None),
+        ("scratch", encoder, None),
+        ("student", encoder, teacher),
+    ]
+    assert list(results) == list(seen)
+    written = json.loads((tmp_path / run_folder.RESULTS).read_text())
+    assert written == {**{key: {} for key in seen}, "student": {"score": None}}
 
-    def held_out(config):
-        made.append(config.task.name)
-        return []
 
-    def learn(*_, title, eval_data, **__):
-        seen.append((title, eval_data))
-        return loop.Outcome({}, {})
+def test_stages_of_one_task_are_scored_on_the_same_data(tmp_path, seen):
+    experiment.run(whole_experiment(), tmp_path)
+    assert seen["encoder"]["data"] == ["pretraining"]
+    assert seen["teacher"]["data"] == ["retina"]
+    assert seen["scratch"]["data"] is seen["teacher"]["data"] is seen["student"]["data"]
 
-    monkeypatch.setattr(tasks, "held_out", held_out)
-    monkeypatch.setattr(loop, "train", learn)
-    monkeypatch.setattr(workdir, "save_weights", lambda *_: None)
+
+@pytest.mark.parametrize("field", ["init_weights", "teacher.weights", "data.data_dir"])
+def test_what_is_missing_is_told_before_anything_runs_or_is_claimed(
+    tmp_path, seen, field
+):
+    config = whole_experiment()
+    config.pretrain.steps = 0
+    if field == "data.data_dir":
+        config.data.kind, config.data.data_dir = "folder", str(tmp_path / "no_such")
+    elif field == "init_weights":
+        config.init_weights = str(tmp_path / "no_such")
+    else:
+        config.teacher.weights = str(tmp_path / "no_such")
+    with pytest.raises(FileNotFoundError, match="no_such"):
+        experiment.run(config, tmp_path / "run")
+    assert not seen
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_directory_of_another_config_keeps_its_files(tmp_path, seen):
+    config = whole_experiment()
+    config.compare_scratch = False
     experiment.run(config, tmp_path)
-    assert made == ["retina"]
-    assert [title for title, _ in seen] == ["scratch", "network"]
-    assert seen[0][1] is seen[1][1] is not None
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
+    config.compare_scratch = True
+    with pytest.raises(ValueError, match="compare_scratch: False -> True"):
+        experiment.run(config, tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == before
+
+
+def test_processes_must_be_able_to_share_a_batch(tmp_path, seen, monkeypatch):
+    monkeypatch.setattr(experiment.jax, "process_count", lambda: 3)
+    config = schema.Config()
+    config.data.batch_size = 4
+    with pytest.raises(ValueError, match=r"batch_size is 4, which 3 processes"):
+        experiment.run(config, tmp_path)
+    assert not seen

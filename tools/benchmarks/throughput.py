@@ -23,9 +23,9 @@ def measure(
 ) -> dict[str, Any]:
     """Train the U-Net recipe on embedded photographs, as `rkd_jax.train` does.
 
-    Source, batches and step are those of `rkd_jax.train`; as in its loop, the metrics
-    of a step are read while the next one runs. Checkpoints, evaluation and reports are
-    left out. Every photograph is drawn before the clock starts.
+    Source, batches and step are those of `training.experiment`; as in its loop, the
+    metrics of a step are read while the next one runs. Checkpoints, evaluation and
+    reports are left out. Every photograph is drawn before the clock starts.
 
     Args:
         size: Side of the photographs, px.

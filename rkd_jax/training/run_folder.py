@@ -22,6 +22,12 @@ FREE_FIELDS = ("loop.log_every", "loop.keep", "data.num_threads", "data.cache_mb
 def claim(workdir: pathlib.Path, config: schema.Config) -> None:
     """Write the config into a work directory, or refuse one that differs.
 
+    The first process writes; what `FREE_FIELDS` names may differ.
+
+    Args:
+        workdir: of the run; made if absent.
+        config: of the run.
+
     Raises:
         ValueError: it holds a run of another config, or its `config.json` is damaged.
     """
