@@ -1,5 +1,6 @@
 """The schema refuses what cannot be trained, field by field."""
 
+import dataclasses
 import math
 import runpy
 
@@ -7,6 +8,8 @@ import pytest
 
 from rkd_jax import config as schema
 from rkd_jax.augment import DEFORMATION_PRESETS, GEOMETRY_PRESETS
+from rkd_jax.expansion import ExpansionOptions
+from rkd_jax.tasks.retina import expansion_options
 
 
 def with_value(field, value):
@@ -87,3 +90,15 @@ def test_names_in_the_schema_are_those_of_the_presets():
     assert set(schema.GEOMETRIES) == set(GEOMETRY_PRESETS)
     for name in DEFORMATION_PRESETS:
         with_value("task.deformation", name).validate()
+
+
+@pytest.mark.parametrize(
+    ("config", "release"), [("rkd", "rkd"), ("unet", "superretina")]
+)
+def test_upstream_configs_use_upstream_constants(config, release):
+    options = runpy.run_path(f"configs/{config}.py")["get_config"]("upstream").task
+    ours, theirs = expansion_options(options), ExpansionOptions.upstream(release)
+    assert ours == dataclasses.replace(theirs, rounding="round")
+    # SuperRetina: 10 px and 0.1; RKD: 20 px and 0.5 (docs/specification.md, 4).
+    expected = (20, 0.5) if release == "rkd" else (10, 0.1)
+    assert (options.nms_radius, options.threshold) == expected

@@ -7,6 +7,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from made_pictures import texture
 
 import rkd_jax
 from rkd_jax.evaluate import main
@@ -17,23 +18,13 @@ from rkd_jax.matching.transforms import Homography
 SHIFT = Homography([[0.98, 0.06, 8.0], [-0.05, 1.0, 14.0], [4e-5, 0.0, 1.0]])
 
 
-def _texture(seed, size=240):
-    rng = np.random.default_rng(seed)
-    total = np.zeros((size, size))
-    for sigma in (2.5, 6):
-        layer = cv2.GaussianBlur(rng.normal(size=total.shape), (0, 0), sigma)
-        total += layer / layer.std()
-    total = (total - total.min()) / (total.max() - total.min())
-    return np.round(20 + 220 * total).astype(np.uint8)
-
-
 @pytest.fixture(scope="module")
 def benchmark(tmp_path_factory):
     """S01 and P02 share an eye and register; A03 is two flat noise images."""
     root = tmp_path_factory.mktemp("data") / "FIRE"
     (root / "Images").mkdir(parents=True)
     (root / "Ground Truth").mkdir()
-    eye = _texture(0)
+    eye = texture(0, 240, 240)
     seen = SHIFT.warp(eye, (250, 250))
     dull = [np.tile(np.arange(240, dtype=np.uint8) // 60, (240, 1)) for _ in range(2)]
     images = {"S01": (seen, eye), "P02": (eye, eye), "A03": dull}
@@ -320,7 +311,7 @@ def test_ablation_counts_what_is_believed_and_wrong_without_p37():
 
 
 def test_pairs_across_modalities_are_scored_by_their_landmarks(tmp_path, capsys):
-    eye = _texture(3)
+    eye = texture(3, 240, 240)
     x, y = np.meshgrid([60.0, 120, 180], [70.0, 130, 170])
     moving = np.stack([x.ravel(), y.ravel()], axis=1)
     for name, shift in (("07", 0.0), ("12", 6.0)):
@@ -361,9 +352,9 @@ def test_pairs_of_different_eyes_are_counted(tmp_path, capsys):
     (tmp_path / "eyes").mkdir()
     for number in range(3):
         for side in ("left", "right"):
-            image = _texture(10 * number + (side == "left"))
+            image = texture(10 * number + (side == "left"), 240, 240)
             cv2.imwrite(str(tmp_path / "eyes" / f"{number}_{side}.png"), image)
-    cv2.imwrite(str(tmp_path / "eyes" / "0_mask.png"), _texture(9))
+    cv2.imwrite(str(tmp_path / "eyes" / "0_mask.png"), texture(9, 240, 240))
     out = tmp_path / "out"
     arguments = [
         "unrelated",

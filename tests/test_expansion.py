@@ -382,20 +382,6 @@ def test_vmap_equals_one_by_one():
             np.testing.assert_array_equal(a[i], b)
 
 
-def test_expansion_passes_no_gradient():
-    inputs = next(scenes(1, 1))
-    values = np.zeros(SIZE, np.int32)
-
-    def total(heat, cells):
-        result = expand(
-            heat, inputs[1], cells, *inputs[3:5], values, *inputs[5:], options=SANE
-        )
-        return result.label_map.sum()
-
-    for slope in jax.grad(total, argnums=(0, 1))(inputs[0], inputs[2]):
-        assert not np.any(slope)
-
-
 def test_options_are_static_and_checked():
     assert hash(UPSTREAM) == hash(replace(ExpansionOptions.upstream(), **SMALL))
     with pytest.raises(ValueError, match=r"'random'.*best, raster"):

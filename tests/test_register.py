@@ -8,34 +8,26 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from made_pictures import texture
 
 import rkd_jax
 import rkd_jax.register
 from rkd_jax.evaluate import main as evaluate_main
 from rkd_jax.matching.transforms import Homography, Transform
+from rkd_jax.models.tiles import apply_in_tiles
 from rkd_jax.register import main, read_points
 
 TRUTH = Homography([[0.97, 0.1, 10.0], [-0.08, 1.01, 22.0], [8e-5, -4e-5, 1.0]])
 
 
-def _texture(seed, size=260):
-    rng = np.random.default_rng(seed)
-    total = np.zeros((size, size, 3))
-    for sigma in (2.5, 6):
-        layer = cv2.GaussianBlur(rng.normal(size=total.shape), (0, 0), sigma)
-        total += layer / layer.std()
-    total = (total - total.min()) / (total.max() - total.min())
-    return np.round(20 + 220 * total).astype(np.uint8)
-
-
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pair")
-    moving = _texture(0)
+    moving = texture(0, 260, 260, 3)
     images = {
         "moving": moving,
         "fixed": TRUTH.warp(moving, (280, 300)),
-        "other": _texture(1),
+        "other": texture(1, 260, 260, 3),
         "constant": np.full((90, 90, 3), 7, np.uint8),
     }
     for name, image in images.items():
@@ -87,7 +79,9 @@ def test_success_writes_all_files(files, tmp_path, capsys, family):
 
 def test_json_is_one_line_of_the_summary(files, tmp_path, capsys):
     assert _run(files, "moving.png", "moving.png", tmp_path, "--json") == 0
-    printed = json.loads(capsys.readouterr().out)
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    printed = json.loads(out)
     assert printed == json.loads((tmp_path / "transform.json").read_text())
     mapped = Transform.from_dict(printed["transform"]).apply([[3.0, 250.0]])
     np.testing.assert_allclose(mapped, [[3.0, 250.0]], atol=0.1)
@@ -128,9 +122,10 @@ def test_bad_images_exit_2_with_one_line(
 
 def test_missing_weights_and_a_file_as_folder_exit_2(files, tmp_path, capsys):
     pair = [str(files / "fixed.png"), str(files / "moving.png")]
-    wrong = ["--weights", str(tmp_path / "none.safetensors"), "--out", str(tmp_path)]
-    assert main([*pair, *wrong]) == 2
-    assert "none.safetensors" in capsys.readouterr().err
+    for name in (str(tmp_path / "none.safetensors"), "enormous"):
+        assert main([*pair, "--weights", name, "--out", str(tmp_path)]) == 2
+        message = capsys.readouterr().err
+        assert re.search(rf"{name}: no such weight file; .* names .*default", message)
     assert _run(files, "fixed.png", "moving.png", files / "fixed.png") == 2
     assert "must be a folder" in capsys.readouterr().err
 
@@ -169,7 +164,16 @@ def test_tiles_are_refused_with_the_reason(files, tmp_path, capsys):
     assert not out.exists()
 
 
-def test_tiles_and_working_size_reach_the_network(files, tmp_path, save_untrained):
+def test_tiles_and_working_size_reach_the_network(
+    files, tmp_path, save_untrained, monkeypatch
+):
+    seen = []
+
+    def spy(module, variables, images, *, tile):
+        seen.append((max(images.shape[1:3]), tile))
+        return apply_in_tiles(module, variables, images, tile=tile)
+
+    monkeypatch.setattr("rkd_jax.matching.matcher.apply_in_tiles", spy)
     options = {"widths": (4, 4, 8, 8), "descriptor_dim": 8}
     path, _ = save_untrained(options, size=64, recipe={})
     pair = [str(files / "fixed.png"), str(files / "moving.png"), "--no-pictures"]
@@ -178,9 +182,10 @@ def test_tiles_and_working_size_reach_the_network(files, tmp_path, save_untraine
     for number, more in enumerate(([], ["--tile", "32"])):
         out = tmp_path / str(number)
         arguments = [*pair, "--weights", str(path), "--working_size", "256", *more]
-        main([*arguments, "--out", str(out)])
+        assert main([*arguments, "--out", str(out)]) == 3  # it is not trained
         found.append(json.loads((out / "transform.json").read_text()))
     whole, tiled = found
+    assert seen == [(256, 32)]
     assert whole["settings"]["working_size"] == 256
     assert (whole["settings"]["tile"], tiled["settings"]["tile"]) == (None, 32)
     assert whole["matches"] > 0
@@ -188,10 +193,16 @@ def test_tiles_and_working_size_reach_the_network(files, tmp_path, save_untraine
     assert tiled["matches"] == pytest.approx(whole["matches"], rel=0.1)
 
 
-def test_usage_errors_exit_2():
-    with pytest.raises(SystemExit) as caught:
-        main(["only_one.png"])
-    assert caught.value.code == 2
+def test_usage_errors_exit_2(capsys):
+    for words, message in (
+        ([], "the following arguments are required: FIXED, --out"),
+        (["a.png", "b.png"], "the following arguments are required: --out"),
+        (["a.png", "--out", "out", "--transform", "bent"], "invalid choice: 'bent'"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            main(words)
+        assert caught.value.code == 2
+        assert message in capsys.readouterr().err
 
 
 def test_read_points_forms_and_errors(tmp_path):
@@ -287,7 +298,7 @@ def test_a_crash_while_drawing_leaves_earlier_results(files, tmp_path, monkeypat
 
 
 def test_module_and_function_share_the_name():
-    image = _texture(2)[..., 1]
+    image = texture(2, 260, 260)
     for call in (rkd_jax.register, rkd_jax.register.__call__):
         result = call(image, image, method="sift")
         assert result.ok
@@ -345,6 +356,9 @@ def test_folder_of_pairs_is_registered_and_finished_pairs_skipped(
     shutil.copy(folder / "c_2.png", folder / "a_2.png")
     assert _many(out, folder, "--no-pictures") == 3
     assert (out / "a" / "transform.json").read_bytes() != before
+    assert _many(out, folder, "--no-pictures", "--transform", "homography") == 3
+    summary = json.loads((out / "b" / "transform.json").read_text())
+    assert summary["settings"]["transform"] == "homography"
 
 
 def test_table_of_pairs_goes_on_past_a_bad_image(files, tmp_path, capsys):
@@ -430,11 +444,3 @@ def test_wrong_arguments_for_many_pairs(files, folder, tmp_path, capsys):
         assert _many(out, *arguments) == 2
         assert message in capsys.readouterr().err
     assert not out.exists()
-
-
-def test_weights_are_found_by_name(files, tmp_path, capsys):
-    pair = [str(files / "fixed.png"), str(files / "moving.png")]
-    out = ["--out", str(tmp_path / "out")]
-    assert main([*pair, *out, "--weights", "enormous"]) == 2
-    message = capsys.readouterr().err
-    assert re.search(r"enormous: no such weight file; .* names .*default", message)

@@ -1,6 +1,5 @@
 """The train door: usage errors, weights, kill -9, several processes."""
 
-import json
 import os
 import pathlib
 import random
@@ -13,6 +12,7 @@ import time
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from toy import lines
 
 from rkd_jax import weights
 from rkd_jax.training.run_folder import WEIGHTS
@@ -97,11 +97,6 @@ def test_unknown_variants_and_files_are_named(tmp_path, config, words):
     assert done.returncode == 2
     assert all(word in done.stderr for word in words), done.stderr
     assert "Traceback" not in done.stderr
-
-
-def lines(workdir):
-    text = (workdir / "metrics.jsonl").read_text()
-    return [json.loads(line) for line in text.splitlines()]
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import zlib
 import numpy as np
 import pytest
 from made_faces import line, write_wflw
+from made_pictures import photo
 from PIL import Image
 
 import rkd_jax
@@ -29,11 +30,6 @@ def quiet():
     tfds.disable_progress_bar()
     yield
     tfds.enable_progress_bar()
-
-
-def photo(seed, height=40, width=56):
-    rng = np.random.default_rng(seed)
-    return rng.integers(0, 255, (height, width, 3), np.uint8)
 
 
 def mask(seed, height=40, width=56):
@@ -136,7 +132,7 @@ def test_fire(tmp_path):
     rows = np.arange(8.0).reshape(2, 4) + 0.25
     for pair in ("S01", "P02", "A03"):
         for i in (1, 2):
-            write(raw / f"Images/{pair}_{i}.jpg", photo(i))
+            write(raw / f"Images/{pair}_{i}.jpg", photo([ord(pair[0]), i]))
         path = raw / f"Ground Truth/control_points_{pair}_1_2.txt"
         path.parent.mkdir(exist_ok=True)
         np.savetxt(path, rows, fmt="%.3f")
@@ -145,8 +141,9 @@ def test_fire(tmp_path):
     assert [e["name"].decode() for e in examples] == ["A03", "P02", "S01"]
     assert [int(e["category"]) for e in examples] == [2, 1, 0]
     for example in examples:
-        stem = raw / "Images" / example["name"].decode()
-        assert example["image_2"] == stem.with_name(f"{stem.name}_2.jpg").read_bytes()
+        for i in (1, 2):
+            path = raw / "Images" / f"{example['name'].decode()}_{i}.jpg"
+            assert example[f"image_{i}"] == path.read_bytes()
         np.testing.assert_array_equal(example["control_points"], rows)
     (raw / "Images/P02_2.jpg").unlink()
     with pytest.raises(FileNotFoundError, match="images of pairs P02 are missing"):
@@ -239,13 +236,19 @@ def test_idrid(tmp_path):
         ("a. Training Set", "a. IDRiD_Disease Grading_Training Labels.csv", "1", "4,1"),
         ("b. Testing Set", "b. IDRiD_Disease Grading_Testing Labels.csv", "2", "0,2"),
     ):
-        write(part / "1. Original Images" / folder / f"IDRiD_{stem}.jpg", photo(1))
+        write(
+            part / "1. Original Images" / folder / f"IDRiD_{stem}.jpg", photo(int(stem))
+        )
         (tables / table).write_text(f"{head}IDRiD_{stem},{row},,\n\n")
     builder = prepared("idrid", raw, tmp_path)
     (train,) = read(builder, "train", "image")
     (test,) = read(builder, "test", "image")
-    image = part / "1. Original Images/a. Training Set/IDRiD_1.jpg"
-    assert train["image"] == image.read_bytes()
+    images = part / "1. Original Images"
+    for found, name in (
+        (train, "a. Training Set/IDRiD_1.jpg"),
+        (test, "b. Testing Set/IDRiD_2.jpg"),
+    ):
+        assert found["image"] == (images / name).read_bytes()
     assert (train["retinopathy_grade"], train["macular_edema_risk"]) == (4, 1)
     assert (test["retinopathy_grade"], test["macular_edema_risk"]) == (0, 2)
     table = tables / "a. IDRiD_Disease Grading_Training Labels.csv"
@@ -302,7 +305,9 @@ def test_missing_and_empty_folders(tmp_path, name):
     with pytest.raises(FileNotFoundError, match=f"no such folder.*{name} expects"):
         prepared(name, tmp_path / "absent", tmp_path)
     (tmp_path / "empty").mkdir()
-    with pytest.raises((FileNotFoundError, ValueError), match="expect"):
+    with pytest.raises(
+        (FileNotFoundError, ValueError), match=rf"{tmp_path / 'empty'}.*expect"
+    ):
         prepared(name, tmp_path / "empty", tmp_path)
     with pytest.raises(ValueError, match=f"{name}: give raw_dir"):
         prepared(name, None, tmp_path)
@@ -357,11 +362,12 @@ def test_prepared_data_are_not_taken_for_other_files(tmp_path):
 def test_data_prepared_inside_the_raw_folder_do_not_count(tmp_path):
     write(tmp_path / "eye.png", photo(0))
     for _ in range(2):
-        prepared("image_folder", tmp_path, tmp_path)
+        below = prepared("image_folder", tmp_path, tmp_path)
+        assert names(below, "train") == ["eye.png"]
     for _ in range(2):
-        builders.build(
-            "image_folder", raw_dir=tmp_path, data_dir=tmp_path
-        ).download_and_prepare()
+        beside = builders.build("image_folder", raw_dir=tmp_path, data_dir=tmp_path)
+        beside.download_and_prepare()
+        assert names(beside, "train") == ["eye.png"]
 
 
 def test_skip_missing_from_the_command_line(tmp_path, capsys, caplog):

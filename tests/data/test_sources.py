@@ -5,15 +5,11 @@ import logging
 
 import numpy as np
 import pytest
+from made_pictures import photo
 from PIL import Image
 
 from rkd_jax.data import image_files, preprocess, sources
 from rkd_jax.data.records import Item, Records
-
-
-def photo(seed, height=60, width=90):
-    rng = np.random.default_rng(seed)
-    return rng.integers(0, 255, (height, width, 3), np.uint8)
 
 
 @pytest.fixture
@@ -22,7 +18,7 @@ def root(tmp_path):
     for name in ("ImageData", "Annotations", "ImageSets", "more"):
         (tmp_path / name).mkdir()
     for i in range(3):
-        Image.fromarray(photo(i)).save(tmp_path / f"ImageData/eye{i}.png")
+        Image.fromarray(photo(i, 60, 90)).save(tmp_path / f"ImageData/eye{i}.png")
         points = np.random.default_rng(i).uniform(0, 1, (4 + i, 2))
         np.savetxt(tmp_path / f"Annotations/eye{i}.txt", points)
     for i in range(2):

@@ -2,8 +2,6 @@
 
 import dataclasses
 import functools
-import importlib.util
-import pathlib
 import types
 
 import flax.linen as nn
@@ -15,11 +13,10 @@ import pytest
 
 from rkd_jax import losses, models
 from rkd_jax.config import TaskConfig
-from rkd_jax.expansion import ExpansionOptions
-from rkd_jax.geometry import apply_homography, deform, sample, translation
+from rkd_jax.geometry import translation
 from rkd_jax.keypoints import rasterize
 from rkd_jax.tasks import global_mean, global_sum
-from rkd_jax.tasks.retina import RetinaTask, expansion_options
+from rkd_jax.tasks.retina import RetinaTask
 from rkd_jax.tasks.views import make_views
 from rkd_jax.training import state, step
 
@@ -71,6 +68,20 @@ def unet():
     return task, variables, task_state, jax.jit(task.loss)
 
 
+def test_the_loss_is_the_sum_of_its_terms(unet):
+    task, variables, task_state, loss = unet
+    other, _ = task.init(jax.random.PRNGKey(9), batch_of(1))
+    key = jax.random.PRNGKey(1)
+    total, (metrics, _) = loss(
+        variables, task_state, other, batch_of(2), key, jnp.int32(0)
+    )
+    distilled = ("heatmap_distillation", "descriptor_distillation")
+    shares = [float(metrics[t]) for t in ("detector", "descriptor", *distilled)]
+    assert min(shares) > 1e-3
+    assert metrics["geometric"] == 0  # before keypoints expand
+    assert float(total) == pytest.approx(sum(shares), rel=1e-5)
+
+
 def test_following_oneself_costs_nothing_in_the_heatmap(unet):
     _, variables, task_state, loss = unet
     key = jax.random.PRNGKey(1)
@@ -106,13 +117,15 @@ def test_unlabelled_images_train_the_descriptor_once_keypoints_expand(
 
 
 def test_value_maps_move_from_the_start_epoch_on_and_only_their_own():
-    # No content check can pass by chance, so any confirmed detection counts.
+    # Whatever is not found again fades by 1: most of the crop that was seen.
+    seen_share = (CROP / SIDE) ** 2
     task = unet_task(pke_start_epoch=1, threshold=0.0)
     variables, _ = task.init(jax.random.PRNGKey(3), batch_of(1))
     loss = jax.jit(task.loss)
     batch = batch_of(2)
     batch["index"] = np.array([2, 0], np.int32)
-    seen = np.full((LABELED, SIDE, SIDE), 3, np.int32)
+    seen = np.zeros((LABELED, SIDE, SIDE), np.int32)
+    seen += 3 + 10 * np.arange(LABELED, dtype=np.int32)[:, None, None]
     for number, moves in ((0, False), (1, True)):
         _, (_, after) = loss(
             variables,
@@ -122,48 +135,10 @@ def test_value_maps_move_from_the_start_epoch_on_and_only_their_own():
             jax.random.PRNGKey(number),
             jnp.int32(number),
         )
-        changed = np.any(np.asarray(after["value_maps"]) != seen, axis=(1, 2))
-        assert changed.tolist() == [moves, False, moves, False]
-
-
-@pytest.mark.parametrize("deformation", ["none", "retina"])
-def test_views_show_the_image_through_their_warp(deformation):
-    batch = batch_of(1)
-    example = {k: batch[k][0] for k in ("image", "size", "keypoints", "keypoint_mask")}
-    views = make_views(
-        jax.random.PRNGKey(4),
-        example,
-        crop=CROP,
-        detector_geometry="detector",
-        descriptor_geometry="wide",
-        deformation=deformation,
-        light="none",
-    )
-    x0, y0 = (int(v) for v in views.origin)
-    expected = batch["image"][0, y0 : y0 + CROP, x0 : x0 + CROP]
-    np.testing.assert_array_equal(views.raw, expected)
-    grid = np.stack(np.meshgrid(np.arange(16.0, 48, 4), np.arange(16.0, 48, 4)), -1)
-    grid = grid.reshape(-1, 2).astype(np.float32)
-    # Linear interpolation is off by at most an eighth of the second difference an
-    # axis; the views are read twice, the second time at up to 1.35 raw pixels a step.
-    bends = [
-        np.abs(np.diff(batch["image"][0, ..., 0], 2, axis)).max() for axis in (0, 1)
-    ]
-    twice_read = (1 + 1.35**2) * sum(bends) / 8
-    for view, mapped in (
-        (views.detector, apply_homography(views.h_detector, grid)),
-        (views.descriptor, deform(views.descriptor_warp, grid)),
-    ):
-        mapped = np.asarray(mapped)
-        inside = np.all((mapped > 1) & (mapped < CROP - 2), axis=1)
-        assert inside.sum() > 10
-        there = sample(view[..., 0], mapped[inside])
-        here = sample(views.raw[..., 0], grid[inside])
-        np.testing.assert_allclose(there, here, atol=twice_read)
-    on = np.asarray(views.labels_mask)
-    np.testing.assert_allclose(
-        np.asarray(views.labels)[on] + [x0, y0], batch["keypoints"][0][on], atol=1e-4
-    )
+        change = np.asarray(after["value_maps"]) - seen
+        assert np.any(change, axis=(1, 2)).tolist() == [moves, False, moves, False]
+        faded = np.mean(change == -1, axis=(1, 2))
+        assert (faded > 0.9 * seen_share).tolist() == [moves, False, moves, False]
 
 
 @pytest.mark.parametrize(
@@ -393,46 +368,3 @@ def test_geometric_dice_with_and_without_what_the_warp_cannot_see(masked):
     power = (raw**2)[counted].sum() + (target**2)[counted].sum()
     expected = 1 - (2 * overlap + 1e-3) / (power + 1e-3)
     assert float(geometric) == pytest.approx(expected, rel=1e-3)
-
-
-def test_field_mask_and_clipping_are_options_of_the_views():
-    batch = batch_of(1)
-    image = batch["image"][0]
-    image[:, :40], image[:, 40:] = 0.0, np.maximum(image[:, 40:], 0.95)
-    example = {k: batch[k][0] for k in ("size", "keypoints", "keypoint_mask")}
-
-    def views(**options):
-        return make_views(
-            jax.random.PRNGKey(3),
-            {"image": image, **example},
-            crop=0,
-            detector_geometry="detector",
-            descriptor_geometry="descriptor",
-            **options,
-        )
-
-    assert not np.any(views(light="none").field[:, :38])
-    assert np.all(views(light="none", mask_field=False).field)
-    bright = np.asarray(views(light="paper", clip_light=False).raw)
-    clipped = np.asarray(views(light="paper").raw)
-    np.testing.assert_allclose(clipped, np.minimum(bright, 1.0), atol=1e-6)
-    assert bright.max() > 1.0
-
-
-@pytest.mark.parametrize(
-    ("config", "release"), [("rkd", "rkd"), ("unet", "superretina")]
-)
-def test_upstream_configs_use_upstream_constants(config, release):
-    path = pathlib.Path(__file__).parents[2] / "configs" / f"{config}.py"
-    spec = importlib.util.spec_from_file_location(config, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    options = module.get_config("upstream").validate().task
-    ours, theirs = expansion_options(options), ExpansionOptions.upstream(release)
-    assert ours == dataclasses.replace(theirs, rounding="round")
-    assert expansion_options(TaskConfig()).keep_labels
-    # SuperRetina: 10 px and 0.1; RKD: 20 px and 0.5 (docs/specification.md, 4).
-    expected = (20, 0.5) if release == "rkd" else (10, 0.1)
-    assert (options.nms_radius, options.threshold) == expected
-    with pytest.raises(ValueError, match="upstream"):
-        module.get_config("upstream,crops")

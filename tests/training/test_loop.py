@@ -1,12 +1,11 @@
 """The loop: resume bit for bit, stop on signals and bad numbers, write reports."""
 
-import json
 import signal
 
 import jax
 import numpy as np
 import pytest
-from toy import Batches, LineTask
+from toy import Batches, LineTask, lines
 
 from rkd_jax.training import loop, state, step
 from rkd_jax.training.checkpoint import CheckpointError
@@ -31,11 +30,6 @@ def run(workdir, batches=None, task=None, plan=PLAN, **options):
             stop=stop,
             **options,
         )
-
-
-def lines(workdir):
-    text = (workdir / "metrics.jsonl").read_text()
-    return [json.loads(line) for line in text.splitlines()]
 
 
 @pytest.fixture(scope="module")
