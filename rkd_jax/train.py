@@ -1,8 +1,9 @@
 """Train an experiment: `python -m rkd_jax.train --config configs/NAME.py[:variant]`.
 
-Rerunning the same line goes on where the last run ended. What an experiment is made of:
-`rkd_jax.training.experiment`; its `weights.safetensors` is what `register` and
-`evaluate` read.
+Rerunning the same line goes on where the last run ended. An experiment may have stages
+(`rkd_jax.config.list_stages`): pre-training of the encoder, the teacher and the student
+without teacher lie in `pretraining/`, `teacher/` and `scratch/` of its work directory.
+`weights.safetensors` is what `register` and `evaluate` read.
 """
 
 import difflib
@@ -22,7 +23,7 @@ from rkd_jax.allocation import keep_freed_memory, start_again
 from rkd_jax.compiled import default_folder, keep_compiled
 
 
-class UsageError(ValueError):
+class _UsageError(ValueError):
     """The command line is not usable."""
 
 
@@ -67,8 +68,7 @@ def _start_logging() -> None:
 def train(config: schema.Config, workdir: pathlib.Path) -> None:
     """Train an experiment; the first process prints what its stages score.
 
-    Raises:
-        What `rkd_jax.training.experiment.run` raises.
+    It raises what `rkd_jax.training.experiment.run` raises.
     """
     import jax
 
@@ -88,6 +88,8 @@ def train(config: schema.Config, workdir: pathlib.Path) -> None:
 
 def table(results: dict[str, dict[str, float]]) -> str:
     """Return the scores of the stages as text: a line a stage, a column a metric.
+
+    A metric that a stage lacks is shown as nan.
 
     >>> print(table({"teacher": {"score": 0.5}, "encoder": {}}))
       network                score
@@ -134,7 +136,7 @@ def _check_config_file(argv: Sequence[str]) -> None:
             path = pathlib.Path((value if equals else following).split(":")[0])
             if not path.is_file():
                 beside = sorted(p.as_posix() for p in path.parent.glob("*.py"))
-                raise UsageError(
+                raise _UsageError(
                     f"--config: no file {path}; "
                     + (f"there are {', '.join(beside)}" if beside else "check the path")
                 )
@@ -149,13 +151,13 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
             field = re.match(r"--?(?:no)?config\.([\w.]+)", argument)
             if field and field[1] not in known:
                 near = difflib.get_close_matches(field[1], known, 5, 0.5)
-                raise UsageError(
+                raise _UsageError(
                     f"config.{field[1]}: no such field; "
                     + (f"did you mean {', '.join(near)}? " if near else "")
                     + "All are in rkd_jax/config/schema.py"
                 )
         return flags.FLAGS(argv)
-    except (flags.Error, UsageError, IndexError, KeyError, TypeError) as error:
+    except (flags.Error, _UsageError, IndexError, KeyError, TypeError) as error:
         # A config file that raises comes as the text of its traceback.
         lines = str(error).strip().splitlines()
         shown = [line.strip() for line in lines]
@@ -194,12 +196,12 @@ def main(argv: Sequence[str], holder: Any = None) -> int:
 
     def work() -> None:
         if len(argv) > 1:
-            raise UsageError(f"unknown arguments: {' '.join(argv[1:])}")
+            raise _UsageError(f"unknown arguments: {' '.join(argv[1:])}")
         given, config = flags.FLAGS, holder.value
         name = pathlib.Path(given["config"].config_filename.split(":")[0]).stem
         prepare_jax(given.compilation_cache_dir)
         _join_processes(given.coordinator, given.num_processes, given.process_id)
-        train(config, pathlib.Path(given.workdir or pathlib.Path("runs") / name))
+        train(config, pathlib.Path(given.workdir or f"runs/{name}"))
 
     return exit_status(work)
 

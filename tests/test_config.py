@@ -86,6 +86,44 @@ def test_one_start_of_the_encoder():
         config.validate()
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("init_weights", "start.safetensors"),
+        ("pretrain.steps", 10),
+        ("task.distill", True),
+        ("compare_scratch", True),
+    ],
+)
+def test_pretraining_alone_is_one_run(field, value):
+    config = with_value(field, value)
+    config.task.name, config.model.name = "pretraining", "swin_unetr"
+    with pytest.raises(ValueError, match=rf"drop config\.{field}"):
+        config.validate()
+
+
+def test_stages_and_their_configs():
+    config = schema.Config()
+    config.model.name = "swin_unetr"
+    config.task.distill = config.compare_scratch = True
+    config.pretrain.steps, config.pretrain.lr = 7, 0.5
+    config.teacher.steps, config.teacher.lr = 5, 0.25
+    plan = schema.list_stages(config.validate())
+    assert [s.title for s in plan] == ["encoder", "teacher", "scratch", "student"]
+    assert [s.folder for s in plan] == ["pretraining", "teacher", "scratch", ""]
+    assert all(len(schema.list_stages(s.config.validate())) == 1 for s in plan[:-1])
+    encoder, teacher, scratch, student = (s.config for s in plan)
+    assert (encoder.task.name, encoder.model) == ("pretraining", config.model)
+    assert (encoder.loop.steps, encoder.optim.lr) == (7, 0.5)
+    assert teacher.model == config.teacher.model
+    assert (teacher.loop.steps, teacher.optim.lr) == (5, 0.25)
+    assert scratch.model == config.model
+    assert not scratch.task.distill
+    assert student is config
+    config.teacher.weights = "given.safetensors"
+    assert "teacher" not in [s.title for s in schema.list_stages(config)]
+
+
 def test_names_in_the_schema_are_those_of_the_presets():
     assert set(schema.GEOMETRIES) == set(GEOMETRY_PRESETS)
     for name in DEFORMATION_PRESETS:
@@ -96,7 +134,8 @@ def test_names_in_the_schema_are_those_of_the_presets():
     ("config", "release"), [("rkd", "rkd"), ("unet", "superretina")]
 )
 def test_upstream_configs_use_upstream_constants(config, release):
-    options = runpy.run_path(f"configs/{config}.py")["get_config"]("upstream").task
+    get_config = runpy.run_path(f"configs/{config}.py")["get_config"]
+    options = get_config("upstream").validate().task
     ours, theirs = expansion_options(options), ExpansionOptions.upstream(release)
     assert ours == dataclasses.replace(theirs, rounding="round")
     # SuperRetina: 10 px and 0.1; RKD: 20 px and 0.5 (docs/specification.md, 4).

@@ -31,8 +31,6 @@ from rkd_jax.data import wflw
 from rkd_jax.files import write_text
 
 MEAN_FACE = "mean face"
-# Where the networks of an experiment lie in its work directory.
-NETWORKS = {"teacher": "teacher", "scratch": "scratch", "student": ""}
 SCORES = ("nme", "failure_rate", "auc")
 DEFAULT = pathlib.Path(__file__).parents[1] / "configs" / "faces.py"
 
@@ -77,9 +75,10 @@ def run_fold(
     config.data.data_dir, config.data.fold, config.data.folds = data_dir, fold, folds
     workdir = out / f"fold{fold}"
     train.train(config, workdir)
+    networks = {stage.title: stage.folder for stage in schema.list_stages(config)}
     rows = {MEAN_FACE: ["--method", "mean_face"]} | {
         name: ["--weights", str(workdir / folder / WEIGHTS)]
-        for name, folder in NETWORKS.items()
+        for name, folder in networks.items()
     }
     listed = wflw.read_list(data_dir, config.data.val_split)
     _, faces = wflw.split_fold(listed, fold, folds)

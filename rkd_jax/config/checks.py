@@ -38,6 +38,21 @@ def check(config: Config) -> None:
     _check_numbers(config)
 
 
+def _nothing_else_than_pretraining(config: Config) -> None:
+    given = {
+        "init_weights": config.init_weights,
+        "pretrain.steps": config.pretrain.steps,
+        "task.distill": config.task.distill,
+        "compare_scratch": config.compare_scratch,
+    }
+    for field, value in given.items():
+        if value:
+            raise ValueError(
+                f"config.{field} is {value!r}; task pretraining is one run that begins "
+                f"with random weights: drop config.{field}"
+            )
+
+
 def _one_of(field: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
         raise ValueError(
@@ -136,11 +151,8 @@ def _check_task(config: Config) -> None:
             f"{config.pretrain.steps}; the encoder starts from one of them: drop "
             "config.init_weights, or set config.pretrain.steps=0"
         )
-    if task.name == "pretraining" and config.init_weights:
-        raise ValueError(
-            f"config.init_weights is {config.init_weights!r}; pre-training begins with "
-            "random weights: leave it out"
-        )
+    if task.name == "pretraining":
+        _nothing_else_than_pretraining(config)
     uses_swin = task.name == "pretraining" or config.pretrain.steps
     if uses_swin and config.model.name != "swin_unetr":
         raise ValueError(

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from typing import Literal
 
 from rkd_jax.config.schema import Config, TeacherConfig
 
@@ -13,17 +14,18 @@ class Stage:
     Attributes:
         title: its name in progress lines and results.
         config: of this run alone.
-        folder: of its work directory in the experiment's; empty: that itself.
-        goes_on: it begins with `init_weights` or the pre-trained encoder, if there is
-            one.
-        gives: what its weights are to the runs after it: "start", "teacher" or nothing.
+        folder: the name of its work directory below the experiment's; empty: that one.
+        takes_start: it begins with `init_weights` or the pre-trained encoder, if there
+            is one of them.
+        gives: what its weights are to the runs after it, a field of
+            `training.given.Given`.
     """
 
     title: str
     config: Config
     folder: str = ""
-    goes_on: bool = True
-    gives: str = ""
+    takes_start: bool = True
+    gives: Literal["", "start", "teacher"] = ""
 
 
 def list_stages(config: Config) -> list[Stage]:
@@ -41,12 +43,14 @@ def list_stages(config: Config) -> list[Stage]:
     ['teacher', 'student']
     """
     plan = []
-    if config.pretrain.steps and not config.init_weights:
+    if config.pretrain.steps:
         encoder = _pretraining(config)
-        plan.append(Stage("encoder", encoder, "pretraining", gives="start"))
+        roles = {"takes_start": False, "gives": "start"}
+        plan.append(Stage("encoder", encoder, "pretraining", **roles))
     if config.task.distill and not config.teacher.weights:
         teacher = _teacher(config)
-        plan.append(Stage("teacher", teacher, "teacher", False, gives="teacher"))
+        roles = {"takes_start": False, "gives": "teacher"}
+        plan.append(Stage("teacher", teacher, "teacher", **roles))
     if config.compare_scratch:
         plan.append(Stage("scratch", _alone(config), "scratch"))
     return [*plan, Stage("student" if config.task.distill else "network", config)]

@@ -1,4 +1,4 @@
-"""What is learnt: one module a task, all with the four functions of `Task`.
+"""What is learnt: one module a task, its class with the four functions of `Task`.
 
 A task is a frozen dataclass of networks and options; its functions are pure, so the
 training step can trace them. `training` knows tasks by this protocol alone.
@@ -136,7 +136,7 @@ def preprocess(config: Config) -> dict[str, Any]:
     return tell(config)
 
 
-def must_agree(config: Config, *, teacher: bool) -> dict[str, Any]:
+def shared_preprocess(config: Config, *, teacher: bool) -> dict[str, Any]:
     """Return what of `preprocess` a weights file must share with the config.
 
     Args:
@@ -145,7 +145,7 @@ def must_agree(config: Config, *, teacher: bool) -> dict[str, Any]:
     """
     if config.task.name != "landmarks":
         return {}
-    from rkd_jax.tasks.landmarks import must_agree as choose
+    from rkd_jax.tasks.landmarks import shared_preprocess as choose
 
     return choose(config, teacher=teacher)
 

@@ -315,7 +315,7 @@ def preprocess(config: Config) -> dict[str, Any]:
     }
 
 
-def must_agree(config: Config, *, teacher: bool) -> dict[str, Any]:
+def shared_preprocess(config: Config, *, teacher: bool) -> dict[str, Any]:
     """Return what makes heatmaps of two networks mean the same points.
 
     A teacher's are compared pixel by pixel: their size and spread count as well.

@@ -139,7 +139,7 @@ def make_views(
 
 
 def preprocess(config: Config) -> dict[str, Any]:
-    """Return how photographs become the network's images, for a weights file."""
+    """Return how photographs are prepared and descriptors read, for a weights file."""
     return {
         "channel": "green",
         "size": config.data.size,

@@ -1,6 +1,7 @@
 """An experiment: the runs that `config.list_stages` lists, one after the other.
 
-Each is a `loop.train` in a work directory of its own; later ones take its weights.
+Each is a `loop.train` in a work directory of its own; encoder and teacher hand their
+weights to later ones.
 """
 
 import dataclasses
@@ -8,7 +9,6 @@ import logging
 import os
 import pathlib
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -35,6 +35,9 @@ def run(
         config: validated here.
         workdir: made if absent; a run found in it goes on.
 
+    Returns:
+        A dict for each stage by its title, empty without held-out data.
+
     Raises:
         CheckpointError: a run found there cannot be read.
         Interrupted: SIGTERM or SIGINT came; the run is saved.
@@ -49,24 +52,22 @@ def run(
     # What a later stage will not take is told before the first one has run, and before
     # the directory belongs to this config.
     given = check_given(config)
+    sources, held_out = {}, {}
     for stage in plan:
+        run_folder.check(workdir / stage.folder, stage.config)
         _batch_share(stage.config)
-        tasks.training_source(stage.config)
-    for stage in reversed(plan):
+        sources[stage.title] = tasks.training_source(stage.config)
+        if stage.config.task.name not in held_out:
+            held_out[stage.config.task.name] = tasks.held_out(stage.config)
+    for stage in plan:
         run_folder.claim(workdir / stage.folder, stage.config)
     results: dict[str, dict[str, float]] = {}
-    made: dict[str, Any] = {}
-
-    def held_out(config: schema.Config) -> Any:
-        """Return the data that all stages of this task are scored on."""
-        if config.task.name not in made:
-            made[config.task.name] = tasks.held_out(config)
-        return made[config.task.name]
-
     with stop_signals() as stop:
         for stage in plan:
             own = workdir / stage.folder
-            results[stage.title] = _run_stage(stage, own, given, held_out, stop)
+            # A source goes with its stage, and the images that it keeps.
+            source, scored = sources.pop(stage.title), held_out[stage.config.task.name]
+            results[stage.title] = _run_stage(stage, own, given, source, scored, stop)
             if stage.gives:
                 path = str(own / run_folder.WEIGHTS)
                 given = dataclasses.replace(given, **{stage.gives: path})
@@ -78,12 +79,12 @@ def _run_stage(
     stage: schema.Stage,
     workdir: pathlib.Path,
     given: Given,
-    held_out: Callable[[schema.Config], Any],
+    source: Any,
+    eval_data: Any,
     stop: threading.Event,
 ) -> dict[str, float]:
     """Train one stage and write its weights; return its last metrics."""
     config = stage.config
-    source = tasks.training_source(config)
     run_folder.claim_data(workdir, source)
     if jax.process_index() == 0:
         logger.info(
@@ -97,7 +98,7 @@ def _run_stage(
         )
     task, teacher = _task(config, source, given)
     start = None
-    if stage.goes_on and given.start:
+    if stage.takes_start and given.start:
         start = load_network(given.start, config.model).variables
 
     def save(name: str, variables: PyTree, metrics: dict[str, float]) -> None:
@@ -121,7 +122,7 @@ def _run_stage(
         title=stage.title,
         teacher=teacher,
         variables=start,
-        eval_data=held_out(config),
+        eval_data=eval_data,
         on_best=lambda variables, metrics: save(run_folder.BEST, variables, metrics),
         describe=lambda batch: ", ".join(source.names[int(i)] for i in batch["record"]),
         stop=stop,
@@ -169,13 +170,17 @@ def _optimizer(config: schema.Config) -> optax.GradientTransformation:
 
 
 def _batch_share(config: schema.Config) -> int:
-    """Return how many examples of a batch are this process's."""
-    count = jax.process_count()
+    """Return how many examples of a batch are this process's.
+
+    Raises:
+        ValueError: the devices of all processes cannot share it.
+    """
+    count, devices = jax.process_count(), jax.device_count()
     size = config.data.batch_size
-    if size % count:
+    if size % count or size % devices:
         raise ValueError(
-            f"config.data.batch_size is {size}, which {count} processes cannot share; "
-            "choose a multiple"
+            f"config.data.batch_size is {size}, which {devices} devices of {count} "
+            "processes cannot share; choose a multiple of the devices"
         )
     return size // count
 

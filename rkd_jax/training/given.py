@@ -26,7 +26,7 @@ def check_given(config: schema.Config) -> Given:
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged, it holds another network than the config asks for,
-            or one whose images are prepared, or heatmaps read, in another way.
+            or, of faces, one whose crops or heatmaps are made in another way.
     """
     start = teacher = ""
     if config.init_weights:
@@ -55,7 +55,8 @@ def check_network(
     """Refuse weights of another network than the config asks for.
 
     Raises:
-        ValueError: the name or an option that decides its parameters differs.
+        ValueError: its name differs, or an option other than how it computes
+            (`compute_dtype`) and what it drops (`drop_rate`).
     """
     if loaded.model != wanted.name:
         raise ValueError(
@@ -66,30 +67,24 @@ def check_network(
     ignored = {"compute_dtype", "drop_rate"}
     asked = {k: v for k, v in wanted.options().items() if k not in ignored}
     for key, value in asked.items():
-        found = getattr(network, key)
-        if _listed(found) != _listed(value):
-            raise ValueError(
-                f"{path} was made with {key} = {found}; the config asks for {value}"
-            )
+        _compare(path, key, getattr(network, key), value)
 
 
-def check_reading(path: str, loaded: weights.Weights, wanted: dict[str, Any]) -> None:
-    """Refuse weights whose images are prepared, or heatmaps read, in another way.
+def check_preprocess(
+    path: str, loaded: weights.Weights, wanted: dict[str, Any]
+) -> None:
+    """Refuse weights whose inputs or outputs mean something else.
 
     Args:
         path: for the message.
         loaded: what it holds.
-        wanted: what they should be (`tasks.must_agree`).
+        wanted: of `tasks.shared_preprocess`.
 
     Raises:
-        ValueError: one of them differs.
+        ValueError: one of these facts differs.
     """
     for key, value in wanted.items():
-        found = loaded.preprocess.get(key)
-        if found != value:
-            raise ValueError(
-                f"{path} was made with {key} = {found}; the config asks for {value}"
-            )
+        _compare(path, key, loaded.preprocess.get(key), value)
 
 
 def _checked(
@@ -97,8 +92,16 @@ def _checked(
 ) -> str:
     path = str(weights.find(name))
     loaded = load_network(path, network)
-    check_reading(path, loaded, tasks.must_agree(config, teacher=teacher))
+    check_preprocess(path, loaded, tasks.shared_preprocess(config, teacher=teacher))
     return path
+
+
+def _compare(path: str, key: str, found: Any, wanted: Any) -> None:
+    if _listed(found) != _listed(wanted):
+        raise ValueError(
+            f"{path} was made with {key} = {found}; the config asks for {wanted}: "
+            "change one of them"
+        )
 
 
 def _listed(value: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What a work directory holds, and whether a run may go on in it."""
+"""What makes a work directory one run's: config, images, weights, results."""
 
 import hashlib
 import json
@@ -19,26 +19,22 @@ CONFIG, DATA, RESULTS = "config.json", "data.json", "results.json"
 FREE_FIELDS = ("loop.log_every", "loop.keep", "data.num_threads", "data.cache_mb")
 
 
-def claim(workdir: pathlib.Path, config: schema.Config) -> None:
-    """Write the config into a work directory, or refuse one that differs.
-
-    The first process writes; what `FREE_FIELDS` names may differ.
+def check(workdir: pathlib.Path, config: schema.Config) -> None:
+    """Refuse a work directory that holds a run of another config.
 
     Args:
-        workdir: of the run; made if absent.
-        config: of the run.
+        workdir: of the run; need not exist.
+        config: of the run; what `FREE_FIELDS` names may differ.
 
     Raises:
-        ValueError: it holds a run of another config, or its `config.json` is damaged.
+        ValueError: it does, or its `config.json` is damaged.
     """
-    ours = json.loads(json.dumps(schema.as_dict(config)))
     path = workdir / CONFIG
     if not path.exists():
-        _write(path, ours, indent=1)
         return
     changed = [
         line
-        for line in schema.difference(_read(path), ours)
+        for line in schema.difference(_read(path), _plain(config))
         if line.split(":")[0] not in FREE_FIELDS
     ]
     if changed:
@@ -46,6 +42,16 @@ def claim(workdir: pathlib.Path, config: schema.Config) -> None:
             f"{workdir} holds a run of another config; use another --workdir, or undo "
             "these changes (there -> now):\n  " + "\n  ".join(changed)
         )
+
+
+def claim(workdir: pathlib.Path, config: schema.Config) -> None:
+    """Write the config into a work directory without one; the first process does it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if not (workdir / CONFIG).exists():
+        _write(workdir / CONFIG, _plain(config), indent=1)
 
 
 def claim_data(workdir: pathlib.Path, source: Any) -> None:
@@ -59,6 +65,7 @@ def claim_data(workdir: pathlib.Path, source: Any) -> None:
         source: of `tasks.training_source`.
 
     Raises:
+        OSError: it cannot be written.
         ValueError: it began with other images, or its `data.json` is damaged.
     """
     names = [pathlib.PurePath(name).name for name in source.names]
@@ -113,6 +120,11 @@ def save_weights(
 def save_results(workdir: pathlib.Path, results: dict[str, dict[str, float]]) -> None:
     """Write the last metrics of every stage; the first process does it."""
     _write(workdir / RESULTS, _finite(results), indent=1)
+
+
+def _plain(config: schema.Config) -> dict[str, Any]:
+    """Return the config as JSON gives it back: lists for tuples."""
+    return json.loads(json.dumps(schema.as_dict(config)))
 
 
 def _write(path: pathlib.Path, content: Any, **form: Any) -> None:

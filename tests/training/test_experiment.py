@@ -14,8 +14,13 @@ def seen(monkeypatch):
     """Let runs do nothing but tell what they were given; weights hold their path."""
     calls = {}
 
-    def learn(*_, title, variables, teacher, eval_data, **__):
-        calls[title] = {"start": variables, "teacher": teacher, "data": eval_data}
+    def learn(*_, title, workdir, variables, teacher, eval_data, **__):
+        calls[title] = {
+            "workdir": workdir,
+            "start": variables,
+            "teacher": teacher,
+            "data": eval_data,
+        }
         metrics = {"score": float("nan")} if title == "student" else {}
         return loop.Outcome({"params": {"network": {}}}, metrics)
 
@@ -25,7 +30,7 @@ def seen(monkeypatch):
     monkeypatch.setattr(tasks, "held_out", lambda config: [config.task.name])
     monkeypatch.setattr(loop, "train", learn)
     monkeypatch.setattr(experiment, "load_network", load)
-    monkeypatch.setattr(run_folder, "save_weights", lambda *_: None)
+    monkeypatch.setattr(run_folder, "save_weights", lambda path, *_: path.touch())
     return calls
 
 
@@ -39,22 +44,6 @@ def whole_experiment():
     return config
 
 
-def test_stages_and_their_configs():
-    config = whole_experiment()
-    plan = schema.list_stages(config)
-    assert [s.title for s in plan] == ["encoder", "teacher", "scratch", "student"]
-    assert [s.folder for s in plan] == ["pretraining", "teacher", "scratch", ""]
-    encoder, teacher, scratch, student = (s.config for s in plan)
-    assert (encoder.task.name, encoder.loop.steps) == ("pretraining", 7)
-    assert teacher.model == config.teacher.model
-    assert (teacher.loop.steps, teacher.optim.lr) == (5, 0.25)
-    assert scratch.model == config.model
-    assert not scratch.task.distill
-    assert student is config
-    config.teacher.weights = "given.safetensors"
-    assert "teacher" not in [s.title for s in schema.list_stages(config)]
-
-
 def test_weights_of_a_stage_reach_those_that_need_them(tmp_path, seen):
     results = experiment.run(whole_experiment(), tmp_path)
     encoder = str(tmp_path / "pretraining" / run_folder.WEIGHTS)
@@ -65,9 +54,31 @@ def test_weights_of_a_stage_reach_those_that_need_them(tmp_path, seen):
         ("scratch", encoder, None),
         ("student", encoder, teacher),
     ]
+    folders = ("pretraining", "teacher", "scratch", ".")
+    assert [call["workdir"] for call in seen.values()] == [
+        tmp_path / f for f in folders
+    ]
+    assert all((tmp_path / f / run_folder.WEIGHTS).exists() for f in folders)
     assert list(results) == list(seen)
     written = json.loads((tmp_path / run_folder.RESULTS).read_text())
     assert written == {**{key: {} for key in seen}, "student": {"score": None}}
+
+
+def test_named_weights_reach_the_stages_that_need_them(tmp_path, seen):
+    config = whole_experiment()
+    config.pretrain.steps = 0
+    config.model.norm = config.teacher.model.norm = "instance"
+    config.init_weights = "large"
+    experiment.run(config, tmp_path / "trained")
+    assert seen["teacher"]["start"] is None
+    large = str(weights.find("large"))
+    assert seen["scratch"]["start"] == seen["student"]["start"] == large
+    config.teacher.weights = "unet"
+    seen.clear()
+    experiment.run(config, tmp_path / "given")
+    assert list(seen) == ["scratch", "student"]
+    assert seen["scratch"]["teacher"] is None
+    assert seen["student"]["teacher"] == str(weights.find("unet"))
 
 
 def test_stages_of_one_task_are_scored_on_the_same_data(tmp_path, seen):
@@ -95,6 +106,19 @@ def test_what_is_missing_is_told_before_anything_runs_or_is_claimed(
     assert not (tmp_path / "run").exists()
 
 
+def test_missing_held_out_data_are_told_before_anything_runs(
+    tmp_path, seen, monkeypatch
+):
+    def fail(config):
+        raise FileNotFoundError("no val.txt")
+
+    monkeypatch.setattr(tasks, "held_out", fail)
+    with pytest.raises(FileNotFoundError, match=r"val\.txt"):
+        experiment.run(whole_experiment(), tmp_path / "run")
+    assert not seen
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_directory_of_another_config_keeps_its_files(tmp_path, seen):
     config = whole_experiment()
     config.compare_scratch = False
@@ -110,6 +134,7 @@ def test_processes_must_be_able_to_share_a_batch(tmp_path, seen, monkeypatch):
     monkeypatch.setattr(experiment.jax, "process_count", lambda: 3)
     config = schema.Config()
     config.data.batch_size = 4
-    with pytest.raises(ValueError, match=r"batch_size is 4, which 3 processes"):
-        experiment.run(config, tmp_path)
+    with pytest.raises(ValueError, match=r"batch_size is 4, which .* 3 processes"):
+        experiment.run(config, tmp_path / "run")
     assert not seen
+    assert not (tmp_path / "run").exists()

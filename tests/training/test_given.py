@@ -1,9 +1,11 @@
 """Weights files of others are taken only where they fit the config."""
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from rkd_jax import config as schema
-from rkd_jax import tasks, weights
+from rkd_jax import models, weights
 from rkd_jax.training import given
 
 
@@ -17,30 +19,40 @@ def test_options_that_a_weights_file_leaves_out_have_their_defaults():
             given.check_network("teacher.safetensors", loaded, other)
 
 
-def test_a_teacher_of_other_faces_is_refused():
+@pytest.mark.parametrize("role", ["teacher", "start"])
+def test_weights_of_other_faces_are_refused(tmp_path, role):
     config = schema.Config()
     config.task.name = "landmarks"
+    heads = {"out_channels": 98, "descriptor_dim": 0, "widths": (4, 4, 4, 4)}
+    config.model = schema.ModelConfig("superretina", **heads)
+    config.teacher.model = schema.ModelConfig("superretina", **heads)
+    config.data.crop, config.task.distill = 48, True
     facts = {"channel": "luma", "box_scale": 1.2, "temperature": 0.2}
-    facts |= {"size": config.data.size, "sigma_px": 1.5}
+    facts |= {"size": 48, "sigma_px": 1.5}
+    path = tmp_path / "w.safetensors"
+    module = models.build("superretina", **heads)
+    variables = jax.jit(module.init)(jax.random.key(0), jnp.zeros((1, 32, 32, 1)))
+    if role == "teacher":
+        config.teacher.weights = str(path)
+    else:
+        config.init_weights, config.task.distill = str(path), False
 
-    def check(teacher=True, **changes):
-        loaded = weights.Weights("superretina", {}, {}, {**facts, **changes}, {}, {})
-        wanted = tasks.must_agree(config, teacher=teacher)
-        given.check_reading("w.safetensors", loaded, wanted)
+    def check(**changes):
+        told = {"options": heads, "preprocess": {**facts, **changes}}
+        weights.save(path, variables, model="superretina", **told, recipe={})
+        given.check_given(config)
 
     check()
-    wrong = {
-        "channel": "green",
-        "box_scale": 1.5,
-        "temperature": 1.0,
-        "size": 32,
-        "sigma_px": 4.0,
-    }
+    wrong = {"channel": "green", "box_scale": 1.5, "temperature": 1.0}
+    # A network may go on with crops of another size.
+    free = {"size": 32, "sigma_px": 4.0}
+    if role == "start":
+        check(**free)
+    else:
+        wrong |= free
     for key, value in wrong.items():
         with pytest.raises(ValueError, match=f"made with {key} = {value}"):
             check(**{key: value})
-    # A network may go on with crops of another size.
-    check(teacher=False, size=32, sigma_px=4.0)
 
 
 def test_named_files_are_found_and_checked_for_what_they_are():

@@ -23,7 +23,7 @@ def measure(
 ) -> dict[str, Any]:
     """Train the U-Net recipe on embedded photographs, as `rkd_jax.train` does.
 
-    Source, batches and step are those of `training.experiment`; as in its loop, the
+    Source, batches and step are those of `training.experiment`; as in the loop, the
     metrics of a step are read while the next one runs. Checkpoints, evaluation and
     reports are left out. Every photograph is drawn before the clock starts.
 
