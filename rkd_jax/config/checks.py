@@ -38,21 +38,6 @@ def check(config: Config) -> None:
     _check_numbers(config)
 
 
-def _nothing_else_than_pretraining(config: Config) -> None:
-    given = {
-        "init_weights": config.init_weights,
-        "pretrain.steps": config.pretrain.steps,
-        "task.distill": config.task.distill,
-        "compare_scratch": config.compare_scratch,
-    }
-    for field, value in given.items():
-        if value:
-            raise ValueError(
-                f"config.{field} is {value!r}; task pretraining is one run that begins "
-                f"with random weights: drop config.{field}"
-            )
-
-
 def _one_of(field: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
         raise ValueError(
@@ -152,7 +137,7 @@ def _check_task(config: Config) -> None:
             "config.init_weights, or set config.pretrain.steps=0"
         )
     if task.name == "pretraining":
-        _nothing_else_than_pretraining(config)
+        _check_pretraining(config)
     uses_swin = task.name == "pretraining" or config.pretrain.steps
     if uses_swin and config.model.name != "swin_unetr":
         raise ValueError(
@@ -166,6 +151,21 @@ def _check_task(config: Config) -> None:
             "config.model.descriptor_dim and config.teacher.model.descriptor_dim must "
             f"be equal; they are {dims[0]} and {dims[1]}"
         )
+
+
+def _check_pretraining(config: Config) -> None:
+    given = {
+        "init_weights": config.init_weights,
+        "pretrain.steps": config.pretrain.steps,
+        "task.distill": config.task.distill,
+        "compare_scratch": config.compare_scratch,
+    }
+    for field, value in given.items():
+        if value:
+            raise ValueError(
+                f"config.{field} is {value!r}; task pretraining is one run that begins "
+                f"with random weights: drop config.{field}"
+            )
 
 
 def _check_landmarks(config: Config) -> None:

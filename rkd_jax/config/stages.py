@@ -45,12 +45,14 @@ def list_stages(config: Config) -> list[Stage]:
     plan = []
     if config.pretrain.steps:
         encoder = _pretraining(config)
-        roles = {"takes_start": False, "gives": "start"}
-        plan.append(Stage("encoder", encoder, "pretraining", **roles))
+        plan.append(
+            Stage("encoder", encoder, "pretraining", takes_start=False, gives="start")
+        )
     if config.task.distill and not config.teacher.weights:
         teacher = _teacher(config)
-        roles = {"takes_start": False, "gives": "teacher"}
-        plan.append(Stage("teacher", teacher, "teacher", **roles))
+        plan.append(
+            Stage("teacher", teacher, "teacher", takes_start=False, gives="teacher")
+        )
     if config.compare_scratch:
         plan.append(Stage("scratch", _alone(config), "scratch"))
     return [*plan, Stage("student" if config.task.distill else "network", config)]

@@ -323,7 +323,8 @@ def shared_preprocess(config: Config, *, teacher: bool) -> dict[str, Any]:
     keys = ["channel", "box_scale", "temperature"]
     if teacher:
         keys += ["size", "sigma_px"]
-    return {key: preprocess(config)[key] for key in keys}
+    facts = preprocess(config)
+    return {key: facts[key] for key in keys}
 
 
 def training_faces(config: Config) -> Any:

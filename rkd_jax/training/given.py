@@ -70,29 +70,13 @@ def check_network(
         _compare(path, key, getattr(network, key), value)
 
 
-def check_preprocess(
-    path: str, loaded: weights.Weights, wanted: dict[str, Any]
-) -> None:
-    """Refuse weights whose inputs or outputs mean something else.
-
-    Args:
-        path: for the message.
-        loaded: what it holds.
-        wanted: of `tasks.shared_preprocess`.
-
-    Raises:
-        ValueError: one of these facts differs.
-    """
-    for key, value in wanted.items():
-        _compare(path, key, loaded.preprocess.get(key), value)
-
-
 def _checked(
     config: schema.Config, name: str, network: schema.ModelConfig, *, teacher: bool
 ) -> str:
     path = str(weights.find(name))
     loaded = load_network(path, network)
-    check_preprocess(path, loaded, tasks.shared_preprocess(config, teacher=teacher))
+    for key, value in tasks.shared_preprocess(config, teacher=teacher).items():
+        _compare(path, key, loaded.preprocess.get(key), value)
     return path
 
 

@@ -32,9 +32,11 @@ def check(workdir: pathlib.Path, config: schema.Config) -> None:
     path = workdir / CONFIG
     if not path.exists():
         return
+    # As JSON gives it back: lists for tuples.
+    ours = json.loads(json.dumps(schema.as_dict(config)))
     changed = [
         line
-        for line in schema.difference(_read(path), _plain(config))
+        for line in schema.difference(_read(path), ours)
         if line.split(":")[0] not in FREE_FIELDS
     ]
     if changed:
@@ -51,7 +53,7 @@ def claim(workdir: pathlib.Path, config: schema.Config) -> None:
         OSError: it cannot be written.
     """
     if not (workdir / CONFIG).exists():
-        _write(workdir / CONFIG, _plain(config), indent=1)
+        _write(workdir / CONFIG, schema.as_dict(config), indent=1)
 
 
 def claim_data(workdir: pathlib.Path, source: Any) -> None:
@@ -120,11 +122,6 @@ def save_weights(
 def save_results(workdir: pathlib.Path, results: dict[str, dict[str, float]]) -> None:
     """Write the last metrics of every stage; the first process does it."""
     _write(workdir / RESULTS, _finite(results), indent=1)
-
-
-def _plain(config: schema.Config) -> dict[str, Any]:
-    """Return the config as JSON gives it back: lists for tuples."""
-    return json.loads(json.dumps(schema.as_dict(config)))
 
 
 def _write(path: pathlib.Path, content: Any, **form: Any) -> None:
