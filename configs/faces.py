@@ -48,7 +48,11 @@ def get_config(variant: str = "") -> Config:
     if "folds" in asked:
         config.data.fold = 0
         config.compare_scratch = True
-        config.teacher.steps, config.loop.steps = 300, 600
+        config.task.landmarks.geometry = "upright_face"
+        config.task.landmarks.point_weight = 0.3
+        config.optim.lr, config.optim.warmup_steps = 1e-3, 100
+        config.teacher.steps = config.loop.steps = 2400
+        config.loop.checkpoint_every = 400
     if "demo" in asked:
         _demo(config)
     return config

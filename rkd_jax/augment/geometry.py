@@ -40,8 +40,9 @@ GEOMETRY_PRESETS: dict[str, AffinePreset | HomographyPreset] = {
     "any_visit": HomographyPreset(15.0, (0.8, 1.25), 0.35, 0.03),
     # Any two views: 0.5 rad, e^+-0.3, 40 px and 3e-4 per px in 256 px.
     "wide": HomographyPreset(28.6, (0.741, 1.35), 0.156, 0.0384),
-    # A face in the crop of its box.
+    # A face in the crop of its box: any pose, or upright as most photographs show it.
     "face": HomographyPreset(30.0, (0.85, 1.15), 0.06, 0.02),
+    "upright_face": HomographyPreset(12.0, (0.9, 1.1), 0.05, 0.02),
 }
 
 

@@ -24,6 +24,7 @@ GEOMETRIES = (
     "any_visit",
     "wide",
     "face",
+    "upright_face",
 )
 
 
