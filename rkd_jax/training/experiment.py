@@ -53,7 +53,8 @@ def run(
     # the directory belongs to this config.
     given = check_given(config)
     sources, held_out = {}, {}
-    for stage in plan:
+    # The last stage's config is the one that was typed: it names what has changed.
+    for stage in reversed(plan):
         run_folder.check(workdir / stage.folder, stage.config)
         _batch_share(stage.config)
         sources[stage.title] = tasks.training_source(stage.config)

@@ -81,6 +81,14 @@ def test_named_weights_reach_the_stages_that_need_them(tmp_path, seen):
     assert seen["student"]["teacher"] == str(weights.find("unet"))
 
 
+def test_a_changed_field_is_named_as_it_was_typed(tmp_path, seen):
+    config = whole_experiment()
+    experiment.run(config, tmp_path)
+    config.teacher.steps = 6
+    with pytest.raises(ValueError, match=r"teacher\.steps: 5 -> 6"):
+        experiment.run(config, tmp_path)
+
+
 def test_stages_of_one_task_are_scored_on_the_same_data(tmp_path, seen):
     experiment.run(whole_experiment(), tmp_path)
     assert seen["encoder"]["data"] == ["pretraining"]
