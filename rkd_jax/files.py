@@ -5,8 +5,13 @@ import json
 import os
 import pathlib
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error)
+"""What reading a damaged `.npz` file may raise besides ValueError and OSError."""
 
 
 @contextlib.contextmanager

@@ -76,9 +76,10 @@ def test_what_retinas_cannot_have_is_named(field, value, message):
         config.validate()
 
 
-def test_variants_that_exclude_each_other():
-    with pytest.raises(ValueError, match="choose one"):
-        faces("demo,folds")
+@pytest.mark.parametrize("other", ["folds", "wflw"])
+def test_the_demo_has_faces_of_its_own(other):
+    with pytest.raises(ValueError, match="choose it alone"):
+        faces(f"demo,{other}")
 
 
 def test_folds_must_exist():

@@ -40,19 +40,32 @@ def load_config(text: str) -> schema.Config:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: unknown variant, or not an experiment with faces of WFLW and a
-            comparison with the student from scratch.
+        ValueError: not a config file, unknown variant, or not an experiment with faces
+            of WFLW, a teacher trained for it and a comparison with the student from
+            scratch.
     """
     path, _, variant = text.partition(":")
     if not pathlib.Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such config file; check --config")
-    config = runpy.run_path(path)["get_config"](variant)
+    try:
+        get_config = runpy.run_path(path)["get_config"]
+    except Exception as error:  # whatever a file that is no config may raise
+        raise ValueError(
+            f"{path}: not a config file ({type(error).__name__}: {error}); expected "
+            "Python with get_config(variant), as configs/faces.py"
+        ) from error
+    config = get_config(variant)
     if not (config.task.name == "landmarks" and config.data.kind == "wflw"):
         raise ValueError(f"{text}: not a config for WFLW; see configs/faces.py:folds")
     if not (config.task.distill and config.compare_scratch):
         raise ValueError(
             f"{text}: task.distill and compare_scratch must both be true, for a "
             "student and one from scratch"
+        )
+    if config.teacher.weights:
+        raise ValueError(
+            f"{text}: teacher.weights must be empty: a teacher that has seen the faces "
+            "of a fold may not teach there, so each fold trains its own"
         )
     return config
 
@@ -87,7 +100,8 @@ def run_fold(
         scores = workdir / "scores" / name.replace(" ", "_")
         common = ["--data_dir", data_dir, "--list", config.data.val_split]
         common += ["--fold", str(fold), "--folds", str(folds), "--out", str(scores)]
-        common += ["--compilation_cache_dir", cache]
+        # Saved predictions of an earlier version are no loss beside the training.
+        common += ["--compilation_cache_dir", cache, "--overwrite"]
         if evaluate.main(["wflw", *common, *options]) != evaluate.OK:
             raise ValueError(f"{scores}: fold {fold} of {name} could not be scored")
         _, saved = benchmark.load_predictions(scores / benchmark.PREDICTIONS)

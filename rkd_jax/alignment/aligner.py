@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -58,25 +57,36 @@ def in_batches(
 class Aligner:
     """A network that finds the 98 points of a face in a box.
 
+    Args:
+        path: weights file of the landmarks task.
+
     Attributes:
+        weights: what the file holds.
         size: side of the network's crops, px.
         box_scale: side of the square that they show to the box's longer side.
 
-    `temperature` is that of the decoding, see `make_predictor`.
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: no weights file, or one of another task.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        variables: PyTree,
-        *,
-        size: int,
-        box_scale: float,
-        temperature: float,
-    ):
-        self.size, self.box_scale = size, box_scale
-        self._variables = jax.device_put(variables)
-        self._predict = make_predictor(model, temperature)
+    def __init__(self, path: str | os.PathLike):
+        self.weights = weights.load(weights.find(path))
+        model = models.build(self.weights.model, **self.weights.options)
+        facts = self.weights.preprocess
+        if model.out_channels != COUNT:
+            raise ValueError(
+                f"{os.fspath(path)}: a network with {model.out_channels} heatmaps, not "
+                f"the {COUNT} of a face; train one with configs/faces.py"
+            )
+        if lacking := sorted(_FACTS - facts.keys()):
+            raise ValueError(
+                f"{os.fspath(path)}: its preparation lacks {', '.join(lacking)}; give "
+                "a file that configs/faces.py trained"
+            )
+        self.size, self.box_scale = int(facts["size"]), float(facts["box_scale"])
+        self._variables = jax.device_put(self.weights.variables)
+        self._predict = make_predictor(model, float(facts["temperature"]))
 
     def __call__(self, pictures: list[Any], boxes: Any) -> np.ndarray:
         """Return the points of one face in each picture.
@@ -105,32 +115,3 @@ class Aligner:
         images = np.stack([crop.image for crop in crops])[..., None]
         found = in_batches(self._predict, self._variables, images)
         return np.stack([c.to_picture(xy) for c, xy in zip(crops, found)])
-
-
-def load_aligner(path: str | os.PathLike) -> Aligner:
-    """Read a weights file of the landmarks task.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: no weights file, or one of another task.
-    """
-    loaded = weights.load(path)
-    model = models.build(loaded.model, **loaded.options)
-    facts = loaded.preprocess
-    if model.out_channels != COUNT:
-        raise ValueError(
-            f"{pathlib.Path(path)}: a network with {model.out_channels} heatmaps, not "
-            f"the {COUNT} of a face; train one with configs/faces.py"
-        )
-    if lacking := sorted(_FACTS - facts.keys()):
-        raise ValueError(
-            f"{pathlib.Path(path)}: its preparation lacks {', '.join(lacking)}; give a "
-            "file that configs/faces.py trained"
-        )
-    return Aligner(
-        model,
-        loaded.variables,
-        size=int(facts["size"]),
-        box_scale=float(facts["box_scale"]),
-        temperature=float(facts["temperature"]),
-    )

@@ -27,7 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--train_list",
-        default="train",
         metavar="NAME",
         help="list of the mean face, without --fold (default: train)",
     )
@@ -38,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="score part K of the list alone; the mean face is of the other parts",
     )
     parser.add_argument(
-        "--folds", type=int, default=5, metavar="N", help="parts, by image (default: 5)"
+        "--folds", type=int, metavar="N", help="parts, by image (default: 5)"
     )
     parser.add_argument(
         "--normalizer",
@@ -76,6 +75,16 @@ def run(args: argparse.Namespace, progress: Callable[[int, int, str], None]) -> 
     from rkd_jax.alignment import wflw_benchmark as benchmark
     from rkd_jax.data import wflw
 
+    if args.fold is None and args.folds is not None:
+        raise ValueError("--folds without --fold: say which part to score")
+    if args.train_list is not None and (
+        args.fold is not None or args.method != "mean_face"
+    ):
+        raise ValueError(
+            "--train_list is of --method mean_face without --fold, whose mean face is "
+            "of the other parts; leave it out"
+        )
+    args.folds, args.train_list = args.folds or 5, args.train_list or "train"
     out = pathlib.Path(args.out)
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: --out must be a folder, found a file")
@@ -92,9 +101,10 @@ def run(args: argparse.Namespace, progress: Callable[[int, int, str], None]) -> 
     _, everything = benchmark.load_predictions(path)
     saved = everything.of(faces)
     scores, errors = benchmark.score(saved, normalizer=args.normalizer)
-    boxes = "the points" if faces[0].attributes is None else "the list"
-    settings |= {"list": args.list, "fold": args.fold, "folds": args.folds}
-    settings["boxes_from"] = boxes
+    about = sum(face.attributes is None for face in faces)
+    settings |= {"list": args.list, "boxes_about_points": about}
+    if args.fold is not None:
+        settings |= {"fold": args.fold, "folds": args.folds}
     benchmark.write_scores(out, scores, errors, saved, settings)
     benchmark.draw_largest(out, faces, errors, saved, count=args.worst)
     print(f"{'':14}{'faces':>6}{'NME %':>9}{'failure %':>11}{'AUC':>8}")
@@ -118,23 +128,23 @@ def _method(
         if args.weights:
             raise ValueError("--method mean_face takes no --weights")
         shape = benchmark.mean_face(training)
-        content = shape.tobytes()
+        digest = {"shape_sha256": hashlib.sha256(shape.tobytes()).hexdigest()}
 
         def align(pictures: list[Any], boxes: Any) -> Any:
             return benchmark.place_mean_face(shape, boxes)
 
     else:
-        from rkd_jax.alignment.aligner import load_aligner
+        from rkd_jax.alignment.aligner import Aligner
 
         if not args.weights:
             raise ValueError(
                 "--weights is missing: give a file that configs/faces.py trained, or "
                 "--method mean_face"
             )
-        align = load_aligner(args.weights)
-        content = pathlib.Path(args.weights).read_bytes()
+        align = Aligner(args.weights)
+        digest = {"weights_sha256": align.weights.sha256}
     return align, {
         "method": args.method,
-        "sha256": hashlib.sha256(content).hexdigest(),
+        **digest,
         "version": rkd_jax.__version__,
     }

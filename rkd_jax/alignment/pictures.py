@@ -49,7 +49,9 @@ def face_picture(
     canvas = cv2.resize(image, (side, side), interpolation=way)
 
     def pixel(xy: np.ndarray) -> tuple[int, int]:
-        x, y = np.rint(((xy + 0.5) * zoom - 0.5) * 16).astype(int)
+        # OpenCV takes 32-bit integers; what lies so far out is not seen.
+        place = np.clip((xy + 0.5) * zoom - 0.5, -4 * side, 5 * side)
+        x, y = np.rint(place * 16).astype(int)
         return int(x), int(y)
 
     if truth is not None:

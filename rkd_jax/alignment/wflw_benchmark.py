@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import pathlib
-import zipfile
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,7 +19,7 @@ from rkd_jax.data.face_points import ATTRIBUTES, COUNT
 from rkd_jax.data.faces import BOX_SCALE, crop_face
 from rkd_jax.data.reading import read_image
 from rkd_jax.data.wflw import Face
-from rkd_jax.files import atomic_path, refuse_other_settings, write_text
+from rkd_jax.files import DAMAGED_ZIP, atomic_path, refuse_other_settings, write_text
 from rkd_jax.metrics import landmarks as metrics
 
 PREDICTIONS = "predictions.npz"
@@ -27,7 +27,7 @@ METRICS = "metrics.json"
 TABLE = "faces.csv"
 CURVE = "error_curve.png"
 LARGEST = "largest_errors"
-_CHUNK = 16
+_CHUNK, _SAVE_EVERY_S = 16, 20.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -130,6 +130,7 @@ def predict(
     path = pathlib.Path(path)
     known = None if overwrite else _finished(path, settings)
     done = {} if known is None else {str(n): i for i, n in enumerate(known.names)}
+    saved_at = time.monotonic()
     digests: dict[pathlib.Path, str] = {}
     wanted = {face.name for face in faces}
     kept = [row for name, row in done.items() if name not in wanted]
@@ -162,7 +163,10 @@ def predict(
                 images=np.array([digests[face.image] for face in chunk]),
             )
         )
-        save_predictions(path, settings, Predictions.join(parts))
+        # The whole file is written anew each time.
+        if start + _CHUNK >= len(left) or time.monotonic() - saved_at > _SAVE_EVERY_S:
+            save_predictions(path, settings, Predictions.join(parts))
+            saved_at = time.monotonic()
     if progress is not None:
         progress(len(faces), len(faces), "")
     return Predictions.join(parts).of(faces)
@@ -210,7 +214,7 @@ def load_predictions(path: str | pathlib.Path) -> tuple[dict[str, Any], Predicti
             settings = json.loads(str(file["settings"]))
         if predictions.predicted.shape != (len(predictions), COUNT, 2):
             raise ValueError(f"predictions of shape {predictions.predicted.shape}")
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, OSError, EOFError, *DAMAGED_ZIP) as error:
         raise ValueError(
             f"{path}: not a complete file of predictions ({error}); delete it, or "
             "pass --overwrite"
@@ -302,10 +306,13 @@ def draw_largest(
             image = np.rint(image * 255).astype(np.uint8)
         if image.ndim == 2:
             image = np.repeat(image[..., None], 3, axis=2)
-        planes = [
-            crop_face(plane, predictions.boxes[row], 256, scale=1.5 * BOX_SCALE)
-            for plane in np.moveaxis(image.astype(np.float32) / 255, 2, 0)
-        ]
+        try:
+            planes = [
+                crop_face(plane, predictions.boxes[row], 256, scale=1.5 * BOX_SCALE)
+                for plane in np.moveaxis(image.astype(np.float32) / 255, 2, 0)
+            ]
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
         picture = pictures.face_picture(
             np.rint(np.stack([p.image for p in planes], 2) * 255).astype(np.uint8),
             planes[0].from_picture(predictions.predicted[row]),

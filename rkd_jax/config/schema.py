@@ -74,7 +74,8 @@ class DataConfig:
     val_split: str = "val"
     # Longest side of an image as it is trained on, pixels.
     size: int = 768
-    # Side of the random training crops, pixels; 0 takes the whole image.
+    # Side of the random training crops, or of the views of a face, which begin at the
+    # middle of the stored crop; pixels; 0 takes the whole image.
     crop: int = 0
     # Cut images to the field of view before resizing.
     crop_field: bool = True
@@ -218,7 +219,7 @@ class LoopConfig:
     checkpoint_every: int = 500
     # Checkpoints kept.
     keep: int = 2
-    # Held-out pairs (retina) or embedded faces (landmarks) of an evaluation; 0: none.
+    # Held-out pairs (retina) or faces (landmarks) of an evaluation; 0: none.
     eval_pairs: int = 24
     # Pair source of the evaluation: auto (as data.kind) | embedded.
     eval_kind: str = "auto"

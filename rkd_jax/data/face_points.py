@@ -12,8 +12,8 @@ Source: WFLW (Wu et al., CVPR 2018).
 import numpy as np
 
 COUNT = 98
-EYE_CORNERS, PUPILS = (60, 72), (96, 97)
-"""Outer corners and middles of the eyes."""
+EYE_CORNERS = (60, 72)
+"""Outer corners of the eyes."""
 ATTRIBUTES = ("pose", "expression", "illumination", "make-up", "occlusion", "blur")
 """Flags of a face, in the order of the lists."""
 

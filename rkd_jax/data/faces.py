@@ -21,7 +21,7 @@ from rkd_jax.data.sources import embedded_seed, open_prepared
 KINDS = ("embedded", "wflw", "tfds")
 BOX_SCALE = 1.2
 """Side of the crop to the longer side of the box: the usual margin for WFLW."""
-_LARGEST_BOX = 4  # longer sides of the picture
+_LARGEST_BOX = 2  # longer sides of the picture
 _PICTURE = 1.35  # of an embedded face to its crop: the face fills half of its picture
 
 
@@ -270,6 +270,6 @@ def _tfds_items(data_dir: Any, split: str) -> list[FaceItem]:
         return example["image"], example["landmarks"], example["box"]
 
     return [
-        FaceItem(f"wflw {split} {i}", functools.partial(read, i), labelled=True)
+        FaceItem(f"wflw {split}, face {i}", functools.partial(read, i), labelled=True)
         for i in range(len(data))
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import math
 import os
 import pathlib
@@ -31,6 +32,12 @@ _EXPECTED = (
     f"{_NUMBERS} coordinates, box (4), flags (6) and an image, or {_NUMBERS} "
     "coordinates and an image"
 )
+_BOX_TO_POINTS = 1.25
+"""Longer side of a given box to that of its points: median of 207 of the test list."""
+_FARTHEST = 2  # sides of the box, from its middle; in the test list at most 0.62
+_NEAREST = (
+    0.001  # sides of the box, between the corners; in the test list at least 0.16
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,8 +48,11 @@ class Face:
         name: path below `WFLW_images`, "#", and the number of the face in that image.
         image: path of the image.
         points: `[98, 2]` float64, (x, y) in pixels of the image.
-        box: `[4]` float64 x_min, y_min, x_max, y_max: as given, else of the points.
-        attributes: bool `[6]`, see `face_points.ATTRIBUTES`; None if not given.
+        box: `[4]` float64 x_min, y_min, x_max, y_max: as given in this list or for the
+            same face in one with boxes; else about the points, as wide as given ones
+            are on average.
+        attributes: bool `[6]`, see `face_points.ATTRIBUTES`, from where the box is;
+            None if not given.
     """
 
     name: str
@@ -104,11 +114,13 @@ def read_list(root: str | os.PathLike, name: str) -> list[Face]:
 
     Raises:
         FileNotFoundError: no such folder, list, or image.
-        ValueError: a line that is none, or a face that cannot be scored because its
-            outer eye corners coincide; the message names file, line and image.
+        ValueError: a line that is none, a face that cannot be scored because its outer
+            eye corners coincide, or a point far from its face; the message names file,
+            line and image.
     """
     path = list_path(root, name)
     images = pathlib.Path(root) / IMAGES
+    boxed = functools.cache(lambda: _boxed_faces(root))
     seen: collections.Counter[str] = collections.Counter()
     faces = []
     lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
@@ -118,23 +130,17 @@ def read_list(root: str | os.PathLike, name: str) -> list[Face]:
         where = f"{path}, line {number}"
         picture, values = _fields(line, where)
         points = values[:_NUMBERS].reshape(COUNT, 2)
-        left, right = points[list(EYE_CORNERS)]
-        if np.array_equal(left, right):
-            raise ValueError(
-                f"{where}: the outer eye corners (points {EYE_CORNERS[0]} and "
-                f"{EYE_CORNERS[1]}) of {picture} coincide, so that its error has no "
-                "unit; correct or remove the line"
-            )
         if not (images / picture).is_file():
             raise FileNotFoundError(
                 f"{images / picture}: image missing ({where}); add it, or remove the "
                 "line"
             )
-        flags, box = None, np.concatenate([points.min(axis=0), points.max(axis=0)])
+        if len(values) == _NUMBERS:
+            values = boxed().get(_key(picture, points), values)
+        flags, box = None, _box_about(points)
         if len(values) > _NUMBERS:
             box, flags = values[_NUMBERS : _NUMBERS + 4], values[_NUMBERS + 4 :] == 1
-        if not (box[2:] > box[:2]).all():
-            raise ValueError(f"{where}: the box {box.tolist()} of {picture} is empty")
+        _check_face(points, box, f"{where}: {picture}")
         faces.append(
             Face(f"{picture}#{seen[picture]}", images / picture, points, box, flags)
         )
@@ -142,6 +148,52 @@ def read_list(root: str | os.PathLike, name: str) -> list[Face]:
     if not faces:
         raise ValueError(f"{path}: no face in this list; expected {_EXPECTED} a line")
     return faces
+
+
+def _boxed_faces(root: str | os.PathLike) -> dict[tuple[str, bytes], np.ndarray]:
+    """Return the numbers of all faces in lists with boxes, by image and points."""
+    place, prefix = _PLACES[0]
+    found = {}
+    for path in sorted((pathlib.Path(root) / ANNOTATIONS / place).glob(f"{prefix}*")):
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                picture, values = _fields(line, f"{path}, line {number}")
+                found[_key(picture, values[:_NUMBERS])] = values
+    return found
+
+
+def _key(picture: str, points: np.ndarray) -> tuple[str, bytes]:
+    return picture, points.round(3).tobytes()
+
+
+def _box_about(points: np.ndarray) -> np.ndarray:
+    """Return a box of the usual width about points; see `_BOX_TO_POINTS`."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    reach = _BOX_TO_POINTS * (high - low) / 2
+    return np.concatenate([(low + high) / 2 - reach, (low + high) / 2 + reach])
+
+
+def _check_face(points: np.ndarray, box: np.ndarray, face: str) -> None:
+    """Refuse a face that cannot be cut out or scored; `face` tells which it is."""
+    sides, middle = box[2:] - box[:2], (box[:2] + box[2:]) / 2
+    if not (sides > 0).all():
+        raise ValueError(f"{face}: its box {box.tolist()} is empty; correct the line")
+    unit = sides.max()
+    away = np.abs(points - middle).max(axis=1) / unit
+    if away.max() > _FARTHEST:
+        raise ValueError(
+            f"{face}: point {away.argmax()} at {points[away.argmax()].tolist()} lies "
+            f"more than {_FARTHEST} sides of the box {box.tolist()} from its middle; "
+            "correct or remove the line"
+        )
+    left, right = points[list(EYE_CORNERS)]
+    if np.abs(left - right).max() < _NEAREST * unit:
+        raise ValueError(
+            f"{face}: its outer eye corners (points {EYE_CORNERS[0]} and "
+            f"{EYE_CORNERS[1]}) coincide, so that its error has no unit; correct or "
+            "remove the line"
+        )
 
 
 def _fields(line: str, where: str) -> tuple[str, np.ndarray]:

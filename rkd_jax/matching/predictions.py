@@ -14,13 +14,12 @@ import hashlib
 import io
 import json
 import pathlib
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from rkd_jax.files import atomic_path, refuse_other_settings, write_text
+from rkd_jax.files import DAMAGED_ZIP, atomic_path, refuse_other_settings, write_text
 from rkd_jax.matching.base import BaseMatcher, View
 from rkd_jax.matching.calibrate import calibrate
 from rkd_jax.matching.curvature import Curvature
@@ -320,7 +319,7 @@ def load_predictions(
                 columns.append(values.tolist())
         settings = json.loads(str(arrays["settings"]))
         predictions = [Prediction(*row) for row in zip(*columns, strict=True)]
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, OSError, EOFError, *DAMAGED_ZIP) as error:
         raise ValueError(
             f"{path}: not a complete file of predictions ({error}); delete it, or "
             "pass --overwrite"

@@ -8,7 +8,10 @@ With E(a, b) the mean squared error of heatmaps plus that of points,
 
     loss = E(student, labels) [+ lambda E(student, teacher)]
 
-where the first term is of labelled faces and the second one of all.
+where the first term is of labelled faces and the second one of all, each of the points
+that can be known: a label's inside the view; the teacher's where its answers to the
+view and to the mirrored one lie within 2 sigma, and no label tells that the point is
+cut off.
 
 Source: RKD (Nasser et al., WACV 2024), face experiment, "MSE loss plus lambda times MSE
 to the teacher". Its code is not public; output form, decoding and weights are ours
@@ -153,7 +156,8 @@ class LandmarksTask:
         truth = np.stack([item["landmarks"] for item in data])
         predict = aligner.make_predictor(self.model, self.options.landmarks.temperature)
         found = aligner.in_batches(predict, variables, images)
-        errors = metrics.face_errors(found, truth)
+        names = [str(item["name"]) for item in data]
+        errors = metrics.face_errors(found, truth, names=names)
         scores = metrics.summary(errors)
         worst = np.argsort(-errors, kind="stable")[:12]
         shown = [
@@ -343,7 +347,7 @@ def training_faces(config: Config) -> Any:
 
 
 def held_out_faces(config: Config) -> list[dict[str, np.ndarray]]:
-    """Return held-out faces as a network sees them: `image [C, C, 1]`, `landmarks`.
+    """Return held-out faces: `image [C, C, 1]` as networks see it, `landmarks`, `name`.
 
     Embedded ones, or those of the list `val_split`, or of its part `data.fold`: at most
     `loop.eval_pairs`, spread over the list.
@@ -364,6 +368,7 @@ def held_out_faces(config: Config) -> list[dict[str, np.ndarray]]:
             {
                 "image": record["image"][low : low + side, low : low + side],
                 "landmarks": record["landmarks"] - np.float32(low),
+                "name": source.names[i],
             }
         )
     return items

@@ -10,8 +10,8 @@ from made_faces import write_wflw
 from PIL import Image
 
 from rkd_jax import models, weights
-from rkd_jax.alignment import wflw_benchmark
-from rkd_jax.alignment.aligner import Aligner, load_aligner
+from rkd_jax.alignment import pictures, wflw_benchmark
+from rkd_jax.alignment.aligner import Aligner
 from rkd_jax.data import wflw
 from rkd_jax.evaluate import main
 from rkd_jax.metrics import landmarks as metrics
@@ -84,13 +84,51 @@ def test_pictures_are_of_the_largest_errors(finished):
     files = sorted((finished / "largest_errors").iterdir())
     assert len(files) == 3
     assert files[0].name == f"01_{worst}.png"
-    for path in (finished / "error_curve.png", finished / "largest_errors.png"):
-        assert np.asarray(Image.open(path)).std() > 5
+    first = np.asarray(Image.open(files[0]))
+    sheet = np.asarray(Image.open(finished / "largest_errors.png"))
+    np.testing.assert_array_equal(sheet[: len(first), : first.shape[1]], first)
+
+
+def test_points_are_drawn_where_they_are():
+    """Red where a point was found, green where it is, side by side at 98 places."""
+    y, x = np.divmod(np.arange(98), 10)
+    truth = np.stack([x, y], axis=-1) * 6.0 + 4.0
+    found = truth + [2.0, 0.0]
+    picture = pictures.face_picture(np.zeros((64, 64)), found, truth, side=512)
+    for points, channel in ((truth, 1), (found, 0)):
+        # Pixel centres: (x + 0.5) 8 - 0.5.
+        columns, rows = np.rint((points + 0.5) * 8 - 0.5).astype(int).T
+        assert (picture[rows, columns].argmax(axis=1) == channel).all()
+    drawn = np.argwhere(picture.any(axis=2))[:, ::-1]
+    both = (np.concatenate([truth, found]) + 0.5) * 8 - 0.5
+    away = np.abs(drawn[:, None] - both[None]).max(axis=2).min(axis=1)
+    assert away.max() < 9  # half of the line between, and the discs
+
+
+def test_points_far_outside_are_not_drawn():
+    nothing = np.full((98, 2), 1e12)
+    assert not pictures.face_picture(np.zeros((64, 64)), nothing).any()
+
+
+def test_the_curve_goes_through_the_shares():
+    """Its pixels, read with the axes' lines, are the shares of a count by hand."""
+    errors = np.array([0.02, 0.03, 0.05, 0.05, 0.12, 0.15, 0.19, 0.3])
+    picture = pictures.error_curve({"a": errors}, limit=0.2).astype(int)
+    blue = (np.abs(picture - [31, 119, 180]).max(axis=2) < 40)[60:, :]
+    grid = (picture == 225).all(axis=2)
+    rows = np.flatnonzero(grid[:, 200:700].mean(axis=1) > 0.5)
+    columns = np.flatnonzero(grid[100:400].mean(axis=0) > 0.5)
+    low, high = rows.max(), rows.min()
+    left, right = columns.min(), columns.max()
+    for level in (0.01, 0.04, 0.08, 0.14, 0.17):
+        column = round(left + level / 0.2 * (right - left))
+        share = (low - (60 + np.flatnonzero(blue[:, column]).mean())) / (low - high)
+        assert share == pytest.approx(np.mean(errors <= level), abs=0.01)
 
 
 def test_networks_answer_in_pixels_of_the_picture(root, network):
     """A box and picture shifted together shift the answer."""
-    align = load_aligner(network)
+    align = Aligner(network)
     face = wflw.read_list(root, "test")[0]
     picture = np.asarray(Image.open(face.image))
     moved = np.pad(picture, [(11, 0), (25, 0), (0, 0)])
@@ -103,8 +141,7 @@ def test_networks_answer_in_pixels_of_the_picture(root, network):
 
 
 def test_an_aligner_refuses_a_bad_box_by_the_name_of_its_picture(root, network):
-    align = load_aligner(network)
-    assert isinstance(align, Aligner)
+    align = Aligner(network)
     assert align([], np.zeros((0, 4))).shape == (0, 98, 2)
     image = wflw.read_list(root, "test")[0].image
     with pytest.raises(ValueError, match=f"{image.name}: box .* is empty"):
@@ -200,7 +237,7 @@ def test_one_folder_serves_a_list_and_parts_of_it(root, network, tmp_path):
 
 
 def test_an_answer_grows_with_its_picture(root, network):
-    align = load_aligner(network)
+    align = Aligner(network)
     face = wflw.read_list(root, "test")[0]
     picture = np.asarray(Image.open(face.image))
     large = np.repeat(np.repeat(picture, 3, axis=0), 3, axis=1)
@@ -252,6 +289,8 @@ def test_other_settings_are_refused_until_told(root, finished, tmp_path, capsys)
         (("--method", "mean_face", "--weights", "x"), "takes no --weights"),
         (("--method", "mean_face", "--list", "test_blur"), "no such list"),
         (("--method", "mean_face", "--fold", "5"), "fold is 5; expected 0 to 4"),
+        (("--method", "mean_face", "--folds", "3"), "--folds without --fold"),
+        (("--weights", "x", "--train_list", "train"), "--train_list is of --method"),
         (("--weights", "/no/such.safetensors"), "no such weight file"),
     ],
 )

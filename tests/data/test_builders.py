@@ -294,7 +294,13 @@ def test_wflw_plain_list(tmp_path):
     assert len(list(read(builder, "test_blur", "image"))) == 2
     (example,) = read(builder, "test", "image")
     assert len(example["attributes"]["pose"]) == 0
-    np.testing.assert_allclose(example["box"][:2], points.min(axis=0), atol=1e-4)
+    low, high = points.min(axis=0), points.max(axis=0)
+    np.testing.assert_allclose(
+        np.ptp(example["box"].reshape(2, 2), axis=0), 1.25 * (high - low), atol=1e-3
+    )
+    np.testing.assert_allclose(
+        example["box"][:2] + example["box"][2:], low + high, atol=1e-3
+    )
     path.write_text("1 2 3\n")
     with pytest.raises(ValueError, match=r"list_98pt_test\.txt, line 1: 3 fields"):
         prepared("wflw", raw, tmp_path / "again")

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from made_faces import line, write_wflw
 
+from rkd_jax.config import LANDMARKS
 from rkd_jax.data import wflw
-from rkd_jax.data.face_points import COUNT, FLIP
+from rkd_jax.data.face_points import COUNT, EYE_CORNERS, FLIP
 from rkd_jax.data.face_synthesis import shape
+from rkd_jax.metrics import landmarks as metrics
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,30 @@ def neutral_head():
     return shape.head_points(who, shape.Expression(**rest, eyes=1.0))
 
 
+MIRRORED = [
+    # The pairs that public code for WFLW exchanges (HRNet, `matched_parts`).
+    *[(i, 32 - i) for i in range(16)],
+    *[(33, 46), (34, 45), (35, 44), (36, 43), (37, 42)],
+    *[(38, 50), (39, 49), (40, 48), (41, 47)],
+    *[(55, 59), (56, 58)],
+    *[(60, 72), (61, 71), (62, 70), (63, 69), (64, 68), (65, 75), (66, 74), (67, 73)],
+    *[(76, 82), (77, 81), (78, 80), (87, 83), (86, 84)],
+    *[(88, 92), (89, 91), (95, 93), (96, 97)],
+]
+
+
+def test_mirror_images_are_those_of_public_code():
+    assert {(i, j) for i, j in enumerate(FLIP) if i < j} == {
+        (min(pair), max(pair)) for pair in MIRRORED
+    }
+
+
+def test_every_room_means_the_same_points():
+    # Metrics and schema import nothing of the data.
+    assert metrics.NORMALIZERS["corners"] == EYE_CORNERS
+    assert COUNT == LANDMARKS
+
+
 def test_mirroring_twice_is_nothing():
     assert sorted(FLIP) == list(range(COUNT))
     assert [FLIP[i] for i in FLIP] == list(range(COUNT))
@@ -67,19 +93,30 @@ def test_what_was_written_is_read(made):
     assert faces[3].name == faces[2].picture + "#1"
 
 
-def test_plain_lists_have_the_box_of_their_points(made, tmp_path):
+def test_plain_lists_take_box_and_flags_from_where_they_are(made, tmp_path):
+    root, drawn = made
+    folder = root / "WFLW_annotations" / "list_98pt_test"
+    folder.mkdir()
+    lines = [line(points, name) for name, points, _, _ in drawn[:4]]
+    (folder / "list_98pt_test_blur.txt").write_text("\n".join(lines) + "\n")
+    whole = wflw.read_list(root, "test")
+    for face, same in zip(wflw.read_list(root, "test_blur"), whole):
+        assert face.name == same.name
+        np.testing.assert_array_equal(face.box, same.box)
+        np.testing.assert_array_equal(face.attributes, same.attributes)
+
+
+def test_faces_without_a_box_anywhere_get_a_usual_one(made, tmp_path):
     root, drawn = made
     name, points, _, _ = drawn[0]
+    points = points + 0.5
     path = tmp_path / "list.txt"
     path.write_text(line(points, name) + "\n\n")
     (face,) = wflw.read_list(root, str(path))
     assert face.attributes is None
-    np.testing.assert_allclose(face.box[:2], points.min(axis=0), atol=1e-5)
-    np.testing.assert_allclose(face.box[2:], points.max(axis=0), atol=1e-5)
-    folder = root / "WFLW_annotations" / "list_98pt_test"
-    folder.mkdir()
-    (folder / "list_98pt_test_blur.txt").write_text(path.read_text())
-    assert wflw.read_list(root, "test_blur")[0].name == face.name
+    low, high = points.min(axis=0), points.max(axis=0)
+    np.testing.assert_allclose(face.box[2:] - face.box[:2], 1.25 * (high - low))
+    np.testing.assert_allclose(face.box[:2] + face.box[2:], low + high)
 
 
 def broken_lines(drawn):
@@ -90,13 +127,16 @@ def broken_lines(drawn):
     yield whole.split(" ", 1)[1], "205 numbers.*expected 196 coordinates"
     yield whole.replace(whole.split()[7], "nan", 1), "7 numbers before the first"
     yield whole.removesuffix(name).strip(), "expected 196 coordinates"
-    yield line(coincide, name, box, flags), rf"eye corners .* of {name} coincide"
+    yield line(coincide, name, box, flags), rf"{name}: its outer eye corners .* coincid"
+    far = points.copy()
+    far[5, 1] = 1e9
+    yield line(far, name, box, flags), rf"{name}: point 5 at .* lies more than 2 sides"
     yield line(points, name, box, [2, 0, 0, 0, 0, 0]), "flags .* 0 or 1"
     yield line(points, name, box[[2, 1, 0, 3]], flags), "box .* is empty"
     yield line(points, "0--Event/gone.png", box, flags), r"gone\.png: image missing"
 
 
-@pytest.mark.parametrize("number", range(7))
+@pytest.mark.parametrize("number", range(8))
 def test_bad_lines_are_named(made, tmp_path, number):
     root, drawn = made
     text, message = list(broken_lines(drawn))[number]

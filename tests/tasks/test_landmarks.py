@@ -105,6 +105,24 @@ def test_the_teacher_answers_for_a_view_as_for_the_mirrored_one(small):
     assert 0 < np.mean(sure) < 1
 
 
+def test_every_term_has_its_weight(small):
+    """The loss is E(labels) + lambda E(teacher), each E of heatmaps and of points."""
+    names = ("heatmap_weight", "point_weight", "distillation_weight")
+    plain = make_task(flip=False, **dict.fromkeys(names, 1.0))
+    weighed = make_task(flip=False, **dict(zip(names, (2.0, 3.0, 0.25))))
+    given = (small[1], {}, small[2], batch_of(), jax.random.PRNGKey(5), jnp.int32(0))
+    _, (ones, _) = jax.jit(plain.loss)(*given)
+    total, (terms, _) = jax.jit(weighed.loss)(*given)
+    factors = {"heatmap": 2.0, "point": 3.0}
+    factors |= {f"{name}_distillation": 0.25 * f for name, f in factors.items()}
+    for name, factor in factors.items():
+        assert ones[name] > 0
+        assert float(terms[name]) == pytest.approx(factor * float(ones[name]), rel=1e-5)
+    assert float(total) == pytest.approx(
+        sum(float(terms[name]) for name in factors), rel=1e-5
+    )
+
+
 def test_faces_without_labels_teach_by_the_teacher_alone(small):
     total, terms = terms_of(small, small[2], (False,) * 4)
     assert terms["heatmap"] == terms["point"] == terms["error_px"] == 0
@@ -292,8 +310,9 @@ def test_evaluation_scores_what_the_metrics_score(small):
         {
             "image": face["image"][8:40, 8:40],
             "landmarks": face["landmarks"] - np.float32(8),
+            "name": f"face {number}",
         }
-        for face in faces()
+        for number, face in enumerate(faces())
     ]
     scores, pictures = task.evaluate(variables, data)
     predict = aligner.make_predictor(task.model, 0.2)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from made_faces import write_wflw
 
+from rkd_jax import config as schema
+from rkd_jax import tasks
 from rkd_jax.alignment import wflw_benchmark
 from rkd_jax.data import wflw
 from rkd_jax.training.loop import NonFiniteLossError
@@ -81,6 +83,20 @@ def test_rows_of_all_folds(tool, root, tmp_path, capsys):
     assert (tmp_path / "error_curve.png").exists()
 
 
+def test_no_stage_learns_from_the_images_that_score_it(tool, root):
+    config = tool.load_config(str(root / "tiny.py"))
+    config.data.data_dir = str(root)
+    config.data.fold, config.data.folds, config.loop.eval_pairs = 1, 3, 100
+    others, held = wflw.split_fold(wflw.read_list(root, "test"), 1, 3)
+    stages = schema.list_stages(config)
+    assert [stage.title for stage in stages] == ["teacher", "scratch", "student"]
+    for stage in stages:
+        names = tasks.training_source(stage.config).names
+        assert sorted(names) == sorted(face.name for face in others)
+        scored = tasks.held_out(stage.config)
+        assert [face["name"] for face in scored] == [face.name for face in held]
+
+
 def test_a_stop_and_a_lost_run_end_as_in_training(tool, root, tmp_path, monkeypatch):
     for error, status in (
         (Interrupted("stopped at step 1"), 143),
@@ -102,6 +118,7 @@ def test_bad_input_exits_2(tool, root, tmp_path, capsys):
         (("--config", f"{root / 'tiny.py'}:alone"), "must both be true"),
         (("--config", "configs/rkd.py:demo"), "not a config for WFLW"),
         (("--config", "configs/faces.py:folds,big"), "unknown variant big"),
+        (("--config", "README.md"), "README.md: not a config file"),
     ):
         assert tool.main(command(root, tmp_path, *more)) == 2
         assert message in capsys.readouterr().err

@@ -18,9 +18,9 @@ class Wflw(_common.RawBuilder):
     """WFLW (Wu et al. 2018): one example a face, with its whole picture.
 
     A split for each list: "train", "test", and the plain ones "test_largepose", ...
-    "landmarks" and "box" (x_min, y_min, x_max, y_max) are in pixels of "image". Where
-    a list has no boxes and flags, the box is that of the points and "attributes" is
-    empty.
+    "landmarks" and "box" (x_min, y_min, x_max, y_max) are in pixels of "image". A list
+    without boxes and flags takes those of a list with them; of faces in none of those
+    the box is about the points and "attributes" is empty.
     """
 
     layout = (
