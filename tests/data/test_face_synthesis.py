@@ -6,7 +6,7 @@ import pytest
 
 from rkd_jax.data import face_synthesis
 from rkd_jax.data.face_points import ATTRIBUTES
-from rkd_jax.data.face_synthesis import canvas, shape
+from rkd_jax.data.face_synthesis import canvas, photo, shape
 
 SEEDS = range(40)
 
@@ -60,6 +60,56 @@ def test_all_attributes_and_none_occur():
     flags = np.array([face_synthesis.face(s, size=48).attributes for s in range(60)])
     assert flags.any(axis=0).all()
     assert not flags.all(axis=0).any()
+
+
+def measure(face):
+    """Return a number for each attribute that should grow with it."""
+    points, grey = face.points, cv2.cvtColor(face.image, cv2.COLOR_RGB2GRAY)
+    unit = np.linalg.norm(points[60] - points[72])
+    middle = (points[60] + points[72]) / 2
+    rows, columns = np.indices(grey.shape) / len(grey) - 0.5
+    plane = np.stack([rows.ravel(), columns.ravel(), np.ones(grey.size)], axis=1)
+    slope = np.linalg.lstsq(plane, grey.ravel().astype(float), rcond=None)[0][:2]
+    fine = cv2.Laplacian(cv2.GaussianBlur(grey, (0, 0), 0.7), cv2.CV_64F)
+    hull = cv2.fillPoly(np.zeros_like(grey), [np.rint(points[76:88]).astype(int)], 1)
+    red, green, _ = face.image[hull > 0].astype(float).mean(axis=0)
+    return {
+        "pose": abs(points[54, 0] - middle[0]) / unit,
+        "expression": np.linalg.norm(points[90] - points[94]) / unit,
+        "illumination": np.linalg.norm(slope),
+        "make-up": red / green,
+        "blur": -np.log(fine.std()),
+    }
+
+
+@pytest.mark.parametrize("name", [a for a in ATTRIBUTES if a != "occlusion"])
+def test_attributes_are_seen_in_the_picture(monkeypatch, name):
+    """The same people with and without, by a measure taken from picture or points."""
+    found = []
+    for asked in (False, True):
+        chances = [float(asked and a == name) for a in ATTRIBUTES]
+        monkeypatch.setattr(face_synthesis, "_CHANCES", chances)
+        faces = [face_synthesis.face(seed, size=96) for seed in range(24)]
+        assert all((f.attributes == chances).all() for f in faces)
+        found.append([measure(face)[name] for face in faces])
+    more = np.subtract(found[1], found[0])
+    # Several standard errors above zero.
+    assert more.mean() > 2.5 * more.std() / np.sqrt(len(more))
+
+
+def test_what_covers_a_face_hides_points_of_it():
+    points = face_synthesis.face(1, size=128).points.astype(float)
+    hidden = []
+    for seed in range(20):
+        paper = canvas.Canvas(128)
+        paper.image[:] = -1.0
+        photo.occlude(paper, points, 40.0, np.random.default_rng(seed))
+        rows, columns = np.rint(points[:, ::-1]).astype(int).T
+        hidden.append((paper.image[rows, columns] > -0.5).any(axis=1).mean())
+    # An object may stand beside the face; none hides all of it.
+    assert np.mean(np.array(hidden) > 0) > 0.8
+    assert np.mean(hidden) > 0.1
+    assert max(hidden) < 1
 
 
 def test_turning_moves_the_nose_to_the_side_it_looks():

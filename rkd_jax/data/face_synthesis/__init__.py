@@ -33,7 +33,8 @@ class DrawnFace:
         image: uint8 RGB `[size, size, 3]`.
         points: float32 `[98, 2]`, (x, y) in pixels, in WFLW's order.
         box: float32 `[4]`, x_min, y_min, x_max, y_max around the face, not exactly.
-        attributes: bool `[6]`, as `face_points.ATTRIBUTES`.
+        attributes: bool `[6]`, as `face_points.ATTRIBUTES`: what it was drawn from.
+            With "pose", say, turns are wider; a small one may be among them.
     """
 
     image: np.ndarray
