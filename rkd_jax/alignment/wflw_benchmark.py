@@ -288,7 +288,8 @@ def draw_largest(
 
     Args:
         out: folder; the sheet is `largest_errors.png`, the files are in
-            `largest_errors/`.
+            `largest_errors/`. A picture bears rank, error and flags, its file's name
+            rank and face.
         faces: of the predictions, in any order.
         errors: `[N]`.
         predictions: predicted red, annotated green.
@@ -313,11 +314,12 @@ def draw_largest(
             ]
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
+        flags = [a for a, f in zip(ATTRIBUTES, predictions.attributes[row]) if f == 1]
         picture = pictures.face_picture(
             np.rint(np.stack([p.image for p in planes], 2) * 255).astype(np.uint8),
             planes[0].from_picture(predictions.predicted[row]),
             planes[0].from_picture(predictions.truth[row]),
-            caption=f"{100 * errors[row]:.1f} % {name.rpartition('/')[2]}",
+            caption=f"{rank}: {100 * errors[row]:.1f} % {', '.join(flags)}",
         )
         drawn.append(picture)
         stem = pathlib.Path(name.rpartition("/")[2].replace("#", "_face"))
