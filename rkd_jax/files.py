@@ -10,8 +10,12 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error)
-"""What reading a damaged `.npz` file may raise besides ValueError and OSError."""
+DAMAGED_NPZ = (
+    *(OSError, EOFError, ValueError, KeyError, TypeError, AttributeError),
+    # A version or a cipher that `zipfile` does not know; what is no archive, or half.
+    *(RuntimeError, zipfile.BadZipFile, zlib.error),
+)
+"""What reading a file that should be a whole `.npz` may raise."""
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ did not see its image. The same command goes on where it was stopped.
 
 import argparse
 import csv
+import inspect
 import io
 import json
 import pathlib
@@ -49,12 +50,18 @@ def load_config(text: str) -> schema.Config:
         raise FileNotFoundError(f"{path}: no such config file; check --config")
     try:
         get_config = runpy.run_path(path)["get_config"]
+        inspect.signature(get_config).bind(variant)
     except Exception as error:  # whatever a file that is no config may raise
         raise ValueError(
             f"{path}: not a config file ({type(error).__name__}: {error}); expected "
             "Python with get_config(variant), as configs/faces.py"
         ) from error
     config = get_config(variant)
+    if not isinstance(config, schema.Config):
+        raise ValueError(
+            f"{path}: get_config returns {type(config).__name__}; expected "
+            "rkd_jax.config.Config"
+        )
     if not (config.task.name == "landmarks" and config.data.kind == "wflw"):
         raise ValueError(f"{text}: not a config for WFLW; see configs/faces.py:folds")
     if not (config.task.distill and config.compare_scratch):
@@ -62,11 +69,12 @@ def load_config(text: str) -> schema.Config:
             f"{text}: task.distill and compare_scratch must both be true, for a "
             "student and one from scratch"
         )
-    if config.teacher.weights:
-        raise ValueError(
-            f"{text}: teacher.weights must be empty: a teacher that has seen the faces "
-            "of a fold may not teach there, so each fold trains its own"
-        )
+    for field in ("teacher.weights", "init_weights"):
+        if schema.flatten(schema.as_dict(config))[field]:
+            raise ValueError(
+                f"{text}: {field} must be empty: each fold trains its own networks, "
+                "since others may have seen its faces"
+            )
     return config
 
 

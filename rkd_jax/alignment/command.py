@@ -84,7 +84,10 @@ def run(args: argparse.Namespace, progress: Callable[[int, int, str], None]) -> 
             "--train_list is of --method mean_face without --fold, whose mean face is "
             "of the other parts; leave it out"
         )
-    args.folds, args.train_list = args.folds or 5, args.train_list or "train"
+    if args.folds is None:
+        args.folds = 5
+    if args.train_list is None:
+        args.train_list = "train"
     out = pathlib.Path(args.out)
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: --out must be a folder, found a file")

@@ -34,7 +34,7 @@ def face_picture(
         image: `[S, S]` float in 0..1 or `[S, S, 3]` uint8, square.
         predicted: `[98, 2]` px of the image.
         truth: likewise.
-        caption: drawn in the upper left corner.
+        caption: drawn in the upper left corner; lines end with newlines.
         side: of the picture.
 
     Returns:
@@ -61,8 +61,11 @@ def face_picture(
     for a in predicted:
         cv2.circle(canvas, pixel(a), 24, _FOUND, -1, cv2.LINE_AA, 4)
     if caption:
-        canvas[:22] = canvas[:22] // 4
-        _text(canvas, caption, (6, 16), (255, 255, 255))
+        lines = caption.split("\n")
+        band = canvas[: 4 + 18 * len(lines)]
+        band[:] = band // 4
+        for number, line in enumerate(lines):
+            _text(canvas, line, (6, 16 + 18 * number), (255, 255, 255))
     return canvas
 
 

@@ -19,7 +19,7 @@ from rkd_jax.data.face_points import ATTRIBUTES, COUNT
 from rkd_jax.data.faces import BOX_SCALE, crop_face
 from rkd_jax.data.reading import read_image
 from rkd_jax.data.wflw import Face
-from rkd_jax.files import DAMAGED_ZIP, atomic_path, refuse_other_settings, write_text
+from rkd_jax.files import DAMAGED_NPZ, atomic_path, refuse_other_settings, write_text
 from rkd_jax.metrics import landmarks as metrics
 
 PREDICTIONS = "predictions.npz"
@@ -214,7 +214,7 @@ def load_predictions(path: str | pathlib.Path) -> tuple[dict[str, Any], Predicti
             settings = json.loads(str(file["settings"]))
         if predictions.predicted.shape != (len(predictions), COUNT, 2):
             raise ValueError(f"predictions of shape {predictions.predicted.shape}")
-    except (KeyError, ValueError, OSError, EOFError, *DAMAGED_ZIP) as error:
+    except DAMAGED_NPZ as error:
         raise ValueError(
             f"{path}: not a complete file of predictions ({error}); delete it, or "
             "pass --overwrite"
@@ -315,11 +315,13 @@ def draw_largest(
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
         flags = [a for a, f in zip(ATTRIBUTES, predictions.attributes[row]) if f == 1]
+        caption = [f"{rank}: {100 * errors[row]:.1f} %"]
+        caption += [", ".join(flags[:3]), ", ".join(flags[3:])]
         picture = pictures.face_picture(
             np.rint(np.stack([p.image for p in planes], 2) * 255).astype(np.uint8),
             planes[0].from_picture(predictions.predicted[row]),
             planes[0].from_picture(predictions.truth[row]),
-            caption=f"{rank}: {100 * errors[row]:.1f} % {', '.join(flags)}",
+            caption="\n".join(part for part in caption if part),
         )
         drawn.append(picture)
         stem = pathlib.Path(name.rpartition("/")[2].replace("#", "_face"))

@@ -270,6 +270,6 @@ def _tfds_items(data_dir: Any, split: str) -> list[FaceItem]:
         return example["image"], example["landmarks"], example["box"]
 
     return [
-        FaceItem(f"wflw {split}, face {i}", functools.partial(read, i), labelled=True)
+        FaceItem(f"wflw {split} {i}", functools.partial(read, i), labelled=True)
         for i in range(len(data))
     ]

@@ -14,7 +14,7 @@ import math
 import os
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -34,10 +34,11 @@ _EXPECTED = (
 )
 _BOX_TO_POINTS = 1.25
 """Longer side of a given box to that of its points: median of 207 of the test list."""
-_FARTHEST = 2  # sides of the box, from its middle; in the test list at most 0.62
-_NEAREST = (
-    0.001  # sides of the box, between the corners; in the test list at least 0.16
-)
+_SAME_PX = 0.01  # faces of two lists whose points differ by less are one
+_FARTHEST = 10
+"""Median distances of a face's points from their median: at most 3.4 in that list."""
+_NEAREST = 1e-3
+"""Sides of the box between the outer eye corners: at least 0.16 in that list."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,7 +51,7 @@ class Face:
         points: `[98, 2]` float64, (x, y) in pixels of the image.
         box: `[4]` float64 x_min, y_min, x_max, y_max: as given in this list or for the
             same face in one with boxes; else about the points, as wide as given ones
-            are on average.
+            usually are.
         attributes: bool `[6]`, see `face_points.ATTRIBUTES`, from where the box is;
             None if not given.
     """
@@ -123,24 +124,24 @@ def read_list(root: str | os.PathLike, name: str) -> list[Face]:
     boxed = functools.cache(lambda: _boxed_faces(root))
     seen: collections.Counter[str] = collections.Counter()
     faces = []
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        picture, values = _fields(line, where)
+    for where, picture, values in _rows(path):
         points = values[:_NUMBERS].reshape(COUNT, 2)
         if not (images / picture).is_file():
             raise FileNotFoundError(
                 f"{images / picture}: image missing ({where}); add it, or remove the "
                 "line"
             )
+        source = where
         if len(values) == _NUMBERS:
-            values = boxed().get(_key(picture, points), values)
-        flags, box = None, _box_about(points)
+            for other, theirs in boxed()[picture]:
+                if np.abs(theirs[:_NUMBERS] - values[:_NUMBERS]).max() < _SAME_PX:
+                    source, values = other, theirs
+                    break
+        box, flags = _box_about(points), None
         if len(values) > _NUMBERS:
             box, flags = values[_NUMBERS : _NUMBERS + 4], values[_NUMBERS + 4 :] == 1
-        _check_face(points, box, f"{where}: {picture}")
+        _check_points(points, f"{where}: {picture}")
+        _check_box(box, points, f"{source}: {picture}")
         faces.append(
             Face(f"{picture}#{seen[picture]}", images / picture, points, box, flags)
         )
@@ -150,21 +151,27 @@ def read_list(root: str | os.PathLike, name: str) -> list[Face]:
     return faces
 
 
-def _boxed_faces(root: str | os.PathLike) -> dict[tuple[str, bytes], np.ndarray]:
-    """Return the numbers of all faces in lists with boxes, by image and points."""
+def _rows(path: pathlib.Path) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Yield where a line stands, its image and its numbers; see `_fields`."""
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            where = f"{path}, line {number}"
+            yield where, *_fields(line, where)
+
+
+def _boxed_faces(
+    root: str | os.PathLike,
+) -> Mapping[str, list[tuple[str, np.ndarray]]]:
+    """Return where the faces of each image stand in lists with boxes, and as what."""
     place, prefix = _PLACES[0]
-    found = {}
+    found = collections.defaultdict(list)
     for path in sorted((pathlib.Path(root) / ANNOTATIONS / place).glob(f"{prefix}*")):
-        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                picture, values = _fields(line, f"{path}, line {number}")
-                found[_key(picture, values[:_NUMBERS])] = values
+        if path.suffix == ".txt" and path.is_file():
+            for where, picture, values in _rows(path):
+                if len(values) == _FULL:
+                    found[picture].append((where, values))
     return found
-
-
-def _key(picture: str, points: np.ndarray) -> tuple[str, bytes]:
-    return picture, points.round(3).tobytes()
 
 
 def _box_about(points: np.ndarray) -> np.ndarray:
@@ -174,25 +181,37 @@ def _box_about(points: np.ndarray) -> np.ndarray:
     return np.concatenate([(low + high) / 2 - reach, (low + high) / 2 + reach])
 
 
-def _check_face(points: np.ndarray, box: np.ndarray, face: str) -> None:
-    """Refuse a face that cannot be cut out or scored; `face` tells which it is."""
-    sides, middle = box[2:] - box[:2], (box[:2] + box[2:]) / 2
+def _check_points(points: np.ndarray, face: str) -> None:
+    """Refuse a face with a point far from the others; `face` tells which it is."""
+    middle = np.median(points, axis=0)
+    away = np.abs(points - middle).max(axis=1)
+    farthest, unit = int(away.argmax()), float(np.median(away))
+    if away[farthest] > _FARTHEST * unit:
+        raise ValueError(
+            f"{face}: point {farthest} at {points[farthest].tolist()} lies more than "
+            f"{_FARTHEST} times as far from the middle of the face as its points "
+            "usually do; correct or remove the line"
+        )
+
+
+def _check_box(box: np.ndarray, points: np.ndarray, face: str) -> None:
+    """Refuse a box that is none or another's, and eye corners that give no unit."""
+    sides, middle = box[2:] - box[:2], np.median(points, axis=0)
     if not (sides > 0).all():
         raise ValueError(f"{face}: its box {box.tolist()} is empty; correct the line")
-    unit = sides.max()
-    away = np.abs(points - middle).max(axis=1) / unit
-    if away.max() > _FARTHEST:
+    if not ((middle >= box[:2]) & (middle <= box[2:])).all():
         raise ValueError(
-            f"{face}: point {away.argmax()} at {points[away.argmax()].tolist()} lies "
-            f"more than {_FARTHEST} sides of the box {box.tolist()} from its middle; "
-            "correct or remove the line"
+            f"{face}: its box {box.tolist()} does not hold the middle "
+            f"{middle.round(1).tolist()} of its points; correct the line"
         )
     left, right = points[list(EYE_CORNERS)]
-    if np.abs(left - right).max() < _NEAREST * unit:
+    apart, least = np.linalg.norm(left - right), _NEAREST * sides.max()
+    if apart < least:
         raise ValueError(
             f"{face}: its outer eye corners (points {EYE_CORNERS[0]} and "
-            f"{EYE_CORNERS[1]}) coincide, so that its error has no unit; correct or "
-            "remove the line"
+            f"{EYE_CORNERS[1]}) coincide, being {apart:.2g} px apart, so that its "
+            f"error has no unit; expected at least {least:.2g} px: correct or remove "
+            "the line"
         )
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax.files import DAMAGED_ZIP, atomic_path, refuse_other_settings, write_text
+from rkd_jax.files import DAMAGED_NPZ, atomic_path, refuse_other_settings, write_text
 from rkd_jax.matching.base import BaseMatcher, View
 from rkd_jax.matching.calibrate import calibrate
 from rkd_jax.matching.curvature import Curvature
@@ -319,7 +319,7 @@ def load_predictions(
                 columns.append(values.tolist())
         settings = json.loads(str(arrays["settings"]))
         predictions = [Prediction(*row) for row in zip(*columns, strict=True)]
-    except (KeyError, ValueError, OSError, EOFError, *DAMAGED_ZIP) as error:
+    except DAMAGED_NPZ as error:
         raise ValueError(
             f"{path}: not a complete file of predictions ({error}); delete it, or "
             "pass --overwrite"

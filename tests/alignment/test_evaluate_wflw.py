@@ -13,6 +13,7 @@ from rkd_jax import models, weights
 from rkd_jax.alignment import pictures, wflw_benchmark
 from rkd_jax.alignment.aligner import Aligner
 from rkd_jax.data import wflw
+from rkd_jax.data.face_points import ATTRIBUTES
 from rkd_jax.evaluate import main
 from rkd_jax.metrics import landmarks as metrics
 
@@ -290,6 +291,7 @@ def test_other_settings_are_refused_until_told(root, finished, tmp_path, capsys)
         (("--method", "mean_face", "--list", "test_blur"), "no such list"),
         (("--method", "mean_face", "--fold", "5"), "fold is 5; expected 0 to 4"),
         (("--method", "mean_face", "--folds", "3"), "--folds without --fold"),
+        (("--method", "mean_face", "--fold", "0", "--folds", "0"), "fold is 0"),
         (("--weights", "x", "--train_list", "train"), "--train_list is of --method"),
         (("--weights", "/no/such.safetensors"), "no such weight file"),
     ],
@@ -324,7 +326,37 @@ def test_weights_without_their_decoding_are_refused(root, network, tmp_path, cap
     assert "its preparation lacks temperature" in capsys.readouterr().err
 
 
-def test_a_broken_file_of_predictions_is_named(root, tmp_path, capsys):
-    (tmp_path / "predictions.npz").write_bytes(b"PK\x03\x04 half")
-    assert run(root, tmp_path, "--method", "mean_face", "--fold", 0, "--folds", 3) == 2
-    assert "not a complete file of predictions" in capsys.readouterr().err
+def test_a_broken_file_of_predictions_is_named(root, finished, tmp_path, capsys):
+    whole = (finished / "predictions.npz").read_bytes()
+    entry = whole.index(b"PK\x01\x02")  # in the directory: version needed at 6, flags 8
+    middle = entry // 2  # of the compressed data
+    broken = [b"PK\x03\x04 half", b"\x93NUMPY"]
+    for at, bits in ((entry + 6, 0xFF), (entry + 8, 0x01), (middle, 0xFF)):
+        broken.append(whole[:at] + bytes([whole[at] ^ bits]) + whole[at + 1 :])
+    path = tmp_path / "predictions.npz"
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    broken.append((tmp_path / "array.npy").read_bytes())
+    for content in broken:
+        path.write_bytes(content)
+        options = ("--method", "mean_face", "--fold", 0, "--folds", 3)
+        assert run(root, tmp_path, *options) == 2
+        assert "not a complete file of predictions" in capsys.readouterr().err
+
+
+def test_pictures_tell_rank_error_and_attributes(root, tmp_path, monkeypatch):
+    captions = []
+
+    def note(image, *_, caption):
+        captions.append(caption.split("\n"))
+        return np.zeros_like(image)
+
+    monkeypatch.setattr(pictures, "face_picture", note)
+    options = ("--method", "mean_face", "--fold", 0, "--folds", 3, "--worst", 2)
+    assert run(root, tmp_path, *options) == 0
+    _, saved = wflw_benchmark.load_predictions(tmp_path / "predictions.npz")
+    errors = metrics.face_errors(saved.predicted, saved.truth)
+    for rank, row in enumerate(np.argsort(-errors)[:2]):
+        names = [a for a, flag in zip(ATTRIBUTES, saved.attributes[row]) if flag]
+        first, *rest = captions[rank]
+        assert first == f"{rank + 1}: {100 * errors[row]:.1f} %"
+        assert ", ".join(rest) == ", ".join(names)

@@ -97,6 +97,24 @@ def test_attributes_are_seen_in_the_picture(monkeypatch, name):
     assert more.mean() > 2.5 * more.std() / np.sqrt(len(more))
 
 
+def test_a_covered_face_has_something_before_it(monkeypatch):
+    """At more points than noise and light change, the picture is another."""
+    hidden = []
+    for seed in range(12):
+        faces = []
+        for asked in (0.0, 1.0):
+            chances = [asked * (a == "occlusion") for a in ATTRIBUTES]
+            monkeypatch.setattr(face_synthesis, "_CHANCES", chances)
+            faces.append(face_synthesis.face(seed, size=96))
+        np.testing.assert_array_equal(faces[0].points, faces[1].points)
+        columns, rows = np.rint(faces[0].points).astype(int).T
+        # Their light differs: what a smooth factor explains is not a cover.
+        plain, covered = (f.image.astype(float).mean(axis=2) + 8 for f in faces)
+        ratio = np.log(covered[rows, columns] / plain[rows, columns])
+        hidden.append((np.abs(ratio - np.median(ratio)) > 0.4).mean())
+    assert np.mean(np.array(hidden) > 0.03) > 0.7
+
+
 def test_what_covers_a_face_hides_points_of_it():
     points = face_synthesis.face(1, size=128).points.astype(float)
     hidden = []

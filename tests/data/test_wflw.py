@@ -97,13 +97,31 @@ def test_plain_lists_take_box_and_flags_from_where_they_are(made, tmp_path):
     root, drawn = made
     folder = root / "WFLW_annotations" / "list_98pt_test"
     folder.mkdir()
-    lines = [line(points, name) for name, points, _, _ in drawn[:4]]
+    # Some of the faces, in another order, with fewer decimals.
+    picked = [7, 0, 3, 2]
+    lines = [line(drawn[i][1].round(3), drawn[i][0]) for i in picked]
     (folder / "list_98pt_test_blur.txt").write_text("\n".join(lines) + "\n")
-    whole = wflw.read_list(root, "test")
-    for face, same in zip(wflw.read_list(root, "test_blur"), whole):
-        assert face.name == same.name
-        np.testing.assert_array_equal(face.box, same.box)
-        np.testing.assert_array_equal(face.attributes, same.attributes)
+    # What lies about is no list.
+    where = wflw.list_path(root, "test")
+    (where.parent / f"{where.name}.orig").write_text("1 2 3\n")
+    (where.parent / "list_98pt_rect_attr_more.txt").mkdir()
+    found = wflw.read_list(root, "test_blur")
+    for face, i in zip(found, picked, strict=True):
+        assert face.picture == drawn[i][0]
+        np.testing.assert_allclose(face.points, drawn[i][1], atol=1e-3)
+        np.testing.assert_array_equal(face.box, drawn[i][2])
+        np.testing.assert_array_equal(face.attributes, drawn[i][3])
+
+
+def test_a_bad_box_is_blamed_on_the_list_that_has_it(tmp_path):
+    ((name, points, box, flags),) = write_wflw(tmp_path, pictures=1)
+    path = wflw.list_path(tmp_path, "test")
+    path.write_text("\n" + line(points, name, box[[2, 1, 0, 3]], flags) + "\n")
+    plain = tmp_path / "plain.txt"
+    plain.write_text(line(points, name) + "\n")
+    with pytest.raises(ValueError, match=r"box .* is empty") as caught:
+        wflw.read_list(tmp_path, str(plain))
+    assert str(caught.value).startswith(f"{path}, line 2")
 
 
 def test_faces_without_a_box_anywhere_get_a_usual_one(made, tmp_path):
@@ -130,13 +148,18 @@ def broken_lines(drawn):
     yield line(coincide, name, box, flags), rf"{name}: its outer eye corners .* coincid"
     far = points.copy()
     far[5, 1] = 1e9
-    yield line(far, name, box, flags), rf"{name}: point 5 at .* lies more than 2 sides"
+    yield line(far, name, box, flags), rf"{name}: point 5 at .* lies more than 10 times"
+    yield line(far, name), rf"{name}: point 5 at .* lies more than 10 times"
+    near = points.copy()
+    near[72] = near[60] + [0.0, 5e-4 * np.ptp(box[::2])]
+    yield line(near, name, box, flags), rf"{name}: its outer eye corners .* at least"
+    yield line(points, name, box + 500, flags), "does not hold the middle"
     yield line(points, name, box, [2, 0, 0, 0, 0, 0]), "flags .* 0 or 1"
     yield line(points, name, box[[2, 1, 0, 3]], flags), "box .* is empty"
     yield line(points, "0--Event/gone.png", box, flags), r"gone\.png: image missing"
 
 
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(11))
 def test_bad_lines_are_named(made, tmp_path, number):
     root, drawn = made
     text, message = list(broken_lines(drawn))[number]

@@ -113,12 +113,29 @@ def test_a_stop_and_a_lost_run_end_as_in_training(tool, root, tmp_path, monkeypa
 
 
 def test_bad_input_exits_2(tool, root, tmp_path, capsys):
+    given = CONFIG.replace("return config", "config.%s = 'unet'\n    return config")
+
+    def named(text):
+        path = tmp_path / f"{abs(hash(text))}.py"
+        path.write_text(text)
+        return path
+
     for more, message in (
         (("--config", "/no/such.py"), "no such config file"),
         (("--config", f"{root / 'tiny.py'}:alone"), "must both be true"),
         (("--config", "configs/rkd.py:demo"), "not a config for WFLW"),
         (("--config", "configs/faces.py:folds,big"), "unknown variant big"),
         (("--config", "README.md"), "README.md: not a config file"),
+        (
+            ("--config", str(named("def get_config():\n    pass\n"))),
+            "not a config file",
+        ),
+        (("--config", str(named("get_config = str\n"))), "get_config returns str"),
+        (
+            ("--config", str(named(given % "teacher.weights"))),
+            "teacher.weights must be",
+        ),
+        (("--config", str(named(given % "init_weights"))), "init_weights must be"),
     ):
         assert tool.main(command(root, tmp_path, *more)) == 2
         assert message in capsys.readouterr().err

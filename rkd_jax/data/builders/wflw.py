@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -23,6 +24,11 @@ class Wflw(_common.RawBuilder):
     the box is about the points and "attributes" is empty.
     """
 
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {
+        "1.1.0": "Plain lists have the boxes and flags of the list with them.",
+        "1.0.0": "First release.",
+    }
     layout = (
         f"{wflw.IMAGES}/ and {_FOLDER}/list_98pt_rect_attr_train.txt and _test.txt, "
         f"or {wflw.ANNOTATIONS}/list_98pt_test/list_98pt_test.txt"
