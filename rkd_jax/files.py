@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or a crash, never finds half of one."""
+"""Files that no reader or crash finds half written, and files of predictions."""
 
 import contextlib
 import json
@@ -7,15 +7,18 @@ import pathlib
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
-DAMAGED_NPZ = (
+import numpy as np
+
+T = TypeVar("T")
+
+_DAMAGED_NPZ = (
     *(OSError, EOFError, ValueError, KeyError, TypeError, AttributeError),
     # A version or a cipher that `zipfile` does not know; what is no archive, or half.
     *(RuntimeError, zipfile.BadZipFile, zlib.error),
 )
-"""What reading a file that should be a whole `.npz` may raise."""
 
 
 @contextlib.contextmanager
@@ -105,3 +108,30 @@ def refuse_other_settings(
             f"{path} holds predictions from other settings ({'; '.join(changed)}); "
             "choose another --out, or pass --overwrite"
         )
+
+
+def read_predictions(
+    path: str | os.PathLike[str], parse: Callable[[dict[str, np.ndarray]], T]
+) -> tuple[dict[str, Any], T]:
+    """Read a file of predictions: its settings, and what `parse` makes of its arrays.
+
+    Args:
+        path: an `.npz` file with the settings as JSON in "settings".
+        parse: may fail on arrays that are missing or do not fit, like a reader does.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a complete file of predictions.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file of predictions")
+    try:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        return json.loads(str(arrays["settings"])), parse(arrays)
+    except _DAMAGED_NPZ as error:
+        raise ValueError(
+            f"{path}: not a complete file of predictions ({error}); delete it, or "
+            "pass --overwrite"
+        ) from None

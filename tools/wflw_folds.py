@@ -69,8 +69,12 @@ def load_config(text: str) -> schema.Config:
             f"{text}: task.distill and compare_scratch must both be true, for a "
             "student and one from scratch"
         )
-    for field in ("teacher.weights", "init_weights"):
-        if schema.flatten(schema.as_dict(config))[field]:
+    given = {
+        "teacher.weights": config.teacher.weights,
+        "init_weights": config.init_weights,
+    }
+    for field, weights in given.items():
+        if weights:
             raise ValueError(
                 f"{text}: {field} must be empty: each fold trains its own networks, "
                 "since others may have seen its faces"

@@ -84,18 +84,16 @@ def run(args: argparse.Namespace, progress: Callable[[int, int, str], None]) -> 
             "--train_list is of --method mean_face without --fold, whose mean face is "
             "of the other parts; leave it out"
         )
-    if args.folds is None:
-        args.folds = 5
-    if args.train_list is None:
-        args.train_list = "train"
+    folds = 5 if args.folds is None else args.folds
     out = pathlib.Path(args.out)
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: --out must be a folder, found a file")
     faces, training = wflw.read_list(args.data_dir, args.list), None
     if args.fold is not None:
-        training, faces = wflw.split_fold(faces, args.fold, args.folds)
+        training, faces = wflw.split_fold(faces, args.fold, folds)
     if args.method == "mean_face" and training is None:
-        training = wflw.read_list(args.data_dir, args.train_list)
+        name = "train" if args.train_list is None else args.train_list
+        training = wflw.read_list(args.data_dir, name)
     align, settings = _method(args, training)
     path = out / benchmark.PREDICTIONS
     benchmark.predict(
@@ -107,7 +105,7 @@ def run(args: argparse.Namespace, progress: Callable[[int, int, str], None]) -> 
     about = sum(face.attributes is None for face in faces)
     settings |= {"list": args.list, "boxes_about_points": about}
     if args.fold is not None:
-        settings |= {"fold": args.fold, "folds": args.folds}
+        settings |= {"fold": args.fold, "folds": folds}
     benchmark.write_scores(out, scores, errors, saved, settings)
     benchmark.draw_largest(out, faces, errors, saved, count=args.worst)
     print(f"{'':14}{'faces':>6}{'NME %':>9}{'failure %':>11}{'AUC':>8}")

@@ -19,7 +19,12 @@ from rkd_jax.data.face_points import ATTRIBUTES, COUNT
 from rkd_jax.data.faces import BOX_SCALE, crop_face
 from rkd_jax.data.reading import read_image
 from rkd_jax.data.wflw import Face
-from rkd_jax.files import DAMAGED_NPZ, atomic_path, refuse_other_settings, write_text
+from rkd_jax.files import (
+    atomic_path,
+    read_predictions,
+    refuse_other_settings,
+    write_text,
+)
 from rkd_jax.metrics import landmarks as metrics
 
 PREDICTIONS = "predictions.npz"
@@ -204,22 +209,15 @@ def load_predictions(path: str | pathlib.Path) -> tuple[dict[str, Any], Predicti
         FileNotFoundError: no such file.
         ValueError: not a file of predictions.
     """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file of predictions")
-    try:
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            fields = [field.name for field in dataclasses.fields(Predictions)]
-            predictions = Predictions(**{name: file[name] for name in fields})
-            settings = json.loads(str(file["settings"]))
-        if predictions.predicted.shape != (len(predictions), COUNT, 2):
-            raise ValueError(f"predictions of shape {predictions.predicted.shape}")
-    except DAMAGED_NPZ as error:
-        raise ValueError(
-            f"{path}: not a complete file of predictions ({error}); delete it, or "
-            "pass --overwrite"
-        ) from None
-    return settings, predictions
+    return read_predictions(path, _predictions)
+
+
+def _predictions(arrays: dict[str, np.ndarray]) -> Predictions:
+    fields = [field.name for field in dataclasses.fields(Predictions)]
+    predictions = Predictions(**{name: arrays[name] for name in fields})
+    if predictions.predicted.shape != (len(predictions), COUNT, 2):
+        raise ValueError(f"predictions of shape {predictions.predicted.shape}")
+    return predictions
 
 
 def score(

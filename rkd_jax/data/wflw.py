@@ -140,8 +140,8 @@ def read_list(root: str | os.PathLike, name: str) -> list[Face]:
         box, flags = _box_about(points), None
         if len(values) > _NUMBERS:
             box, flags = values[_NUMBERS : _NUMBERS + 4], values[_NUMBERS + 4 :] == 1
-        _check_points(points, f"{where}: {picture}")
         _check_box(box, points, f"{source}: {picture}")
+        _check_points(points, box, f"{where}: {picture}")
         faces.append(
             Face(f"{picture}#{seen[picture]}", images / picture, points, box, flags)
         )
@@ -166,11 +166,11 @@ def _boxed_faces(
     """Return where the faces of each image stand in lists with boxes, and as what."""
     place, prefix = _PLACES[0]
     found = collections.defaultdict(list)
-    for path in sorted((pathlib.Path(root) / ANNOTATIONS / place).glob(f"{prefix}*")):
-        if path.suffix == ".txt" and path.is_file():
-            for where, picture, values in _rows(path):
-                if len(values) == _FULL:
-                    found[picture].append((where, values))
+    lists = (pathlib.Path(root) / ANNOTATIONS / place).glob(f"{prefix}*.txt")
+    for path in sorted(filter(pathlib.Path.is_file, lists)):
+        for where, picture, values in _rows(path):
+            if len(values) == _FULL:
+                found[picture].append((where, values))
     return found
 
 
@@ -181,31 +181,30 @@ def _box_about(points: np.ndarray) -> np.ndarray:
     return np.concatenate([(low + high) / 2 - reach, (low + high) / 2 + reach])
 
 
-def _check_points(points: np.ndarray, face: str) -> None:
-    """Refuse a face with a point far from the others; `face` tells which it is."""
-    middle = np.median(points, axis=0)
-    away = np.abs(points - middle).max(axis=1)
-    farthest, unit = int(away.argmax()), float(np.median(away))
-    if away[farthest] > _FARTHEST * unit:
-        raise ValueError(
-            f"{face}: point {farthest} at {points[farthest].tolist()} lies more than "
-            f"{_FARTHEST} times as far from the middle of the face as its points "
-            "usually do; correct or remove the line"
-        )
-
-
 def _check_box(box: np.ndarray, points: np.ndarray, face: str) -> None:
-    """Refuse a box that is none or another's, and eye corners that give no unit."""
-    sides, middle = box[2:] - box[:2], np.median(points, axis=0)
-    if not (sides > 0).all():
+    """Refuse a box that is none or another face's; `face` tells which it is."""
+    middle = np.median(points, axis=0)
+    if not (box[2:] > box[:2]).all():
         raise ValueError(f"{face}: its box {box.tolist()} is empty; correct the line")
     if not ((middle >= box[:2]) & (middle <= box[2:])).all():
         raise ValueError(
             f"{face}: its box {box.tolist()} does not hold the middle "
             f"{middle.round(1).tolist()} of its points; correct the line"
         )
+
+
+def _check_points(points: np.ndarray, box: np.ndarray, face: str) -> None:
+    """Refuse a point far from the others, and eye corners that give no unit."""
+    away = np.abs(points - np.median(points, axis=0)).max(axis=1)
+    farthest = int(away.argmax())
+    if away[farthest] > _FARTHEST * np.median(away):
+        raise ValueError(
+            f"{face}: point {farthest} at {points[farthest].tolist()} lies more than "
+            f"{_FARTHEST} times as far from the middle of the face as its points "
+            "usually do; correct or remove the line"
+        )
     left, right = points[list(EYE_CORNERS)]
-    apart, least = np.linalg.norm(left - right), _NEAREST * sides.max()
+    apart, least = np.linalg.norm(left - right), _NEAREST * (box[2:] - box[:2]).max()
     if apart < least:
         raise ValueError(
             f"{face}: its outer eye corners (points {EYE_CORNERS[0]} and "

@@ -19,7 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax.files import DAMAGED_NPZ, atomic_path, refuse_other_settings, write_text
+from rkd_jax.files import (
+    atomic_path,
+    read_predictions,
+    refuse_other_settings,
+    write_text,
+)
 from rkd_jax.matching.base import BaseMatcher, View
 from rkd_jax.matching.calibrate import calibrate
 from rkd_jax.matching.curvature import Curvature
@@ -301,30 +306,22 @@ def load_predictions(
         FileNotFoundError: no such file.
         ValueError: not a file of predictions.
     """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file of predictions")
-    try:
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        columns = []
-        for field in dataclasses.fields(Prediction):
-            values = arrays[field.name]
-            if field.name in _RAGGED:
-                ends = np.cumsum(arrays[f"{field.name}_count"])
-                columns.append(np.split(values, ends[:-1]))
-            elif field.name == "images":
-                columns.append([tuple(map(str, row)) for row in values])
-            else:
-                columns.append(values.tolist())
-        settings = json.loads(str(arrays["settings"]))
-        predictions = [Prediction(*row) for row in zip(*columns, strict=True)]
-    except DAMAGED_NPZ as error:
-        raise ValueError(
-            f"{path}: not a complete file of predictions ({error}); delete it, or "
-            "pass --overwrite"
-        ) from None
-    return settings, predictions
+    return read_predictions(path, _predictions)
+
+
+def _predictions(arrays: dict[str, np.ndarray]) -> list[Prediction]:
+    """Part what `save_predictions` joined."""
+    columns = []
+    for field in dataclasses.fields(Prediction):
+        values = arrays[field.name]
+        if field.name in _RAGGED:
+            ends = np.cumsum(arrays[f"{field.name}_count"])
+            columns.append(np.split(values, ends[:-1]))
+        elif field.name == "images":
+            columns.append([tuple(map(str, row)) for row in values])
+        else:
+            columns.append(values.tolist())
+    return [Prediction(*row) for row in zip(*columns, strict=True)]
 
 
 def table_text(rows: Sequence[dict[str, Any]]) -> str:
