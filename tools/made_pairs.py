@@ -120,6 +120,73 @@ def warped(
     return MadePair(f"{path.parent.name}/{path.name}", *views, landmarks[seen])
 
 
+def turned(
+    path: pathlib.Path,
+    seed: int,
+    *,
+    turn_deg: float = 0.0,
+    field: float = 1.0,
+    side: int = 1000,
+) -> MadePair:
+    """Make a pair of a photograph and a second visit, turned and in a wider field.
+
+    The second visit is shifted a little and has light and noise of its own. It is
+    turned about its middle, on a canvas that holds all of it, and a wider field is an
+    evenly colored disc around it, whose middle is another one.
+
+    Args:
+        path: a photograph.
+        seed: of light, noise and place.
+        turn_deg: counterclockwise.
+        field: width of the moving image's field in those of the photograph, 1 or more.
+        side: the photograph's longer side is brought to this.
+    """
+    rng = np.random.default_rng(seed)
+    image = read_image(path)
+    image = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=-1)
+    zoom = side / max(image.shape[:2])
+    way = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
+    fixed = cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=way)
+    height, width = fixed.shape[:2]
+    inside = field_of_view(fixed)
+    light = _light(jax.random.key(seed), jnp.asarray(fixed[..., 1], jnp.float32) / 255)
+    gain = np.asarray(light) / np.maximum(fixed[..., 1] / 255.0, 1e-3)
+    other = fixed * gain[..., None] + rng.normal(0, 2, fixed.shape)
+    other = np.where(inside[..., None], other, 0).clip(0, 255).astype(np.uint8)
+    shifted = np.array([[1.01, 0.01, -0.02 * side], [-0.01, 1.0, 0.015 * side]])
+    middle = (width - 1) / 2, (height - 1) / 2
+    turn = cv2.getRotationMatrix2D(middle, turn_deg, 1.0)
+    reach = np.abs(turn[:, :2]) @ [width, height]
+    canvas = np.ceil(reach).astype(int)
+    if field > 1:
+        canvas = np.full(2, round(max(width, height) * field))
+    room = 0.25 * (canvas - reach) * (field > 1)
+    place = (canvas - 1) / 2 + rng.uniform(-1, 1, 2) * room
+    turn[:, 2] += place - middle
+    whole = _as_3x3(turn) @ _as_3x3(shifted)
+    size = tuple(int(n) for n in canvas)
+    moving = cv2.warpAffine(other, whole[:2], size, flags=cv2.INTER_CUBIC)
+    if field > 1:
+        drawn = cv2.warpAffine(
+            cv2.erode(inside.astype(np.uint8), np.ones((9, 9)), borderValue=0),
+            whole[:2],
+            size,
+            flags=cv2.INTER_NEAREST,
+        )
+        disc = np.zeros_like(moving)
+        radius = size[0] // 2 - 4
+        cv2.circle(disc, (size[0] // 2, size[1] // 2), radius, (150, 70, 30), -1)
+        moving = np.where(drawn[..., None] > 0, moving, disc)
+    steps = np.linspace(0.2, 0.8, 9)
+    grid = np.stack(np.meshgrid(steps * width, steps * height), -1).reshape(-1, 2)
+    points = np.concatenate([grid, project(whole, grid)], axis=1)
+    return MadePair(f"{path.parent.name}/{path.name}", fixed, moving, points)
+
+
+def _as_3x3(affine: np.ndarray) -> np.ndarray:
+    return np.vstack([affine, [0.0, 0.0, 1.0]])
+
+
 def _lit(key: jax.Array, image: np.ndarray) -> np.ndarray:
     """Change the light of a uint8 image `[H, W]` within its field."""
     field = field_of_view(image)

@@ -11,7 +11,7 @@ FAMILIES = (
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:
-    """Declare which keypoints: `weights`, `method`, `working_size`, `tile`, `align`."""
+    """Declare which keypoints: `weights`, `method`, and how they are found."""
     parser.add_argument(
         "--weights",
         metavar="NAME|FILE",
@@ -41,6 +41,12 @@ def add_network(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="move matches to where the images around them agree (default: with "
         "guided matching)",
+    )
+    parser.add_argument(
+        "--search",
+        action=argparse.BooleanOptionalAction,
+        help="try other turns and scales where a pair is not registered as it was "
+        "taken (default: yes)",
     )
 
 
@@ -81,7 +87,8 @@ def network_changes(args: argparse.Namespace) -> dict[str, Any]:
             f"--tile {args.tile}: expected --method network, found {args.method}, "
             "which runs no network; drop one of the two"
         )
-    given = {name: getattr(args, name) for name in ("working_size", "tile", "align")}
+    names = ("working_size", "tile", "align", "search")
+    given = {name: getattr(args, name) for name in names}
     return {name: value for name, value in given.items() if value is not None}
 
 

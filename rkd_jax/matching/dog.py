@@ -17,6 +17,20 @@ def make_sift() -> cv2.SIFT:
     )
 
 
+def root_sift(descriptors: np.ndarray) -> np.ndarray:
+    """Take the square root of L1-normalized SIFT descriptors `[K, 128]`.
+
+    The result has unit Euclidean norm. Source: Arandjelovic and Zisserman, CVPR
+    2012.
+
+    Example:
+        >>> root_sift(np.array([[4.0, 12.0, 0.0]], np.float32)).round(3).tolist()
+        [[0.5, 0.8659999966621399, 0.0]]
+    """
+    total = np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-12)
+    return np.sqrt(descriptors / total).astype(np.float32)
+
+
 def to_levels(prepared: Resized) -> np.ndarray:
     """Return the picture without its padding, uint8 `[h, w]`."""
     height, width = prepared.size

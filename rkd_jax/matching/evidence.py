@@ -35,23 +35,26 @@ class Sizes:
         moving: (height, width) of the moving file.
         fixed_scale: such pixels to one pixel of the fixed file.
         moving_scale: such pixels to one pixel of the moving file.
+        moving_part: box (x0, y0, x1, y1) of the moving file in which the transform is
+            to be plausible; None: all of it.
     """
 
     fixed: tuple[int, int]
     moving: tuple[int, int]
     fixed_scale: float
     moving_scale: float
+    moving_part: tuple[int, int, int, int] | None = None
+
+    def moving_corners(self) -> np.ndarray:
+        """Return the corner pixels of the moving part, `[4, 2]`."""
+        x0, y0, x1, y1 = self.moving_part or (0, 0, self.moving[1], self.moving[0])
+        return box_corners(np.array([[x0, y0], [x1 - 1.0, y1 - 1.0]]))
 
 
 def box_corners(points: np.ndarray) -> np.ndarray:
     """Return the corners of the bounding box of points `[N, 2]`, in order."""
     (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
     return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
-
-
-def _frame(size: tuple[int, int]) -> np.ndarray:
-    """Return the corner pixels of an image of (height, width)."""
-    return box_corners(np.array([[0.0, 0.0], [size[1] - 1.0, size[0] - 1.0]]))
 
 
 def _jacobians(transform: Transform, points: np.ndarray) -> np.ndarray:
@@ -83,28 +86,30 @@ def implausible(
     transform: Transform,
     supporting: np.ndarray,
     sizes: Sizes,
-    frames: tuple[Frame, Frame] | None = None,
+    fields: tuple[Frame, Frame] | None = None,
 ) -> str:
     """Return why no two photographs of one eye differ so, or an empty text.
 
     Orientation, scale and shear are looked at on a grid over the box of the
-    `supporting` moving points `[N, 2]` and over what both fields show (`frames` of the
+    `supporting` moving points `[N, 2]` and over what both fields show (`fields` of the
     moving and the fixed file), and those of the projective part alone at the corners
-    of the whole moving image.
+    of the moving image (`sizes.moving_part` of it).
     """
     relative = sizes.fixed_scale / sizes.moving_scale
     (x0, y0), _, (x1, y1), _ = box_corners(supporting)
     axes = np.linspace(x0, x1, 5), np.linspace(y0, y1, 5)
     grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
-    if frames is not None:
-        grid = np.concatenate([grid, _seen_by_both(transform, frames)])
+    if fields is not None:
+        grid = np.concatenate([grid, _seen_by_both(transform, fields)])
     reason = _misshapen(transform, grid, relative)
-    return reason or _misshapen(transform.projective(), _frame(sizes.moving), relative)
+    return reason or _misshapen(
+        transform.projective(), sizes.moving_corners(), relative
+    )
 
 
-def _seen_by_both(transform: Transform, frames: tuple[Frame, Frame]) -> np.ndarray:
+def _seen_by_both(transform: Transform, fields: tuple[Frame, Frame]) -> np.ndarray:
     """Return a grid `[N, 2]` of moving points within both cameras' fields."""
-    moving, fixed = frames
+    moving, fixed = fields
     axis = np.linspace(-_RIM, _RIM, 15)
     grid = moving.from_field(np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2))
     inside = [
@@ -137,7 +142,7 @@ def of_the_eye(matches: Matches, pair: PairMatcher) -> Matches:
     they lay, whatever eye is in front of it.
     """
     fixed, moving = (
-        np.linalg.norm(placed.frame.to_field(points), axis=1) > _RIM
+        np.linalg.norm(placed.field.to_field(points), axis=1) > _RIM
         for placed, points in (
             (pair.fixed, matches.points_fixed),
             (pair.moving, matches.points_moving),

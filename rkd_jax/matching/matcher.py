@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -18,10 +18,11 @@ from rkd_jax import models
 from rkd_jax import weights as weight_files
 from rkd_jax.data.preprocess import Resized
 from rkd_jax.keypoints import Keypoints
-from rkd_jax.matching.base import BaseMatcher, Source
+from rkd_jax.matching.base import BaseMatcher, Source, View
 from rkd_jax.matching.dog import dog_points, make_sift
 from rkd_jax.matching.options import MatcherOptions
 from rkd_jax.matching.registration import Registration
+from rkd_jax.matching.search import TURNS_DEG, Hypothesis, by_network
 from rkd_jax.models.tiles import apply_in_tiles, halo
 
 Array = jax.Array
@@ -50,6 +51,10 @@ class Matcher(BaseMatcher):
         >>> heatmap.shape, descriptors.shape
         ((1, 64, 64), (1, 6, 6, 8))
     """
+
+    tried = (
+        f"{BaseMatcher.tried}; nor does the network in turns of {TURNS_DEG[0]} degrees"
+    )
 
     def __init__(
         self,
@@ -174,6 +179,11 @@ class Matcher(BaseMatcher):
             for view in views
         ]
         return np.stack([xy for xy, _ in found]), np.stack([mask for _, mask in found])
+
+    def _hypotheses(self, fixed: View, moving: View) -> Iterator[Hypothesis]:
+        yield from super()._hypotheses(fixed, moving)
+        ratio, mutual = self.options.ratio, self.options.mutual
+        yield from by_network(self._features, fixed, moving, ratio=ratio, mutual=mutual)
 
     def _features(self, views: Sequence[tuple[Resized, np.ndarray]]) -> list[Keypoints]:
         images = np.stack([prepared.image for prepared, _ in views])[..., None]

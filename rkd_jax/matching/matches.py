@@ -48,12 +48,15 @@ class Placed:
         prepared: the image at the working size and the way back to file pixels.
         keypoints: in working pixels, K rows.
         xy: `[K, 2]` float64 in file pixels; NaN where that is undefined.
-        frame: the camera's field in the same pixels.
+        field: the camera's field in the same pixels.
+        frame: the unit of the photograph's bend: its field, or the other photograph's
+            where that is much narrower (`rkd_jax.matching.rectify.frames_of`).
     """
 
     prepared: Resized
     keypoints: Keypoints
     xy: np.ndarray
+    field: Frame
     frame: Frame
 
     @property

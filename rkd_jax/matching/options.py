@@ -42,6 +42,8 @@ class MatcherOptions:
         threshold_px: inlier distance of the estimator.
         align: after guided matching move the points to where the images around them
             agree (`rkd_jax.matching.patches`).
+        search: try other turns and scales where a pair is not believed as it was taken
+            (`rkd_jax.matching.search`).
         truncate_points: drop the fraction of keypoints in file pixels, and place
             them without the half-pixel rule, as the published evaluation does. It
             costs up to a pixel; for parity only.
@@ -75,6 +77,7 @@ class MatcherOptions:
     min_similarity: float = 0.5
     threshold_px: float = 3.0
     align: bool = True
+    search: bool = True
     truncate_points: bool = False
     second_pass_decides: bool = False
 
@@ -128,6 +131,7 @@ class MatcherOptions:
             "ratio": 0.9,
             "mutual": False,
             "align": False,
+            "search": False,
             "second_pass_decides": True,
         }
         return cls(**{**protocol, **changes})

@@ -12,22 +12,14 @@ import numpy as np
 from rkd_jax.data.preprocess import Resized
 from rkd_jax.keypoints import Keypoints
 from rkd_jax.matching.base import BaseMatcher
-from rkd_jax.matching.dog import CONTRAST, dog_keypoints, make_sift, to_levels
+from rkd_jax.matching.dog import (
+    CONTRAST,
+    dog_keypoints,
+    make_sift,
+    root_sift,
+    to_levels,
+)
 from rkd_jax.matching.options import MatcherOptions
-
-
-def root_sift(descriptors: np.ndarray) -> np.ndarray:
-    """Take the square root of L1-normalized SIFT descriptors `[K, 128]`.
-
-    The result has unit Euclidean norm. Source: Arandjelovic and Zisserman, CVPR
-    2012.
-
-    Example:
-        >>> root_sift(np.array([[4.0, 12.0, 0.0]], np.float32)).round(3).tolist()
-        [[0.5, 0.8659999966621399, 0.0]]
-    """
-    total = np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-12)
-    return np.sqrt(descriptors / total).astype(np.float32)
 
 
 class SiftMatcher(BaseMatcher):

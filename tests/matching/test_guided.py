@@ -40,7 +40,8 @@ def _keypoints(xy, descriptors, mask=None):
 def _placed(keypoints):
     image = np.zeros((SIZE, SIZE), np.float32)
     resized = Resized(image, (SIZE, SIZE), (0, 0, SIZE, SIZE), (SIZE, SIZE))
-    return Placed(resized, keypoints, np.asarray(keypoints.xy, np.float64), FRAME)
+    xy = np.asarray(keypoints.xy, np.float64)
+    return Placed(resized, keypoints, xy, FRAME, FRAME)
 
 
 def _pair(*, kinds, related=True, seed=0, count=500):

@@ -66,8 +66,8 @@ def test_a_second_pass_without_points_fails_the_pair_only_on_request(
     class Blind(SiftMatcher):
         """Finds nothing in the warped image."""
 
-        def _warped_view(self, fixed, moving, transform):
-            view = super()._warped_view(fixed, moving, transform)
+        def _drawn(self, fixed, moving, transform):
+            view = super()._drawn(fixed, moving, transform)
             nothing = np.zeros_like(view.keypoints.mask)
             return dataclasses.replace(
                 view, keypoints=view.keypoints.replace(mask=nothing)
