@@ -63,7 +63,9 @@ def find(folder: pathlib.Path, stems: Iterable[str]) -> list[pathlib.Path]:
 def images(folder: pathlib.Path) -> list[pathlib.Path]:
     """Return the images of a folder, gzipped ones too, sorted by name."""
     return sorted(
-        path for path in folder.iterdir() if image_files.is_image(path, gzipped=True)
+        path
+        for path in folder.iterdir()
+        if image_files.is_image(path, gzipped=True) and not path.is_dir()
     )
 
 
