@@ -103,15 +103,23 @@ def _decoded(data: bytes, max_megapixels: float) -> np.ndarray:
             return _turned(deep, page.orientation)
         if page.compression != tiff.OLD_JPEG:
             data = tiff_plain.plain_file(data, page)
-        pixels, _ = _with_pillow(data, max_megapixels)
+        try:
+            pixels, _ = _with_pillow(data, max_megapixels, page)
+        except OSError as error:  # Pillow's word for what a decoder refuses
+            raise RefusedError(
+                f"{page}: damaged or truncated image, or packed in a way that is not "
+                f"read ({error}); fetch it again, or save it without compression"
+            ) from error
         return _turned(tiff_pixels.without_packing(pixels, page), page.orientation)
     return _turned(*_with_pillow(data, max_megapixels))
 
 
-def _with_pillow(data: bytes, max_megapixels: float) -> tuple[np.ndarray, int]:
+def _with_pillow(
+    data: bytes, max_megapixels: float, page: tiff.Page | None = None
+) -> tuple[np.ndarray, int]:
     """Return pixels as stored, and the orientation."""
     with _reading_header():
-        image = _open(data)
+        image = _open(data, page)
         size = image.size
         check_size(*size, max_megapixels)
         _refuse_animation(image)
@@ -146,7 +154,7 @@ def _reading_header() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = kept
 
 
-def _open(data: bytes) -> Any:
+def _open(data: bytes, page: tiff.Page | None = None) -> Any:
     from PIL import Image
 
     Image.init()
@@ -154,6 +162,10 @@ def _open(data: bytes) -> Any:
     try:
         return Image.open(io.BytesIO(data), formats=known)
     except Image.UnidentifiedImageError:
+        if page is not None:
+            raise RefusedError(
+                f"{page}: not read; save it as grey or RGB with 8 or 16 bits a channel"
+            ) from None
         what = "a text file, " if foreign_files.is_text(data) else ""
         raise RefusedError(
             f"not an image that Pillow can read ({what}first bytes {data[:8]!r}); "
@@ -268,7 +280,7 @@ def _plain(data: bytes, page: tiff.Page) -> np.ndarray:
 
     if page.bits == 8:
         with _reading_header():
-            image = _open(data)
+            image = _open(data, page)
         image.load()
         return np.asarray(image)
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

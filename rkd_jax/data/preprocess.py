@@ -35,12 +35,28 @@ __all__ = [
 ]
 
 
+_EMPTY = 1 / 40
+"""Spread of an empty green channel to the largest of all: at least 0.3 in photographs
+of nine data sets; at most 0.02 in grey pictures saved as the red or blue of a JPEG."""
+
+
+def _green(image: np.ndarray) -> np.ndarray:
+    """Return the green channel of RGB, or another where green is empty; grey as is."""
+    if image.ndim == 2:
+        return image
+    step = max(1, min(image.shape[:2]) // 256)
+    spread = image[::step, ::step].std(axis=(0, 1), dtype=np.float64)
+    empty = spread[1] < _EMPTY * spread.max()
+    return image[..., int(spread.argmax()) if empty else 1]
+
+
 def normalize(image: np.ndarray, *, name: str = "image") -> np.ndarray:
     """Apply the published recipe: green channel, stretch, CLAHE, gamma.
 
     Green of RGB (grey as it is), min-max stretch to 0..255, truncation to 8 bits,
     OpenCV CLAHE (clip limit 2, 8x8 tiles), gamma 1.2 through a truncated table,
-    division by 255.
+    division by 255. Where the green channel is empty, as in angiograms that were saved
+    as red or blue only, the channel that varies most is used.
 
     Args:
         image: [H, W] or [H, W, 3], uint8 or float32 in 0..1, as `read_image` gives;
@@ -64,9 +80,8 @@ def normalize(image: np.ndarray, *, name: str = "image") -> np.ndarray:
     """
     import cv2
 
-    channel = image[..., 1] if image.ndim == 3 else image
-    height, width = channel.shape
-    check_sides(width, height, name)
+    check_sides(image.shape[1], image.shape[0], name)
+    channel = _green(image)
     low, high = float(channel.min()), float(channel.max())
     if not high - low > 1e-6:
         raise ValueError(
