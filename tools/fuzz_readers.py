@@ -12,6 +12,7 @@ one mutation.
 import argparse
 import collections
 import faulthandler
+import logging
 import os
 import pathlib
 import resource
@@ -22,6 +23,8 @@ import time
 
 import fuzz_formats
 from fuzzing import Format, Outcome, attempt, mutate
+
+_SHOWN = 20  # findings of a format
 
 
 class TimeUpError(BaseException):
@@ -63,7 +66,7 @@ def fuzz(
             outcome, seconds = try_one(form, data, folder, args.limit_s)
             counts[outcome.kind] += 1
             slowest = max(slowest, (seconds, number))
-            if outcome.kind == "failed":
+            if outcome.kind == "failed" and len(findings) < _SHOWN:
                 text = outcome.text.replace(str(folder), "")
                 findings.append(f"{form.name} {number}: {text[:300]}")
     return counts, findings, slowest
@@ -89,9 +92,10 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGALRM, _time_up)
     limit = args.memory_mb * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    logging.disable()
     _silence_decoders()
     shares = sum(form.share for form in formats)
-    found, total = [], 0
+    found, total, failed = [], 0, 0
     print(f"{'format':18}{'tries':>8}{'read':>8}{'refused':>9}{'failed':>8}", end="")
     print(f"{'s':>8}  slowest")
     for form in formats:
@@ -101,6 +105,7 @@ def main(argv: list[str] | None = None) -> int:
         counts, findings, (seconds, number) = fuzz(form, numbers, args, others)
         found += findings
         total += count
+        failed += counts["failed"]
         columns = [counts[kind] for kind in ("read", "refused", "failed")]
         print(
             f"{form.name:18}{count:8}{columns[0]:8}{columns[1]:9}{columns[2]:8}", end=""
@@ -109,8 +114,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{spent:8.1f}  number {number}: {seconds:.2f} s", flush=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{total} tries with seed {args.seed}, peak of memory {peak:.0f} MB")
-    print(f"{len(found)} findings", *found, sep="\n")
-    return int(bool(found))
+    print(f"{failed} failed", *found, sep="\n")
+    return int(failed > 0)
 
 
 def _silence_decoders() -> None:

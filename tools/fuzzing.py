@@ -99,7 +99,22 @@ def mutate(form: Format, number: int, seed: int, others: Sequence[bytes]) -> byt
             data = _splice(rng, data, others[int(rng.integers(len(others)))])
         elif data:
             data = steps[int(rng.integers(len(steps)))](rng, data)
-    return data
+    return _with_checksums(data) if rng.random() < 0.6 else data
+
+
+def _with_checksums(data: bytes) -> bytes:
+    """Return a PNG whose chunks have the right checksums; other files as they are.
+
+    Decoders stop at a wrong one, so that nothing behind it would be tried.
+    """
+    out, at = bytearray(data), 8
+    while data.startswith(b"\x89PNG") and at + 12 <= len(data):
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        if end + 4 > len(data):
+            break
+        out[end : end + 4] = struct.pack(">I", zlib.crc32(data[at + 4 : end]))
+        at = end + 4
+    return bytes(out)
 
 
 def attempt(form: Format, data: bytes, folder: pathlib.Path) -> Outcome:
