@@ -256,7 +256,9 @@ def _deep_colors(data: bytes, pixels: np.ndarray, top: int) -> np.ndarray:
     """
     import cv2
 
-    deep = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    # OpenCV expects a character behind the last number of a PPM in words.
+    ended = np.frombuffer(data + b"\n", np.uint8)
+    deep = cv2.imdecode(ended, cv2.IMREAD_UNCHANGED)
     if deep is None or deep.dtype != np.uint16 or deep.ndim != 3:
         return pixels
     deep = _as_rgb(deep)

@@ -22,6 +22,9 @@ _NUMBERS = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4", 13: "u4"}
 _NUMBERS |= {16: "u8", 17: "i8", 18: "u8"}
 _BYTES_OF_TYPE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4}
 _BYTES_OF_TYPE |= {12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+# What else the pixels depend on: fill order, options of fax, colors of a palette, inks,
+# JPEG's tables, sampling and range of YCbCr.
+COPIED = (266, 292, 293, 320, 332, 347, 529, 530, 531, 532)
 _MOST_PAGES = 10_000
 _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
 OLD_JPEG = 6
@@ -59,6 +62,9 @@ class Tag(enum.IntEnum):
     FORMAT = 339
     DEPTH = 32997
     DNG_VERSION = 50706
+
+
+_NEEDED = {*Tag, *COPIED} - {Tag.DESCRIPTION, Tag.ORIENTATION, Tag.SUBIFDS}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,17 +157,25 @@ def _directories(data: bytes, order: str) -> Iterator[dict[int, tuple]]:
     pointer, number = (order + "Q", order + "Q") if big else (order + "I", order + "H")
     entry, inline = (20, 8) if big else (12, 4)
     (at,) = struct.unpack_from(pointer, data, 8 if big else 4)
+    head, link = struct.calcsize(number), struct.calcsize(pointer)
     seen: set[int] = set()
     while at and at not in seen and len(seen) < _MOST_PAGES:
         seen.add(at)
+        if at + head > len(data):
+            raise RefusedError(
+                "damaged or truncated TIFF (its list of pages leads out of the file); "
+                "fetch it again"
+            )
         (count,) = struct.unpack_from(number, data, at)
-        at += struct.calcsize(number)
+        at += head
         end = at + count * entry
         if end > len(data):
-            raise RefusedError("damaged TIFF (its list of tags is cut off)")
+            raise RefusedError(
+                "damaged or truncated TIFF (a list of tags is cut off); fetch it again"
+            )
         yield dict(_entries(data, order, range(at, end, entry), inline))
         # Some writers leave out the last pointer.
-        cut = end + struct.calcsize(pointer) > len(data)
+        cut = end + link > len(data)
         at = 0 if cut else struct.unpack_from(pointer, data, end)[0]
 
 
@@ -176,8 +190,12 @@ def _entries(
         if size > inline:
             (where,) = struct.unpack_from(pointer, data, where)
         value = data[where : where + size]
-        if size and len(value) == size:  # others are no entries
+        if size and len(value) == size:
             yield tag, (kind, count, value)
+        elif tag in _NEEDED:
+            raise RefusedError(
+                f"damaged or truncated TIFF (tag {tag} has no value); fetch it again"
+            )
 
 
 def numbers(order: str, tags: Mapping[int, tuple], tag: int) -> np.ndarray | None:

@@ -23,9 +23,11 @@ def is_for_pillow(page: Page) -> bool:
         return False
     if page.photometric == _CMYK:
         return not page.planar or page.bits == 8
-    grey = page.photometric in (_WHITE_IS_ZERO, _GREY)
-    if grey and page.samples > 1:
-        return page.bits == 8 and page.samples == 2 and bool(_alpha(page, 1))
+    if page.photometric in (_WHITE_IS_ZERO, _GREY) and page.samples > 1:
+        together = page.samples == 2 and not page.planar
+        return page.bits == 8 and together and _alpha(page, 1) is not None
+    if page.photometric == _RGB and page.planar and page.samples > 3:
+        return False
     return page.bits <= 8 or page.bits == 12
 
 
@@ -36,8 +38,7 @@ def without_packing(pixels: np.ndarray, page: Page) -> np.ndarray:
     """
     if page.bits != 12 or pixels.dtype != np.uint16:
         return pixels
-    scaled = np.rint(pixels.clip(0, 4095) * (65535 / 4095)).astype(np.uint16)
-    return 65535 - scaled if page.photometric == _WHITE_IS_ZERO else scaled
+    return np.rint(pixels.clip(0, 4095) * (65535 / 4095)).astype(np.uint16)
 
 
 def read_pixels(

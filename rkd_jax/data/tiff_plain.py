@@ -13,11 +13,7 @@ from typing import Any
 import numpy as np
 
 from rkd_jax.data.foreign_files import RefusedError
-from rkd_jax.data.tiff import Page, Tag, numbers, one
-
-# What else the pixels depend on: fill order, options of fax, colors of a palette, inks,
-# JPEG's tables, sampling and range of YCbCr.
-_COPIED = (266, 292, 293, 320, 332, 347, 529, 530, 531, 532)
+from rkd_jax.data.tiff import COPIED, Page, Tag, numbers, one
 
 
 def plain_file(data: bytes, page: Page, *, plane: int = 0, **changed: int) -> bytes:
@@ -66,7 +62,7 @@ def plain_file(data: bytes, page: Page, *, plane: int = 0, **changed: int) -> by
     else:
         values[Tag.ROWS] = _rows(page)
     written = {tag: _packed(order, value) for tag, value in values.items()}
-    written |= {tag: tags[tag] for tag in _COPIED if tag in tags}
+    written |= {tag: tags[tag] for tag in COPIED if tag in tags}
     offsets = 8 + np.cumsum([0, *map(len, parts)])[:-1]
     written[Tag.TILES if tiled else Tag.STRIPS] = _packed(order, offsets, "I")
     written[Tag.TILE_BYTES if tiled else Tag.STRIP_BYTES] = _packed(
