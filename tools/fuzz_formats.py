@@ -120,7 +120,7 @@ def _tiffs() -> list[bytes]:
 
 def _others() -> list[bytes]:
     picture = _picture()
-    return [encoded(picture, kind) for kind in ("PCX", "SGI", "IM", "TGA")] + [
+    return [encoded(picture, kind) for kind in ("PCX", "SGI", "TGA")] + [
         encoded(Image.fromarray(picture).convert("1"), "XBM")
     ]
 

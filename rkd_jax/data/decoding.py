@@ -25,7 +25,7 @@ _ORIENTATION = 274  # of EXIF and TIFF
 # (PostScript starts a program; an icon may hold a larger picture than it says).
 _FORMATS = (
     *("PNG", "JPEG", "MPO", "TIFF", "BMP", "DIB", "GIF", "PPM", "WEBP", "JPEG2000"),
-    *("AVIF", "PSD", "PCX", "SGI", "SUN", "QOI", "IM", "MSP", "XBM", "DDS", "TGA"),
+    *("AVIF", "PSD", "PCX", "SGI", "SUN", "QOI", "MSP", "XBM", "DDS", "TGA"),
 )
 # Of phones and stereo cameras the first picture is the photograph; of PSD the layers
 # are parts of it.
@@ -196,13 +196,12 @@ def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Return pixels as they are shown, for an orientation of EXIF."""
     if orientation not in range(2, 9):
         return pixels
+    import cv2
+
     if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
+        pixels = cv2.transpose(pixels)
+    across = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
+    return cv2.flip(pixels, across[orientation]) if orientation != 5 else pixels
 
 
 def _pixels(image: Any) -> np.ndarray:

@@ -124,7 +124,7 @@ class TestTiff:
         read = read_image(tiff(packed, bits=12))
         np.testing.assert_allclose(read, expected, atol=1e-5)
         white = tiff(packed, bits=12, photometric=made_files.WHITE_IS_ZERO)
-        with pytest.raises(ValueError, match="12 bits .*white is zero.*save it as"):
+        with pytest.raises(ValueError, match=r"12 bits .*white is zero.*save it as"):
             read_image(white)
         # Stored in 16 bits, the file does not tell that 4095 is white.
         np.testing.assert_array_equal(as_stored(read_image(tiff(packed))), packed)
@@ -208,9 +208,9 @@ class TestTiff:
         assert np.abs(found - picture).mean() < 4
 
     @pytest.mark.parametrize("orientation", range(1, 9))
-    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-    def test_turned(self, picture, deep, orientation, dtype):
-        image = picture if dtype == np.uint8 else deep
+    @pytest.mark.parametrize("kind", ["u1", "u2", "f8"])
+    def test_turned(self, levels, picture, deep, orientation, kind):
+        image = {"u1": picture, "u2": deep, "f8": levels.astype(np.float32)}[kind]
         shown = Image.Transpose
         turns = {
             2: shown.FLIP_LEFT_RIGHT,
@@ -227,8 +227,8 @@ class TestTiff:
             ]
         # A resolution that is text makes Pillow fail on the turn.
         tags = {274: (3, [orientation]), 282: (2, b"72\0\0\0\0")}
-        read = read_image(tiff(image, tags=tags))
-        read = read if dtype == np.uint8 else as_stored(read)
+        read = read_image(tiff(image.astype(kind), tags=tags))
+        read = as_stored(read) if kind == "u2" else read
         np.testing.assert_array_equal(read, np.stack(expected, axis=-1))
 
     def test_pages(self, picture, deep):
