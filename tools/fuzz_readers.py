@@ -15,7 +15,6 @@ import faulthandler
 import logging
 import os
 import pathlib
-import resource
 import signal
 import sys
 import tempfile
@@ -81,6 +80,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--limit_s", type=float, default=10, help="seconds for a try")
     parser.add_argument("--memory_mb", type=int, default=8192, help="address space")
     args = parser.parse_args(argv)
+    import resource  # not on Windows
+
     formats = fuzz_formats.all_formats()
     others = [seed for form in formats for seed in form.seeds]
     known = [form.name for form in formats]

@@ -107,12 +107,11 @@ def tiff(
         The file.
     """
     pages = [image] if isinstance(image, np.ndarray) else list(image)
-    pointer, count_code = ("Q", "Q") if big else ("I", "H")
-    mark = b"II" if order == "<" else b"MM"
-    out = mark + struct.pack(order + "H", 43 if big else 42)
+    out = (b"II" if order == "<" else b"MM") + struct.pack(order + "H", 42 + big)
     out += struct.pack(order + "HH", 8, 0) if big else b""
+    size, pointer = (8, order + "Q") if big else (4, order + "I")
     link = len(out)
-    out += struct.pack(order + pointer, 0)
+    out += bytes(size)
     for picture in pages:
         picture = picture if picture.ndim == 3 else picture[..., None]
         height, width, samples = picture.shape
@@ -141,28 +140,33 @@ def tiff(
             **({338: (3, list(extra))} if extra else {}),
             **(tags or {}),
         }
-        directory, longer = b"", b""
-        size = 8 if big else 4
-        after = len(out) + struct.calcsize(order + count_code)
-        after += len(entries) * (4 + 2 * size) + size
-        for tag in sorted(entries):
-            kind, value = entries[tag]
-            code = {3: "u2", 4: "u4", 16: "u8"}.get(kind)
-            if code:
-                value = np.asarray(value).astype(order + code).tobytes()
-            count = len(value) // {3: 2, 4: 4, 16: 8, 5: 8}.get(kind, 1)
-            directory += struct.pack(order + "HH" + pointer, tag, kind, count)
-            if len(value) > size:
-                directory += struct.pack(order + pointer, after + len(longer))
-                longer += value
-            else:
-                directory += value.ljust(size, b"\0")
-        place = struct.pack(order + pointer, len(out))
-        out = out[:link] + place + out[link + size :]
-        out += struct.pack(order + count_code, len(entries)) + directory
-        link = len(out)
-        out += bytes(size) + longer
+        out = out[:link] + struct.pack(pointer, len(out)) + out[link + size :]
+        listed, longer = _directory(entries, order, size, len(out))
+        link = len(out) + len(listed)
+        out += listed + bytes(size) + longer
     return out
+
+
+def _directory(
+    entries: dict[int, tuple], order: str, size: int, at: int
+) -> tuple[bytes, bytes]:
+    """Return a list of tags that stands at `at`, and the values behind it."""
+    count_code, pointer = ("Q", "Q") if size == 8 else ("H", "I")
+    listed, longer = struct.pack(order + count_code, len(entries)), b""
+    after = at + len(listed) + len(entries) * (4 + 2 * size) + size
+    for tag in sorted(entries):
+        kind, value = entries[tag]
+        code = {3: "u2", 4: "u4", 16: "u8"}.get(kind)
+        if code:
+            value = np.asarray(value).astype(order + code).tobytes()
+        count = len(value) // {3: 2, 4: 4, 16: 8, 5: 8}.get(kind, 1)
+        listed += struct.pack(order + "HH" + pointer, tag, kind, count)
+        if len(value) > size:
+            listed += struct.pack(order + pointer, after + len(longer))
+            longer += value
+        else:
+            listed += value.ljust(size, b"\0")
+    return listed, longer
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

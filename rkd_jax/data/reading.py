@@ -129,13 +129,10 @@ def _from_array(image: np.ndarray, name: str) -> np.ndarray:
 def _to_unit_range(image: np.ndarray, name: str) -> np.ndarray:
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         raise ValueError(f"{name}: the image holds NaN or infinite values; remove them")
+    if image.dtype == np.uint16:  # the same numbers as below, in a third of the memory
+        return np.divide(image, np.float32(65535), dtype=np.float32)
     low, high = float(image.min()), float(image.max())
-    if image.dtype == np.uint16:
-        top = 65535.0
-    elif image.dtype.kind == "f":
-        top = 1.0 if high <= 1.0 else 255.0
-    else:
-        top = 255.0
+    top = 1.0 if image.dtype.kind == "f" and high <= 1.0 else 255.0
     if low < 0 or high > top:
         raise ValueError(
             f"{name}: {image.dtype} values from {low:g} to {high:g}; expected 0..1 or "
