@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax.data import foreign_files, tiff, tiff_pixels, tiff_plain
+from rkd_jax.data import foreign_files, png_chunks, tiff, tiff_pixels, tiff_plain
 from rkd_jax.data.foreign_files import RefusedError
+from rkd_jax.data.orientation import orientation_of, turned
 
 MAX_SIDE_PX = 32766
 """OpenCV's functions that warp pictures take no longer side."""
-_ORIENTATION = 274  # of EXIF and TIFF
 # Formats whose decoders run in this process and respect the size that they declare
 # (PostScript starts a program; an icon may hold a larger picture than it says).
 _FORMATS = (
@@ -100,7 +100,7 @@ def _decoded(data: bytes, max_megapixels: float) -> np.ndarray:
         check_size(page.width, page.height, max_megapixels)
         if not tiff_pixels.is_for_pillow(page):
             deep = tiff_pixels.read_pixels(data, page, _plain)
-            return _turned(deep, page.orientation)
+            return turned(deep, page.orientation)
         if page.compression != tiff.OLD_JPEG:
             data = tiff_plain.plain_file(data, page)
         try:
@@ -110,8 +110,14 @@ def _decoded(data: bytes, max_megapixels: float) -> np.ndarray:
                 f"{page}: damaged or truncated image, or packed in a way that is not "
                 f"read ({error}); fetch it again, or save it without compression"
             ) from error
-        return _turned(tiff_pixels.without_packing(pixels, page), page.orientation)
-    return _turned(*_with_pillow(data, max_megapixels))
+        return turned(tiff_pixels.without_packing(pixels, page), page.orientation)
+    try:
+        return turned(*_with_pillow(data, max_megapixels))
+    except (RefusedError, OSError, SyntaxError, ValueError):
+        if not data.startswith(png_chunks.SIGNATURE):
+            raise
+    # Pillow refuses a PNG for damaged notes on resolution, gamma and the like.
+    return turned(*_with_pillow(png_chunks.without_notes(data), max_megapixels))
 
 
 def _with_pillow(
@@ -133,7 +139,7 @@ def _with_pillow(
     if top and pixels.ndim == 3:
         pixels = _deep_colors(data, pixels, top)
     with _reading_header():
-        return pixels, _orientation(image)
+        return pixels, orientation_of(image)
 
 
 @contextlib.contextmanager
@@ -180,28 +186,6 @@ def _refuse_animation(image: Any) -> None:
             f"{image.format} of {count} frames; save the frame wanted as a file of its "
             "own"
         )
-
-
-def _orientation(image: Any) -> int:
-    """Return the orientation that EXIF names; 1 where none can be read."""
-    try:
-        found = image.getexif().get(_ORIENTATION)
-    except Exception:  # damaged metadata of any kind; the pixels are sound
-        return 1
-    found = found[0] if isinstance(found, tuple) and found else found
-    return found if isinstance(found, int) else 1
-
-
-def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Return pixels as they are shown, for an orientation of EXIF."""
-    if orientation not in range(2, 9):
-        return pixels
-    import cv2
-
-    if orientation in (5, 6, 7, 8):
-        pixels = cv2.transpose(pixels)
-    across = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
-    return cv2.flip(pixels, across[orientation]) if orientation != 5 else pixels
 
 
 def _pixels(image: Any) -> np.ndarray:

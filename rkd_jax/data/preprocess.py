@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rkd_jax.data.channels import green_or_fullest
 from rkd_jax.data.reading import (
     MAX_MEGAPIXELS,
     MIN_SIDE_PX,
@@ -33,21 +34,6 @@ __all__ = [
     "read_image",
     "resize_points",
 ]
-
-
-_EMPTY = 1 / 16
-"""Spread of an empty green channel to the largest of all: at least 0.3 in photographs
-of nine data sets; 0.01 to 0.04 in grey pictures saved as the red or blue of a JPEG."""
-
-
-def _green(image: np.ndarray) -> np.ndarray:
-    """Return the green channel of RGB, or another where green is empty; grey as is."""
-    if image.ndim == 2:
-        return image
-    step = max(1, min(image.shape[:2]) // 256)
-    spread = image[::step, ::step].std(axis=(0, 1), dtype=np.float64)
-    empty = spread[1] < _EMPTY * spread.max()
-    return image[..., int(spread.argmax()) if empty else 1]
 
 
 def normalize(image: np.ndarray, *, name: str = "image") -> np.ndarray:
@@ -81,7 +67,7 @@ def normalize(image: np.ndarray, *, name: str = "image") -> np.ndarray:
     import cv2
 
     check_sides(image.shape[1], image.shape[0], name)
-    channel = _green(image)
+    channel = green_or_fullest(image)
     low, high = float(channel.min()), float(channel.max())
     if not high - low > 1e-6:
         raise ValueError(
