@@ -139,7 +139,7 @@ def read_bytes(path: pathlib.Path) -> bytes:
         ValueError: no file but a folder, a pipe or a device, a file larger than
             `MAX_FILE_BYTES`, or a damaged or truncated gzip file.
     """
-    size = _size_of_file(path)
+    size = file_size(path)
     if size > MAX_FILE_BYTES:
         raise ValueError(_too_large(path, f"the file has {size / 2**30:.1f} GiB"))
     if path.suffix.lower() != _GZIP:
@@ -160,10 +160,20 @@ def _too_large(path: pathlib.Path, what: str) -> str:
     return f"{path}: {what}; expected at most {MAX_FILE_BYTES / 2**30:g} GiB"
 
 
-def _size_of_file(path: pathlib.Path) -> int:
+def file_size(path: pathlib.Path) -> int:
     """Return the size of a regular file in bytes; refuse all else unopened.
 
     Opening a pipe would wait for a writer, and a device may never end.
+
+    Raises:
+        FileNotFoundError: no such file.
+        OSError: the system does not let us look; the message names the file.
+        ValueError: a folder, a pipe, a socket or a device, or no name of a file.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     file_size(pathlib.Path(file.name))
+    0
     """
     try:
         facts = os.stat(path)

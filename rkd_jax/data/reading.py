@@ -13,6 +13,8 @@ from rkd_jax.data.foreign_files import RefusedError
 
 MAX_MEGAPIXELS = 100.0
 MIN_SIDE_PX = 32
+MOST_ELONGATED = 20
+"""Longer to shorter side; of a working size of 768 px the shorter one has 38 px."""
 
 
 def describe(source: Any) -> str:
@@ -85,11 +87,25 @@ def read_image(
 
 
 def check_sides(width: int, height: int, name: str) -> None:
-    """Raise a ValueError if a side of an image is shorter than `MIN_SIDE_PX`."""
+    """Refuse images with a side below `MIN_SIDE_PX`, and strips.
+
+    Raises:
+        ValueError: a side is too short, or the other one too long for it.
+
+    >>> check_sides(4000, 40, "a.png")
+    Traceback (most recent call last):
+    ...
+    ValueError: a.png: image is 4000x40 px; one side may be at most 20 times ...
+    """
     if min(height, width) < MIN_SIDE_PX:
         raise ValueError(
             f"{name}: image is {width}x{height} px; both sides must be at least "
             f"{MIN_SIDE_PX} px: give a photograph, not a thumbnail"
+        )
+    if max(height, width) > MOST_ELONGATED * min(height, width):
+        raise ValueError(
+            f"{name}: image is {width}x{height} px; one side may be at most "
+            f"{MOST_ELONGATED} times the other: cut the photograph out of the strip"
         )
 
 

@@ -21,6 +21,7 @@ from skimage import color
 from rkd_jax.data import decoding, foreign_files, image_files, preprocess
 from rkd_jax.data.builders import _common
 from rkd_jax.data.reading import read_image
+from rkd_jax.matching import predictions
 
 HEIGHT, WIDTH = 37, 50  # no multiple of a tile's side
 BY_PILLOW = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "PPM", "WEBP", "JPEG2000")
@@ -548,14 +549,18 @@ class TestSizes:
             read_image(tiff(np.zeros((33000, 40), np.uint16)), name="a.tif")
 
     def test_the_longest_strip_can_be_warped(self):
-        strip = np.tile(np.arange(32766, dtype=np.uint16).astype(np.uint8), (40, 1))
+        row = np.arange(32766, dtype=np.uint16).astype(np.uint8)
+        strip = np.tile(row, (1640, 1))
         image = read_image(png(strip))
         prepared = preprocess.prepare(image, size=64, crop_field=True)
         assert prepared.size[1] == 64
         maps = np.zeros((4, 4), np.float32)
         assert cv2.remap(image, maps, maps, cv2.INTER_LINEAR).shape == (4, 4)
         with pytest.raises(ValueError, match="thumbnail"):
-            preprocess.prepare(strip[:20])
+            preprocess.prepare(strip[:20, :600])
+        for source in (strip[:40], strip[:40].T.copy()):
+            with pytest.raises(ValueError, match="at most 20 times the other: cut the"):
+                preprocess.prepare(source, crop_field=True)
 
     def test_bombs_are_refused_by_their_header(self):
         side = 30_000
@@ -656,6 +661,8 @@ class TestSpecialFiles:
                 ValueError, match=rf"{name}\.png: expected an image file"
             ):
                 read_image(tmp_path / f"{name}.png")
+            with pytest.raises(OSError, match=rf"no regular file.*{name}\.png"):
+                predictions.digest(tmp_path / f"{name}.png")
         server.close()
 
     def test_names(self, tmp_path):
