@@ -70,9 +70,9 @@ _MAGICS: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"version https://git-lfs", "a Git LFS pointer", "run `git lfs pull`"),
     (0, b"/annex/objects", "a git-annex pointer", "run `git annex get`"),
 )
-# Brands of ISO base media files, after "ftyp"; all others are films.
-_HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-_AVIF = (b"avif", b"avis")
+# Brands of ISO base media files, after "ftyp"; all others are videos.
+_HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+_AVIF = {b"avif", b"avis"}
 _TEXT = bytes({7, 8, 9, 10, 12, 13, 27} | set(range(0x20, 0x100)) - {0x7F})
 
 
@@ -90,10 +90,12 @@ def describe(data: bytes) -> str | None:
         if data.startswith(magic, where):
             return f"{what}; {advice}"
     if data.startswith(b"ftyp", 4):
-        brand = data[8:12]
-        if brand in _HEIF:
-            return f"an HEIC (HEIF) photograph; {_CONVERT}"
-        return None if brand in _AVIF else f"a video; {_FRAME}"
+        brands = data[8 : int.from_bytes(data[:4], "big")][:200]
+        brands = {brands[at : at + 4] for at in range(0, len(brands), 4)}
+        if brands & _AVIF:
+            return None
+        heif = f"an HEIC (HEIF) photograph; {_CONVERT}"
+        return heif if brands & _HEIF else f"a video; {_FRAME}"
     if len(data) >= 348 and data[:4] in (struct.pack("<i", 348), b"\0\0\x01\x5c"):
         return f"a NIfTI or ANALYZE header; {_VOLUME}"
     if not data.strip(b"\0"):

@@ -184,6 +184,29 @@ class TestTiff:
         read = read if dtype == np.uint8 else as_stored(read)
         np.testing.assert_array_equal(read, image)
 
+    @pytest.mark.parametrize(
+        ("mode", "compression"),
+        [
+            *(("1", "group3"), ("1", "group4"), ("1", None), ("1", "packbits")),
+            *(("L", "jpeg"), ("RGB", "jpeg"), ("YCbCr", "jpeg"), ("CMYK", "tiff_lzw")),
+            *(("P", "tiff_lzw"), ("P", None), ("LA", None), ("RGBA", "tiff_lzw")),
+            *(("RGB", "tiff_adobe_deflate"), ("RGB", "zstd"), ("L", "tiff_lzw")),
+            *(("CMYK", "jpeg"), ("YCbCr", None), ("RGBX", None), ("F", "tiff_lzw")),
+        ],
+    )
+    def test_as_pillow_reads_what_it_wrote(self, picture, mode, compression):
+        data = encoded(
+            Image.fromarray(picture).convert(mode), "TIFF", compression=compression
+        )
+        theirs = Image.open(io.BytesIO(data))
+        if mode == "F":
+            expected = np.asarray(theirs) / np.float32(255)
+        elif mode in ("LA", "RGBA"):
+            expected = np.asarray(theirs.convert("RGB"))
+        else:
+            expected = np.asarray(theirs.convert("L" if mode in "1L" else "RGB"))
+        np.testing.assert_array_equal(read_image(data), expected)
+
     def test_what_makes_no_photograph_is_described(self, levels, deep, picture):
         complex_kind = {339: (3, [6])}
         for data, message in (
@@ -588,6 +611,7 @@ FOREIGN = {
     "DICOM": bytes(128) + b"DICM" + bytes(100),
     "DICOM file without": b"\x08\0\x05\0CS\x0a\0ISO_IR 100" + bytes(100),
     "HEIC": b"\0\0\0\x18ftypheic" + bytes(100),
+    "HEIF": b"\0\0\0\x14ftypMiHB\0\0\0\0heic" + bytes(100),
     "video": b"\0\0\0\x18ftypmp42" + bytes(100),
     "AVI": b"RIFF\0\0\0\0AVI LIST",
     "NIfTI": struct.pack("<i", 348) + bytes(340) + b"n+1\0",
@@ -626,6 +650,11 @@ class TestForeignFiles:
     @pytest.mark.parametrize("kind", BY_PILLOW)
     def test_images_are_not(self, picture, kind):
         assert foreign_files.describe(encoded(picture, kind)) is None
+
+    def test_avif_of_another_first_brand_is_not(self):
+        brands = b"ftypmif1\0\0\0\0mif1avif"
+        data = struct.pack(">I", 4 + len(brands)) + brands + bytes(100)
+        assert foreign_files.describe(data) is None
 
     def test_animations(self, picture):
         frames = [Image.fromarray(np.roll(picture, n, 1)) for n in range(3)]
