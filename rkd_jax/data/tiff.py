@@ -25,7 +25,8 @@ _BYTES_OF_TYPE |= {12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 # What else the pixels depend on: fill order, options of fax, colors of a palette, inks,
 # JPEG's tables, sampling and range of YCbCr.
 COPIED = (266, 292, 293, 320, 332, 347, 529, 530, 531, 532)
-_MOST_PAGES = 10_000
+# What no sound file has; a damaged one must not keep us for hours.
+_MOST_PAGES, _MOST_TAGS = 1000, 4096
 _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
 OLD_JPEG = 6
 PHOTOMETRICS = {
@@ -64,7 +65,8 @@ class Tag(enum.IntEnum):
     DNG_VERSION = 50706
 
 
-_NEEDED = {*Tag, *COPIED} - {Tag.DESCRIPTION, Tag.ORIENTATION, Tag.SUBIFDS}
+_WANTED = {*Tag, *COPIED}
+_NEEDED = _WANTED - {Tag.DESCRIPTION, Tag.ORIENTATION, Tag.SUBIFDS}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Page:
     compression: int
     predictor: int
     orientation: int
-    entries: Mapping[int, tuple[int, int, bytes]]
+    entries: Mapping[int, tuple[int, int, bytes | memoryview]]
 
     def __str__(self) -> str:
         colors = PHOTOMETRICS.get(self.photometric, f"colors {self.photometric}")
@@ -169,7 +171,7 @@ def _directories(data: bytes, order: str) -> Iterator[dict[int, tuple]]:
         (count,) = struct.unpack_from(number, data, at)
         at += head
         end = at + count * entry
-        if end > len(data):
+        if end > len(data) or count > _MOST_TAGS:
             raise RefusedError(
                 "damaged or truncated TIFF (a list of tags is cut off); fetch it again"
             )
@@ -183,13 +185,16 @@ def _entries(
     data: bytes, order: str, places: range, inline: int
 ) -> Iterator[tuple[int, tuple]]:
     pointer = order + ("Q" if inline == 8 else "I")
+    view = memoryview(data)  # values may overlap: copies of all would have no bound
     for at in places:
         tag, kind = struct.unpack_from(order + "HH", data, at)
+        if tag not in _WANTED:
+            continue
         (count,) = struct.unpack_from(pointer, data, at + 4)
         where, size = at + 4 + inline, count * _BYTES_OF_TYPE.get(kind, 0)
         if size > inline:
             (where,) = struct.unpack_from(pointer, data, where)
-        value = data[where : where + size]
+        value = view[where : where + size]
         if size and len(value) == size:
             yield tag, (kind, count, value)
         elif tag in _NEEDED:
@@ -247,7 +252,7 @@ def _page(order: str, tags: Mapping[int, tuple]) -> Page:
 
 def _refuse_stack(page: Page) -> None:
     """Refuse volumes and ImageJ's stacks, which may have one list of tags only."""
-    text = page.entries.get(Tag.DESCRIPTION, (0, 0, b""))[2]
+    text = bytes(page.entries.get(Tag.DESCRIPTION, (0, 0, b""))[2])
     stack = re.search(rb"^images=(\d{1,9})\s", text) or re.search(
         rb"\nimages=(\d{1,9})\s", text
     )

@@ -15,6 +15,8 @@ import numpy as np
 from rkd_jax.data.foreign_files import RefusedError
 from rkd_jax.data.tiff import COPIED, Page, Tag, numbers, one
 
+_MOST_OVERLAP = 8
+
 
 def plain_file(data: bytes, page: Page, *, plane: int = 0, **changed: int) -> bytes:
     """Write a picture, or one of its planes, as a TIFF file of its own.
@@ -84,19 +86,23 @@ def _parts(data: bytes, page: Page, tiled: bool) -> list[memoryview]:
     if starts is None:
         raise RefusedError("damaged TIFF (no pixels in it); fetch it again")
     if sizes is None:  # some old writers leave them out
-        sizes = np.full(len(starts), len(data))
+        sizes = np.diff(starts.astype(np.float64), append=len(data)).clip(0)
     if len(sizes) < len(starts):
         raise RefusedError("damaged TIFF (sizes of strips missing); fetch it again")
-    least = 0
     if page.compression == 1:  # decoders go by the picture's size then, not by these
         wide = one(order, tags, Tag.TILE_WIDTH) if tiled else page.width
         high = one(order, tags, Tag.TILE_HEIGHT) if tiled else _rows(page)
-        least = high * -(-wide * (1 if page.planar else page.samples) * page.bits // 8)
+        whole = high * -(-wide * (1 if page.planar else page.samples) * page.bits // 8)
+        sizes = np.full(len(starts), whole, object)
     view = memoryview(data)
-    return [
-        view[start : start + max(size, least)]
+    parts = [
+        view[start : start + int(size)]
         for start, size in zip(starts.tolist(), sizes.tolist())
     ]
+    # Tiles that are equal may be stored once, but not the whole file in each.
+    if sum(map(len, parts)) > _MOST_OVERLAP * len(data) + 2**26:
+        raise RefusedError("damaged TIFF (its strips overlap); fetch it again")
+    return parts
 
 
 def _packed(order: str, value: Any, code: str = "") -> tuple[int, int, bytes]:
@@ -116,11 +122,11 @@ def _file(order: str, parts: list, entries: Mapping[int, tuple]) -> bytes:
             long = np.frombuffer(value, np.dtype("u8").newbyteorder(order))
             kind, count, value = _packed(order, long, "I")
         if len(value) > 4:
-            longer.append(value + b"\0" * (-len(value) % 4))
+            longer.append(bytes(value) + b"\0" * (-len(value) % 4))
             value = struct.pack(order + "I", at)
             at += len(longer[-1])
         listed.append(
-            struct.pack(order + "HHI", tag, kind, count) + value.ljust(4, b"\0")
+            struct.pack(order + "HHI", tag, kind, count) + bytes(value).ljust(4, b"\0")
         )
     mark = b"II*\0" if order == "<" else b"MM\0*"
     start = mark + struct.pack(order + "I", at)

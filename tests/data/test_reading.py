@@ -597,6 +597,24 @@ class TestSizes:
             with pytest.raises(ValueError, match=r"a: .*900\.0 megapixels"):
                 read_image(data, name="a")
 
+    def test_tags_that_hold_the_whole_file_many_times(self, picture):
+        many = 50_000
+        strips = {273: (4, [8] * many), 279: (4, [2**31] * many)}
+        data = tiff(picture, compression=made_files.DEFLATE, tags=strips)
+        whole_file = struct.pack("<HHII", 270, 2, 2**19, 0) * 4000
+        texts = b"II*\0" + struct.pack("<IH", 8, 4000) + whole_file + bytes(2**19)
+        longer = b"II*\0" + struct.pack("<IH", 8, 60_000) + bytes(2**20)
+        for made, message in (
+            (data, "strips overlap"),
+            (texts, "no picture in it|no pixels"),
+            (longer, "list of tags"),
+        ):
+            tracemalloc.start()
+            with pytest.raises(ValueError, match=rf"a\.tif: .*{message}"):
+                read_image(made, name="a.tif")
+            assert tracemalloc.get_traced_memory()[1] < 50e6
+            tracemalloc.stop()
+
     def test_bombs_in_metadata_are_not_unpacked(self, picture):
         body = b"x\0\0" + zlib.compress(bytes(80_000_000))
         for kind in (b"iCCP", b"zTXt"):
