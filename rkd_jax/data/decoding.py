@@ -101,16 +101,18 @@ def _decoded(data: bytes, max_megapixels: float) -> np.ndarray:
         if not tiff_pixels.is_for_pillow(page):
             deep = tiff_pixels.read_pixels(data, page, _plain)
             return turned(deep, page.orientation)
-        if page.compression != tiff.OLD_JPEG:
-            data = tiff_plain.plain_file(data, page)
+        # Old JPEG has tags of its own; Pillow gets the whole file and turns it itself.
+        old = page.compression == tiff.OLD_JPEG
+        plain = data if old else tiff_plain.plain_file(data, page)
         try:
-            pixels, _ = _with_pillow(data, max_megapixels, page)
+            pixels, left = _with_pillow(plain, max_megapixels, page)
         except OSError as error:  # Pillow's word for what a decoder refuses
             raise RefusedError(
                 f"{page}: damaged or truncated image, or packed in a way that is not "
                 f"read ({error}); fetch it again, or save it without compression"
             ) from error
-        return turned(tiff_pixels.without_packing(pixels, page), page.orientation)
+        pixels = tiff_pixels.without_packing(pixels, page)
+        return turned(pixels, left if old else page.orientation)
     try:
         return turned(*_with_pillow(data, max_megapixels))
     except (RefusedError, OSError, SyntaxError, ValueError):
