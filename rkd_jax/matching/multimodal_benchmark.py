@@ -37,25 +37,32 @@ def load_landmarks(path: str | pathlib.Path) -> np.ndarray:
         raise FileNotFoundError(f"{path}: no such landmark file")
     with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
         reader = csv.DictReader(file, skipinitialspace=True)
-        found = [name.strip() for name in reader.fieldnames or []]
-        reader.fieldnames = found
-        if not set(COLUMNS) <= set(found):
+        try:
+            found = [name.strip() for name in reader.fieldnames or []]
+            reader.fieldnames = found
+            if not set(COLUMNS) <= set(found):
+                raise ValueError(
+                    f"{path}: columns {', '.join(found)[:60]!r}; expected "
+                    f"{', '.join(COLUMNS)}"
+                )
+            rows = [_numbers(row, f"{path}, line {reader.line_num}") for row in reader]
+        except csv.Error as error:
             raise ValueError(
-                f"{path}: columns {', '.join(found)[:60]!r}; expected "
-                f"{', '.join(COLUMNS)}"
-            )
-        rows = []
-        for number, row in enumerate(reader, start=2):
-            try:
-                values = [float(row[name]) for name in COLUMNS]
-            except (TypeError, ValueError):
-                values = [np.nan]
-            if not np.isfinite(values).all():
-                raise ValueError(f"{path}, line {number}: expected four finite numbers")
-            rows.append(values)
+                f"{path}, line {reader.line_num}: not a table ({error}); correct it"
+            ) from None
     if not rows:
         raise ValueError(f"{path}: no landmarks below the line of names")
     return np.array(rows, np.float64)
+
+
+def _numbers(row: dict[str, str], where: str) -> list[float]:
+    try:
+        values = [float(row[name]) for name in COLUMNS]
+    except (TypeError, ValueError):
+        values = [np.nan]
+    if not np.isfinite(values).all():
+        raise ValueError(f"{where}: expected four finite numbers")
+    return values
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,15 +10,18 @@ from __future__ import annotations
 import collections
 import csv
 import dataclasses
+import errno
 import hashlib
 import io
 import json
+import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from rkd_jax.data.image_files import file_size
 from rkd_jax.files import (
     atomic_path,
     read_predictions,
@@ -109,7 +112,15 @@ class Prediction:
 
 
 def digest(path: pathlib.Path) -> str:
-    """Return the SHA-256 of a file."""
+    """Return the SHA-256 of a file.
+
+    Raises:
+        OSError: no file, or a pipe or device, which would be waited for.
+    """
+    try:
+        file_size(path)
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "no regular file", os.fspath(path)) from error
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import pathlib
+from collections.abc import Iterator
 
 import tensorflow_datasets as tfds
 
@@ -70,15 +71,27 @@ class Idrid(_common.RawBuilder):
 def _read_grades(path: pathlib.Path) -> dict[str, tuple[int, int]]:
     """Read rows "name, retinopathy, edema"; there may be blank columns behind."""
     grades = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        for number, row in enumerate(csv.reader(file), 1):
-            if number == 1 or not any(row):
-                continue
-            try:
-                grades[row[0].strip()] = int(row[1]), int(row[2])
-            except (IndexError, ValueError):
-                raise ValueError(
-                    f"{path}, line {number}: expected 'name,grade,risk', "
-                    f"found {row[:3]}"
-                ) from None
+    for number, row in _rows(path):
+        if number == 1 or not any(row):
+            continue
+        try:
+            grades[row[0].strip()] = int(row[1]), int(row[2])
+        except (IndexError, ValueError):
+            raise ValueError(
+                f"{path}, line {number}: expected 'name,grade,risk', found "
+                f"{[cell[:60] for cell in row[:3]]}"
+            ) from None
     return grades
+
+
+def _rows(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a table with their line numbers in the file."""
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        reader = csv.reader(file)
+        try:
+            for row in reader:
+                yield reader.line_num, row
+        except csv.Error as error:
+            raise ValueError(
+                f"{path}, line {reader.line_num}: not a table ({error}); correct it"
+            ) from None
