@@ -11,7 +11,7 @@ write `predictions.npz`, and from that file alone `metrics.json` and `pairs.csv`
 `ablation`: a folder of these for each network and protocol, and `ablation.csv`,
 `ablation.md`, `ablation.png`). The same command again goes on where it was stopped;
 predictions from other settings are refused unless `--overwrite` is given. Exit code 0,
-or 2 for bad input.
+or 2 for bad input; 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from typing import Any
 
 from rkd_jax.alignment import command as faces_command
 from rkd_jax.allocation import keep_freed_memory, start_again
+from rkd_jax.command import run, say
 from rkd_jax.compiled import add_option, keep_compiled
 from rkd_jax.matching import arguments
 from rkd_jax.matching.progress import progress_of, read_names
 
-OK, BAD_INPUT = 0, 2
+OK = 0
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -217,8 +218,6 @@ def _predicted(
     """Run loop 1; return settings and predictions as saved, of these pairs only."""
     from rkd_jax.matching import predictions
 
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out}: --out must be a folder, found a file")
     out.mkdir(parents=True, exist_ok=True)
     path = out / predictions.PREDICTIONS
     predictions.predict(
@@ -238,6 +237,11 @@ def _run(args: argparse.Namespace, pairs: Sequence[Any], score: Any) -> dict[str
     """Predict, score, write; return the metrics."""
     from rkd_jax.matching import predictions
 
+    files = [pair.fixed for pair in pairs] + [pair.moving for pair in pairs]
+    files += [pair.source() for pair in pairs]
+    more = [args.weights, getattr(args, "pairs", None)]
+    inputs = [*files, *(name for name in more if name)]
+    predictions.claim(pathlib.Path(args.out), inputs=inputs)
     matcher = _matcher(args)
     method = {name: getattr(args, name) for name in predictions.METHOD}
     settings = {**matcher.settings(), **method, "camera": args.camera}
@@ -266,8 +270,7 @@ def _fire(args: argparse.Namespace) -> None:
 
     pairs = fire_benchmark.list_pairs(args.data_dir, read_names(args.pairs))
     metrics = _run(args, pairs, fire_benchmark.score)
-    print(_table(metrics))
-    print(f"camera: {metrics['camera']}\nwritten to {args.out}")
+    say(f"{_table(metrics)}\ncamera: {metrics['camera']}\nwritten to {args.out}")
 
 
 def _multimodal(args: argparse.Namespace) -> None:
@@ -276,7 +279,7 @@ def _multimodal(args: argparse.Namespace) -> None:
 
     pairs = multimodal_benchmark.list_pairs(args.data_dir, read_names(args.pairs))
     metrics = _run(args, pairs, multimodal_benchmark.score)
-    print(
+    say(
         f"{metrics['success']:.1%} of {metrics['pairs']:.0f} pairs below "
         f"{multimodal_benchmark.SUCCESS_PX:g} px, AUC {metrics['auc']:.3f}, "
         f"{metrics['ok']} believed\nwritten to {args.out}"
@@ -295,7 +298,7 @@ def _unrelated(args: argparse.Namespace) -> None:
         args.photographs, args.count, seed=args.seed, fellows=args.fellows
     )
     metrics = _run(args, pairs, unrelated_benchmark.score)
-    print(
+    say(
         f"{metrics['ok']} of {metrics['pairs']} pairs of different eyes reported as "
         f"registered ({metrics['ok_percent']:.1f} %, at most "
         f"{metrics['ok_percent_high']:.1f} % with 97.5 % confidence); highest "
@@ -319,6 +322,7 @@ def _ablation(args: argparse.Namespace) -> None:
             raise ValueError(f"--compare {name}: expected one of {names}")
     pairs = fire_benchmark.list_pairs(args.data_dir)
     out = pathlib.Path(args.out)
+    ablation.claim(out, names, inputs=files.values())
     rows, runs, digests = [], {}, {}
     for name, protocol in itertools.product(names, ablation.PROTOCOLS):
         file = files.get(name)
@@ -326,7 +330,7 @@ def _ablation(args: argparse.Namespace) -> None:
         matcher = load_matcher(file, method=method, options=protocol.options())
         settings = {**matcher.settings(), **protocol.method, "camera": "each"}
         digests[name] = settings.get("weights_sha256")
-        print(f"{name}, {protocol.name} protocol", file=sys.stderr, flush=True)
+        say(f"{name}, {protocol.name} protocol", sys.stderr)
         folder = out / name / protocol.name
         _, found = _predicted(
             pairs, matcher, settings, folder, overwrite=args.overwrite
@@ -342,8 +346,8 @@ def _ablation(args: argparse.Namespace) -> None:
         for (first, second), protocol in itertools.product(compared, ablation.PROTOCOLS)
     ]
     source = ablation.source_text(files, digests, args.compare)
-    print(ablation.write(out, rows, differences, source=source), end="")
-    print(f"written to {out}")
+    text = ablation.write(out, rows, differences, source=source)
+    say(f"{text}written to {out}")
 
 
 def _wflw(args: argparse.Namespace) -> None:
@@ -355,14 +359,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     args = _parser().parse_args(argv)
     keep_freed_memory()
-    try:
+
+    def action() -> int:
         keep_compiled(args.compilation_cache_dir)
         args.run(args)
-    except (OSError, ValueError, TypeError) as error:
-        message = " ".join(str(error).split())
-        print(f"error: {message}", file=sys.stderr)
-        return BAD_INPUT
-    return OK
+        return OK
+
+    return run(action)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Callable
 
+from rkd_jax.command import say, shown
+
 _LINE_EVERY_S = 20.0
 
 
@@ -23,13 +25,13 @@ def progress_of(what: str) -> Callable[[int, int, str], None]:
         if done > first and done < total:
             left = spent / (done - first) * (total - done)
             text += f", {int(left) // 60}:{int(left) % 60:02d} left"
-        text += f", now {name}" if name else f", {spent:.0f} s"
+        text += f", now {shown(name)}" if name else f", {spent:.0f} s"
         if live:
             end = "" if done < total else "\n"
-            print(f"\r\x1b[K{text}", end=end, file=sys.stderr, flush=True)
+            say(f"\r\x1b[K{text}", sys.stderr, end=end)
         elif spent - last_line >= _LINE_EVERY_S or done == total:
             last_line = spent
-            print(text, file=sys.stderr, flush=True)
+            say(text, sys.stderr)
 
     return report
 

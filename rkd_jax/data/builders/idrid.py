@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import pathlib
 
 import tensorflow_datasets as tfds
 
 from rkd_jax.data.builders import _common
+from rkd_jax.tables import read_table
 
 _PART = "B. Disease Grading"
 _IMAGES = {"train": "a. Training Set", "test": "b. Testing Set"}
@@ -68,17 +68,22 @@ class Idrid(_common.RawBuilder):
 
 
 def _read_grades(path: pathlib.Path) -> dict[str, tuple[int, int]]:
-    """Read rows "name, retinopathy, edema"; there may be blank columns behind."""
-    grades = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        for number, row in enumerate(csv.reader(file), 1):
-            if number == 1 or not any(row):
-                continue
-            try:
-                grades[row[0].strip()] = int(row[1]), int(row[2])
-            except (IndexError, ValueError):
-                raise ValueError(
-                    f"{path}, line {number}: expected 'name,grade,risk', "
-                    f"found {row[:3]}"
-                ) from None
+    """Read rows "name, retinopathy, edema" below a line of names.
+
+    There may be blank columns behind, as in the published files.
+    """
+    grades: dict[str, tuple[int, int]] = {}
+    for row in read_table(path).rows[1:]:
+        name = row.cell(0)
+        try:
+            found = int(row.cell(1)), int(row.cell(2))
+        except ValueError:
+            raise ValueError(
+                f"{path}, line {row.line}: expected 'name,grade,risk', "
+                f"found {row.cells[:3]}"
+            ) from None
+        if grades.setdefault(name, found) != found:
+            raise ValueError(
+                f"{path}, line {row.line}: {name} has other grades above; correct one"
+            )
     return grades
