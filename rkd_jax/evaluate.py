@@ -126,11 +126,11 @@ def _parser() -> argparse.ArgumentParser:
         help="share of pairs that are left and right eye of one patient (default: 0.3)",
     )
     runs = ((fire, _fire), (multimodal, _multimodal), (unrelated, _unrelated))
-    for command, run in runs:
+    for command, action in runs:
         _add_output(command)
         _add_matcher(command)
         _add_fit(command)
-        command.set_defaults(run=run)
+        command.set_defaults(run=action)
     ablation = commands.add_parser(
         "ablation",
         help="every network on FIRE, by the papers' protocol and by ours",

@@ -27,6 +27,7 @@ _ABOUT = {
     "about": "Files that rkd_jax wrote into this folder. Only these are replaced or "
     "deleted by later runs, and only while they are unchanged."
 }
+_TRIES = 20
 Path = str | os.PathLike[str]
 
 
@@ -36,12 +37,19 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def claim(paths: Iterable[Path], *, inputs: Iterable[Path] = ()) -> None:
+def claim(
+    paths: Iterable[Path],
+    *,
+    removable: Iterable[Path] = (),
+    inputs: Iterable[Path] = (),
+) -> None:
     """Refuse a run that would replace a file that is not of an earlier run.
 
     Args:
         paths: files that the run may write.
-        inputs: files that the run reads; none of them may be written, whoever made it.
+        removable: files that the run may delete with `remove`; it keeps foreign ones.
+        inputs: files that the run reads; none of them may be written or deleted,
+            whoever made it.
 
     Raises:
         OSError: a file is in the way (FileExistsError), or a folder; the message says
@@ -61,8 +69,8 @@ def claim(paths: Iterable[Path], *, inputs: Iterable[Path] = ()) -> None:
     real = {os.path.realpath(path) for path in inputs}
     identities = {_identity(path) for path in inputs} - {None}
     folder_of = functools.cache(os.path.realpath)
-    by_folder = collections.defaultdict(list)
-    for path in map(pathlib.Path, paths):
+    written, by_folder = set(map(pathlib.Path, paths)), collections.defaultdict(list)
+    for path in sorted(written | set(map(pathlib.Path, removable))):
         by_folder[path.parent].append(path)
     for folder, members in by_folder.items():
         listed = _listed(folder)
@@ -73,7 +81,8 @@ def claim(paths: Iterable[Path], *, inputs: Iterable[Path] = ()) -> None:
                     f"{path}: rkd_jax would replace this file, which it is to read; "
                     "choose another --out"
                 )
-            _refuse_foreign(path, listed, quick=True)
+            if path in written:
+                _refuse_foreign(path, listed, quick=True)
 
 
 def claim_readable(
@@ -222,16 +231,26 @@ def _is_own(
         listed: of its folder.
         quick: believe a file of the listed size and time to have the listed content.
     """
+    facts = _facts(path)
+    if facts is None or not stat.S_ISREG(facts[0]):
+        return False
+    _, size, time, _ = facts
+    records = [r for r in listed.get(path.name, ()) if r.get("bytes") == size]
+    if quick and any(r.get("mtime_ns") == time for r in records):
+        return True
+    try:
+        return bool(records) and digest(path) in {r["sha256"] for r in records}
+    except FileNotFoundError:
+        return False
+
+
+def _facts(path: pathlib.Path) -> tuple[int, int, int, int] | None:
+    """Return mode, size, time and number of what stands at a path; None: nothing."""
     try:
         facts = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
-        return False
-    if not stat.S_ISREG(facts.st_mode):
-        return False
-    records = [r for r in listed.get(path.name, ()) if r.get("bytes") == facts.st_size]
-    if quick and any(r.get("mtime_ns") == facts.st_mtime_ns for r in records):
-        return True
-    return bool(records) and digest(path) in {r["sha256"] for r in records}
+        return None
+    return facts.st_mode, facts.st_size, facts.st_mtime_ns, facts.st_ino
 
 
 def _refuse_foreign(
@@ -245,16 +264,18 @@ def _refuse_foreign(
     Without `listed` the folder's list is read after the file was seen: another run's
     file is listed before it appears.
     """
-    try:
-        facts = os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    if stat.S_ISDIR(facts.st_mode):
-        raise IsADirectoryError(f"{path}: a folder; expected the name of a file")
-    for _ in range(2):  # a second run may replace the file while this one looks
-        known = _listed(path.parent) if listed is None else listed
-        if _is_own(path, known, quick=quick) or not os.path.lexists(path):
+    for _ in range(_TRIES):
+        before = _facts(path)
+        if before is None:
             return
+        if stat.S_ISDIR(before[0]):
+            raise IsADirectoryError(f"{path}: a folder; expected the name of a file")
+        known = _listed(path.parent) if listed is None else listed
+        if _is_own(path, known, quick=quick):
+            return
+        if _facts(path) == before:
+            break
+        # Another run replaced the file while this one looked at it.
     if path.name in known:
         what = "which was changed since rkd_jax wrote it"
     else:

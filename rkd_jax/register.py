@@ -128,20 +128,18 @@ def _many(
             _say_result(result, as_json=args.json)
     except KeyboardInterrupt as caught:
         stop = caught
-    if results:
-        batch.write_table(out, results)
     done = sum(
         result.summary is not None and result.summary["ok"] for result in results
     )
-    told = f"{done} of {len(pairs)} pairs registered, see {shown(out)}/pairs.csv"
+    told = f"{done} of {len(pairs)} pairs registered"
+    if results:
+        batch.write_table(out, results)
+        told += f", see {shown(out)}/pairs.csv"
     if stop is not None:
         left = len(pairs) - len(results)
-        told = (
-            f"stopped, {left} pairs were not reached (the same command goes on): {told}"
-        )
-    say(told, sys.stderr)
-    if stop is not None:
+        say(f"stopped before {left} pairs; start again to go on; {told}", sys.stderr)
         return stop_status(stop)
+    say(told, sys.stderr)
     if any(result.summary is None for result in results):
         return BAD_INPUT
     return OK if done == len(results) else NOT_REGISTERED

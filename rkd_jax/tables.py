@@ -24,7 +24,7 @@ _SEPARATORS = (";", "\t", ",")
 _SAMPLE = 200  # rows to choose the separator by
 _EXCEL_FIRST_LINE = re.compile(r'"?sep=([;,\t|])"?\s*', re.IGNORECASE)
 # Between a quote that ends a cell and the separator: no CSV by the book, but written.
-_AFTER_QUOTE = re.compile(r'(?<=[^"]") +(?=[;,\t\r\n]|$)')
+_AFTER_QUOTE = re.compile(r'((?<!")(?:"")*") +(?=[;,\t\r\n]|$)')
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?", re.IGNORECASE)
 _NUMBER = re.compile(
     r"[-+]?(\d+([.,]\d*)?|[.,]\d+)(e[-+]?\d+)?|[-+]?(nan|inf|infinity)", re.IGNORECASE
@@ -208,7 +208,7 @@ class _Lines:
                 continue
             if self._between:
                 self.number, self._between = number, False
-            yield _AFTER_QUOTE.sub("", line)
+            yield _AFTER_QUOTE.sub(r"\1", line)
 
 
 def _rows(lines: _Lines, separator: str, path: pathlib.Path) -> Iterator[Row]:

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from rkd_jax import own_files
 from rkd_jax.alignment import pictures
 from rkd_jax.data.face_points import ATTRIBUTES, COUNT
 from rkd_jax.data.faces import BOX_SCALE, crop_face
 from rkd_jax.data.reading import read_image
 from rkd_jax.data.wflw import Face
-from rkd_jax import own_files
 from rkd_jax.files import read_predictions, refuse_other_settings
 from rkd_jax.metrics import landmarks as metrics
 

@@ -71,7 +71,8 @@ def claim_one(
 ) -> None:
     """Refuse a folder where one pair's results would replace somebody's files."""
     names = outputs.names(pictures=pictures, points=points)
-    own_files.claim([out / name for name in names], inputs=inputs)
+    removable = [out / name for name in outputs.ALL]
+    own_files.claim([out / name for name in names], removable=removable, inputs=inputs)
 
 
 def claim_many(
@@ -229,7 +230,7 @@ class _Digests:
 
     @staticmethod
     def _compute(path: pathlib.Path) -> str:
-        if path.exists() and not path.is_file():
+        if os.path.exists(path) and not os.path.isfile(path):
             return "unreadable: no file"  # a pipe would be waited for
         try:
             return own_files.digest(path)

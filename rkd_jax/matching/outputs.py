@@ -17,6 +17,7 @@ from rkd_jax.matching.registration import Registration
 SUMMARY = "transform.json"
 PICTURES = ("registered.png", "overlay.png", "matches.png")
 POINTS = "points.csv"
+ALL = (SUMMARY, *PICTURES, POINTS)
 
 
 def _png(image: np.ndarray) -> bytes:

@@ -224,7 +224,9 @@ def predict(
                 check_inside(controls[pair.name], sizes, pair.source())
                 result = matcher.register(*views, **how, curvature=curvature)
             except Exception as error:
-                error.add_note(f"pair {pair.name}: {pair.fixed}, {pair.moving}")
+                named = (pair.fixed, pair.moving, pair.source())
+                if not any(str(path) in str(error) for path in named):
+                    error.add_note(f"{pair.name}: {pair.fixed}, {pair.moving}")
                 raise
             yield pair, result
             photographs.done(pair)
