@@ -10,8 +10,9 @@ import pytest
 from made_pictures import texture
 
 import rkd_jax
+from rkd_jax import own_files
 from rkd_jax.evaluate import main
-from rkd_jax.matching import ablation, fire_benchmark
+from rkd_jax.matching import ablation, fire_benchmark, multimodal_benchmark
 from rkd_jax.matching import predictions as predictions_file
 from rkd_jax.matching.transforms import Homography
 
@@ -111,7 +112,7 @@ def test_finished_pairs_are_skipped(benchmark, finished, monkeypatch, capsys):
 
 
 def test_interrupted_run_goes_on_and_sees_each_photograph_once(
-    benchmark, tmp_path, monkeypatch
+    benchmark, tmp_path, monkeypatch, capsys
 ):
     from rkd_jax.matching.sift import SiftMatcher
 
@@ -125,15 +126,15 @@ def test_interrupted_run_goes_on_and_sees_each_photograph_once(
         return original(self, prepared, field)
 
     monkeypatch.setattr(SiftMatcher, "_one", count)
-    with pytest.raises(KeyboardInterrupt):
-        _run(benchmark, tmp_path)
+    assert _run(benchmark, tmp_path) == 130
+    assert capsys.readouterr().err.endswith("stopped; what is finished is kept\n")
     # A03 is one photograph twice, P02 another; S01 shares that one.
     assert len(set(seen)) == 3
     _, predictions = predictions_file.load_predictions(tmp_path / "predictions.npz")
     assert [prediction.name for prediction in predictions] == ["A03", "P02"]
     assert _run(benchmark, tmp_path) == 0
     assert len(seen) == 3 + 2
-    assert not list(tmp_path.glob(".*"))
+    assert [p.name for p in tmp_path.glob(".*")] == [own_files.LIST]
 
 
 def test_other_settings_are_refused_until_told(benchmark, finished, tmp_path, capsys):
@@ -214,6 +215,42 @@ def test_unknown_pair_and_broken_predictions_exit_2(benchmark, tmp_path, capsys)
     (tmp_path / "predictions.npz").write_bytes(b"PK\x03\x04 half a file")
     assert _run(benchmark, tmp_path) == 2
     assert "not a complete file of predictions" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "pairs.csv", "predictions.npz"])
+def test_files_of_others_are_named_and_kept(
+    benchmark, tmp_path, capsys, monkeypatch, name
+):
+    def refuse(*_, **__):
+        raise AssertionError("the matcher was loaded")
+
+    monkeypatch.setattr("rkd_jax.matching.matcher.load_matcher", refuse)
+    (tmp_path / name).write_text("mine")
+    for more in ([], ["--overwrite"]):
+        assert _run(benchmark, tmp_path, *more) == 2
+        assert f"{name}: " in capsys.readouterr().err
+        assert [p.name for p in tmp_path.iterdir()] == [name]
+        assert (tmp_path / name).read_text() == "mine"
+
+
+def test_predictions_of_a_version_without_a_list_go_on(
+    benchmark, finished, tmp_path, monkeypatch
+):
+    shutil.copy(finished / "predictions.npz", tmp_path)
+    monkeypatch.setattr("rkd_jax.matching.sift.SiftMatcher._features", None)
+    assert _run(benchmark, tmp_path) == 0
+    assert (tmp_path / "metrics.json").exists()
+
+
+def test_an_unexpected_error_names_the_pair(benchmark, tmp_path, capsys, monkeypatch):
+    def fail(*_, **__):
+        raise OverflowError("too large")
+
+    monkeypatch.setattr("rkd_jax.matching.sift.SiftMatcher._features", fail)
+    assert _run(benchmark, tmp_path) == 2
+    (told,) = capsys.readouterr().err.splitlines()[1:]
+    assert told.startswith("error: unexpected OverflowError: too large (A03: ")
+    assert "A03_1.jpg" in told
 
 
 def test_one_camera_is_told_and_its_results_are_kept(benchmark, tmp_path, capsys):
@@ -346,6 +383,34 @@ def test_pairs_across_modalities_are_scored_by_their_landmarks(tmp_path, capsys)
     (tmp_path / "07_moving.png").unlink()
     assert main(arguments) == 2
     assert "07_moving.*: image missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x_fixed;y_fixed;x_moving;y_moving\n1,5;2;3;4\n",
+        "# by hand\n\nname\tY_Fixed\tX_Fixed\tx_moving\ty_moving\np\t2\t1.5\t3\t4\n",
+    ],
+)
+def test_landmarks_of_pairs_are_read_in_any_form(tmp_path, text):
+    path = tmp_path / "01_landmarks.csv"
+    for encoding in ("utf-8-sig", "utf-16"):
+        path.write_bytes(text.encode(encoding))
+        found = multimodal_benchmark.load_landmarks(path)
+        np.testing.assert_array_equal(found, [[1.5, 2, 3, 4]])
+    path.write_text(text + "\n1;2;3;nan")
+    with pytest.raises(ValueError, match=r"01_landmarks\.csv, line \d: expected four"):
+        multimodal_benchmark.load_landmarks(path)
+
+
+def test_a_second_image_of_a_name_is_refused(tmp_path, capsys):
+    header = "x_fixed,y_fixed,x_moving,y_moving\n1,2,3,4\n"
+    (tmp_path / "01_landmarks.csv").write_text(header)
+    for name in ("01_fixed.png", "01_fixed.tif", "01_moving.png", "._01_moving.png"):
+        (tmp_path / name).touch()
+    arguments = ["multimodal", "--data_dir", str(tmp_path), "--out", str(tmp_path)]
+    assert main(arguments) == 2
+    assert "both 01_fixed.png and 01_fixed.tif are there" in capsys.readouterr().err
 
 
 def test_pairs_of_different_eyes_are_counted(tmp_path, capsys):
