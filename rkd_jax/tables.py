@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-MAX_BYTES = 64 * 2**20  # a million rows of two paths
+MAX_BYTES, MAX_LINES, MAX_LINE = 64 * 2**20, 1_000_000, 2**20
 _SEPARATORS = (";", "\t", ",")
 _SAMPLE = 200  # rows to choose the separator by
 _EXCEL_FIRST_LINE = re.compile(r'"?sep=([;,\t|])"?\s*', re.IGNORECASE)
@@ -92,6 +92,7 @@ def read_table(path: str | os.PathLike[str], *, blanks: bool = False) -> Table:
             f"{MAX_BYTES // 2**20} MB: split it"
         )
     text = _decoded(path.read_bytes(), path)
+    _check_lines(text, path)
     lines = _Lines(text)
     separator = lines.separator or _separator(text, blanks=blanks)
     if separator is None:
@@ -143,8 +144,14 @@ def names_of(header: Row) -> list[str]:
     >>> names_of(Row(1, ["X [px]", "Y (px)", "note"]))
     ['x', 'y', 'note']
     """
-    names = (cell.strip("\"'# ").lower() for cell in header.cells)
-    return [re.sub(r"\s*(\[.*\]|\(.*\))$", "", name) or name for name in names]
+    return [_without_unit(cell.strip("\"'# ").lower()) for cell in header.cells]
+
+
+def _without_unit(name: str) -> str:
+    for opening, closing in ("[]", "()"):
+        if name.endswith(closing) and opening in name:
+            return name[: name.index(opening)].rstrip() or name
+    return name
 
 
 def _decoded(data: bytes, path: pathlib.Path) -> str:
@@ -173,6 +180,18 @@ def _decoded(data: bytes, path: pathlib.Path) -> str:
             "binary one"
         )
     return text
+
+
+def _check_lines(text: str, path: pathlib.Path) -> None:
+    """Refuse what would need much more memory than a list of a million pairs."""
+    for number, line in enumerate(io.StringIO(text, newline=""), start=1):
+        if number > MAX_LINES:
+            raise ValueError(f"{path}: more than {MAX_LINES} lines; split the table")
+        if len(line) > MAX_LINE:
+            raise ValueError(
+                f"{path}, line {number}: {len(line)} characters in one line; expected "
+                "a table, one row a line"
+            )
 
 
 class _Lines:

@@ -105,6 +105,20 @@ def test_a_huge_file_is_refused_unread(tmp_path, monkeypatch):
         read_table(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("line", "count", "message"),
+    [
+        (b"," * (tables.MAX_LINE + 1), 1, "line 1: 1048577 characters in one line"),
+        (b"a\n", tables.MAX_LINES + 1, "more than 1000000 lines"),
+    ],
+)
+def test_tables_that_would_fill_the_memory_are_refused(tmp_path, line, count, message):
+    path = tmp_path / "a.csv"
+    path.write_bytes(line * count)
+    with pytest.raises(ValueError, match=r"a\.csv.*" + message):
+        read_table(path)
+
+
 def test_columns_are_found_by_name_and_doubles_refused(tmp_path):
     header = Row(3, ['"X [px]"', "Y (px)", "y", "#id"])
     assert tables.find_column(header, "x", tmp_path) == 0

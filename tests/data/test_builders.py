@@ -258,6 +258,14 @@ def test_idrid(tmp_path):
     table.write_text(head)
     with pytest.raises(ValueError, match="no grades of IDRiD_1"):
         prepared("idrid", raw, tmp_path / "again")
+    table.write_text(f"{head}IDRiD_1,4,1\n\nIDRiD_1,3,1\n")
+    with pytest.raises(ValueError, match="line 4: IDRiD_1 has other grades above"):
+        prepared("idrid", raw, tmp_path / "again")
+    # As a spreadsheet of much of Europe saves it.
+    text = f"{head}IDRiD_1,4,1\n".replace(",", ";").replace("\n", "\r\n")
+    table.write_bytes(text.encode("utf-16"))
+    (train,) = read(prepared("idrid", raw, tmp_path / "again"), "train")
+    assert (train["retinopathy_grade"], train["macular_edema_risk"]) == (4, 1)
 
 
 def test_wflw_and_its_source(tmp_path):
