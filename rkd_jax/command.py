@@ -25,6 +25,22 @@ def stop_status(stop: KeyboardInterrupt) -> int:
     return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
 
 
+def portable(text: str) -> str:
+    r"""Return text in which names of files do not depend on the locale.
+
+    Python keeps the bytes of a name that are no text in the locale as surrogates; here
+    they are what they are in UTF-8, if anything.
+
+    >>> portable("caf\udcc3\udca9"), portable("caf\udce9")
+    ('caf\xe9', 'caf\udce9')
+    """
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # other halves of pairs: names on Windows
+        return text
+    return data.decode("utf-8", "surrogateescape")
+
+
 def shown(text: object) -> str:
     r"""Return text on one line for a terminal: what cannot be shown is escaped.
 
@@ -32,7 +48,8 @@ def shown(text: object) -> str:
     'caf\\udce9\\n.png'
     """
     return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text)
+        c if c.isprintable() else c.encode("unicode_escape").decode()
+        for c in portable(str(text))
     )
 
 

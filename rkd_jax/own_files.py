@@ -52,8 +52,8 @@ def claim(
             whoever made it.
 
     Raises:
-        OSError: a file is in the way (FileExistsError), or a folder; the message says
-            which, and what to do.
+        OSError: a file is in the way (FileExistsError), or a folder, or a folder cannot
+            be written; the message says which, and what to do.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -73,6 +73,7 @@ def claim(
     for path in sorted(written | set(map(pathlib.Path, removable))):
         by_folder[path.parent].append(path)
     for folder, members in by_folder.items():
+        _check_folder(folder)
         listed = _listed(folder)
         for path in members:
             place = os.path.join(folder_of(folder), path.name)
@@ -157,6 +158,19 @@ def own_names(folder: Path) -> set[str]:
     folder = pathlib.Path(folder)
     listed = _listed(folder)
     return {name for name in listed if _is_own(folder / name, listed, quick=True)}
+
+
+def _check_folder(folder: pathlib.Path) -> None:
+    """Refuse a folder that cannot be made or written."""
+    place = next(p for p in (folder, *folder.absolute().parents) if os.path.lexists(p))
+    if not place.is_dir():
+        raise NotADirectoryError(
+            f"{folder}: cannot write there ({place} is no folder); choose another --out"
+        )
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f"{folder}: cannot write there (no permission); choose another --out"
+        )
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

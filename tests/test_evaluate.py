@@ -233,6 +233,16 @@ def test_files_of_others_are_named_and_kept(
         assert (tmp_path / name).read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["ablation.md", "sift/ours/pairs.csv"])
+def test_the_ablation_keeps_files_of_others(benchmark, tmp_path, capsys, name):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    arguments = ["ablation", "--data_dir", str(benchmark), "--out", str(tmp_path)]
+    assert main(arguments) == 2
+    assert f"{name}: rkd_jax would replace this file" in capsys.readouterr().err
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [tmp_path / name]
+
+
 def test_predictions_of_a_version_without_a_list_go_on(
     benchmark, finished, tmp_path, monkeypatch
 ):

@@ -15,6 +15,7 @@ import pytest
 from made_pictures import texture
 
 from rkd_jax import own_files
+from rkd_jax.matching import batch
 from rkd_jax.matching.matcher import load_matcher
 from rkd_jax.register import main
 
@@ -169,6 +170,21 @@ def test_names_equal_up_to_case_are_refused_where_they_are_one(
     assert not (work / "out").exists()
 
 
+def test_the_file_system_is_asked_about_case(tmp_path):
+    (tmp_path / "a").touch()
+    ignores = (tmp_path / "A").exists()
+    assert batch._ignores_case(tmp_path / "not" / "there") == ignores
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("place", ["file", "link"])
+def test_a_folder_that_cannot_be_made_is_refused(work, capsys, no_network, place):
+    (work / "file").touch()
+    (work / "link").symlink_to(work / "nowhere")
+    assert _run("fixed.png", "moving.png", "--out", f"{place}/out") == 2
+    assert f"{place}/out: cannot write there" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -183,8 +199,6 @@ def test_names_equal_up_to_case_are_refused_where_they_are_one(
 def test_whatever_goes_wrong_with_a_pair_the_others_are_done(
     work, capsys, monkeypatch, error
 ):
-    import rkd_jax.matching.batch as batch
-
     read = batch.read_image
 
     def fail(name):
@@ -283,7 +297,9 @@ def test_no_name_keeps_a_result_from_being_written(work, encoding):
     command = [sys.executable, "-m", "rkd_jax.register", "fixed.png", "moved"]
     command += ["--out", "out", "--no-pictures", "--method", "sift"]
     command += ["--transform", "homography"]
-    environment = {**os.environ, "PYTHONIOENCODING": encoding, "LC_ALL": "C"}
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    if encoding == "ascii":  # names of files are no text for Python
+        environment |= {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     root = str(pathlib.Path(own_files.__file__).parents[1])
     environment["PYTHONPATH"] = root
     times = []

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rkd_jax import own_files
-from rkd_jax.command import describe_error
+from rkd_jax.command import describe_error, portable
 from rkd_jax.data.reading import read_image
 from rkd_jax.matching import calibrate, outputs
 from rkd_jax.matching.base import BaseMatcher
@@ -166,8 +166,8 @@ def register_files(
             error.add_note(f"fixed {names[0]}, moving {names[1]}")
         raise
     summary = {
-        "fixed": names[0],
-        "moving": names[1],
+        "fixed": portable(names[0]),
+        "moving": portable(names[1]),
         **found.to_dict(),
         "settings": work.settings,
         **(more or {}),

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from rkd_jax import own_files
+from rkd_jax.command import portable
 from rkd_jax.files import read_predictions, refuse_other_settings
 from rkd_jax.matching.base import BaseMatcher, View
 from rkd_jax.matching.calibrate import calibrate
@@ -333,7 +334,7 @@ def table_text(rows: Sequence[dict[str, Any]]) -> str:
         shown = {k: f"{v:.3f}" if type(v) is float else v for k, v in row.items()}
         writer.writerow(shown)
     # Names of files may hold bytes that are no text.
-    return text.getvalue().encode("utf-8", "backslashreplace").decode()
+    return portable(text.getvalue()).encode("utf-8", "backslashreplace").decode()
 
 
 def claim(out: pathlib.Path, *, inputs: Iterable[str | pathlib.Path] = ()) -> None:
