@@ -153,7 +153,8 @@ def test_subset_scores_the_subset(benchmark, finished, tmp_path):
     out = tmp_path / "copy"
     shutil.copytree(finished, out)
     chosen = tmp_path / "pairs.txt"
-    chosen.write_text("# two of them\ncontrol_points_S01_1_2\nP02\n")
+    text = "# two of them\r\ncontrol_points_S01_1_2\r\n\r\nP02  # and this\r\n"
+    chosen.write_bytes(text.encode("utf-16"))
     assert _run(benchmark, out, "--pairs", str(chosen)) == 0
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["pairs"]["all"] == 2
@@ -416,7 +417,8 @@ def test_landmarks_of_pairs_are_read_in_any_form(tmp_path, text):
 def test_a_second_image_of_a_name_is_refused(tmp_path, capsys):
     header = "x_fixed,y_fixed,x_moving,y_moving\n1,2,3,4\n"
     (tmp_path / "01_landmarks.csv").write_text(header)
-    for name in ("01_fixed.png", "01_fixed.tif", "01_moving.png", "._01_moving.png"):
+    hidden = ("._01_moving.png", "._01_landmarks.csv")
+    for name in ("01_fixed.png", "01_fixed.tif", "01_moving.png", *hidden):
         (tmp_path / name).touch()
     arguments = ["multimodal", "--data_dir", str(tmp_path), "--out", str(tmp_path)]
     assert main(arguments) == 2

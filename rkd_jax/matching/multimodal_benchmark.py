@@ -90,7 +90,9 @@ def list_pairs(
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder of pairs")
     tables = {
-        p.stem.removesuffix("_landmarks"): p for p in root.glob("*_landmarks.csv")
+        p.stem.removesuffix("_landmarks"): p
+        for p in root.glob("*_landmarks.csv")
+        if not p.name.startswith(".")
     }
     if not tables:
         raise FileNotFoundError(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from rkd_jax.command import say, shown
+from rkd_jax.tables import read_table
 
 _LINE_EVERY_S = 20.0
 
@@ -43,6 +44,5 @@ def read_names(path: str | None) -> list[str] | None:
     file = pathlib.Path(path)
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file; check --pairs")
-    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    names = [line.split("#")[0].strip() for line in lines]
+    names = [row.cells[0].split("#")[0].strip() for row in read_table(file).rows]
     return [name for name in names if name]
