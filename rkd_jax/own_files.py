@@ -253,7 +253,7 @@ def _is_own(
     if quick and any(r.get("mtime_ns") == time for r in records):
         return True
     try:
-        return bool(records) and digest(path) in {r["sha256"] for r in records}
+        return bool(records) and digest(path) in {str(r["sha256"]) for r in records}
     except FileNotFoundError:
         return False
 

@@ -8,14 +8,16 @@ writes into DIR: `registered.png` (the moving image in the frame of the fixed on
 (`points.csv`). Many pairs at once:
 
     python -m rkd_jax.register PAIRS.csv --out DIR      (columns fixed, moving, name)
-    python -m rkd_jax.register FOLDER --out DIR         (<name>_1 and <name>_2, ...)
+    python -m rkd_jax.register FOLDER --out DIR         (<name>_1 and <name>_2, ...;
+                                                         or a folder for each pair)
     python -m rkd_jax.register FIXED_FOLDER MOVING_FOLDER --out DIR   (equal names)
     python -m rkd_jax.register FIXED MOVING_FOLDER --out DIR
 
 write a folder for each pair and `pairs.csv`; pairs that are finished are skipped, so
-that the same command goes on where it was stopped. Exit code 0: all registered; 3: a
-pair cannot be registered (the reason is printed, and `matches.png` and
-`transform.json` show it); 2: bad input.
+that the same command goes on where it was stopped. Only files that an earlier run
+wrote are replaced or deleted. Exit code 0: all registered; 3: a pair cannot be
+registered (the reason is printed, and `matches.png` and `transform.json` show it); 2:
+bad input; 130 and 143: stopped by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rkd_jax.register",
         description="Register retinal photographs: MOVING onto FIXED, or many pairs.",
-        epilog="Exit code 0: registered; 3: cannot be registered; 2: bad input.",
+        epilog="Exit code 0: registered; 3: cannot be registered; 2: bad input; 130: "
+        "stopped.",
     )
     parser.add_argument(
         "fixed",

@@ -148,29 +148,47 @@ def predict(
         )
         kept.append(row) if same else left.append(face)
     parts = [known.take(np.array(kept, int))] if kept else []
-    for start in range(0, len(left), _CHUNK):
-        chunk = left[start : start + _CHUNK]
-        if progress is not None:
-            progress(len(kept) - others + start, len(faces), chunk[0].name)
-        boxes = np.stack([face.box for face in chunk])
-        found = align([face.image for face in chunk], boxes)
-        parts.append(
-            Predictions(
-                names=np.array([face.name for face in chunk]),
-                predicted=np.asarray(found, np.float64),
-                truth=np.stack([face.points for face in chunk]),
-                boxes=boxes,
-                attributes=np.stack([_flags(face) for face in chunk]),
-                images=np.array([digests[face.image] for face in chunk]),
-            )
-        )
-        # The whole file is written anew each time.
-        if start + _CHUNK >= len(left) or time.monotonic() - saved_at > _SAVE_EVERY_S:
+    unsaved = False
+    try:
+        for start in range(0, len(left), _CHUNK):
+            chunk = left[start : start + _CHUNK]
+            if progress is not None:
+                progress(len(kept) - others + start, len(faces), chunk[0].name)
+            parts.append(_aligned(chunk, align, digests))
+            unsaved = True
+            # The whole file is written anew each time.
+            if time.monotonic() - saved_at > _SAVE_EVERY_S:
+                save_predictions(path, settings, Predictions.join(parts))
+                saved_at, unsaved = time.monotonic(), False
+    finally:  # also of what is done when Ctrl-C or an error ends the run
+        if unsaved:
             save_predictions(path, settings, Predictions.join(parts))
-            saved_at = time.monotonic()
     if progress is not None:
         progress(len(faces), len(faces), "")
     return Predictions.join(parts).of(faces)
+
+
+def _aligned(
+    chunk: Sequence[Face],
+    align: Callable[[list[Any], np.ndarray], np.ndarray],
+    digests: dict[pathlib.Path, str],
+) -> Predictions:
+    """Find the points of some faces."""
+    boxes = np.stack([face.box for face in chunk])
+    try:
+        found = align([face.image for face in chunk], boxes)
+    except Exception as error:
+        if not any(str(face.image) in str(error) for face in chunk):
+            error.add_note(f"one of {chunk[0].name} to {chunk[-1].name}")
+        raise
+    return Predictions(
+        names=np.array([face.name for face in chunk]),
+        predicted=np.asarray(found, np.float64),
+        truth=np.stack([face.points for face in chunk]),
+        boxes=boxes,
+        attributes=np.stack([_flags(face) for face in chunk]),
+        images=np.array([digests[face.image] for face in chunk]),
+    )
 
 
 def _flags(face: Face) -> np.ndarray:

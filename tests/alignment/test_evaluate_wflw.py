@@ -254,6 +254,26 @@ def test_files_of_others_are_named_and_kept(root, tmp_path, capsys, name):
     assert (tmp_path / name).read_text() == "mine"
 
 
+def test_a_stopped_run_keeps_what_is_done(root, tmp_path, monkeypatch, capsys):
+    place, calls = wflw_benchmark.place_mean_face, []
+
+    def stop(shape, boxes):
+        calls.append(len(boxes))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return place(shape, boxes)
+
+    monkeypatch.setattr(wflw_benchmark, "_CHUNK", 3)
+    monkeypatch.setattr(wflw_benchmark, "place_mean_face", stop)
+    options = ("--method", "mean_face", "--train_list", "test")
+    assert run(root, tmp_path, *options) == 130
+    assert capsys.readouterr().err.endswith("stopped; what is finished is kept\n")
+    _, saved = wflw_benchmark.load_predictions(tmp_path / "predictions.npz")
+    assert len(saved) == 6
+    assert run(root, tmp_path, *options) == 0
+    assert calls == [3, 3, 2, 2]
+
+
 def test_an_answer_grows_with_its_picture(root, network):
     align = Aligner(network)
     face = wflw.read_list(root, "test")[0]
