@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import pathlib
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from rkd_jax.files import atomic_path, write_text
 from rkd_jax.matching.field import field_of_view
 from rkd_jax.matching.pictures import matches_picture, overlay_picture, to_rgb8
 from rkd_jax.matching.registration import Registration
+from rkd_jax.matching.transforms.inverse_map import InverseMap, Layer
 
 SUMMARY = "transform.json"
 _ONLY_IF_OK = ("registered.png", "overlay.png", "points.csv")
@@ -21,8 +23,8 @@ _ONLY_IF_OK = ("registered.png", "overlay.png", "points.csv")
 def _png(image: np.ndarray) -> bytes:
     """Encode an image `[H, W(, 3)]` RGB as PNG."""
     if image.ndim == 3:
-        image = image[..., ::-1]
-    done, data = cv2.imencode(".png", np.ascontiguousarray(image))
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(".png", image)
     if not done:
         raise ValueError(f"OpenCV could not encode an image of shape {image.shape}")
     return data.tobytes()
@@ -66,20 +68,26 @@ def _drawn(
     registration: Registration, fixed: np.ndarray, moving: np.ndarray
 ) -> dict[str, bytes]:
     """Return the pictures, by name of the file."""
-    picture = matches_picture(fixed, moving, registration)
-    files = {"matches.png": _png(picture)}
-    if registration.ok:
-        shown = to_rgb8(moving) if moving.ndim == 3 else moving
-        if shown.dtype != np.uint8:
-            shown = to_rgb8(shown)[..., 0]
-        registered = registration.warp_image(shown)
-        files["registered.png"] = _png(registered)
-        reach = registration.warp_image(
-            field_of_view(moving).astype(np.uint8), interpolation="nearest"
-        )
-        overlay = overlay_picture(fixed, registered, field_of_view(fixed), reach > 0)
-        files["overlay.png"] = _png(overlay)
-    return files
+    with ThreadPoolExecutor() as pool:  # encoding takes longer than drawing
+        picture = matches_picture(fixed, moving, registration)
+        files = {"matches.png": pool.submit(_png, picture)}
+        if registration.ok and registration.transform is not None:
+            shown = to_rgb8(moving) if moving.ndim == 3 else moving
+            if shown.dtype != np.uint8:
+                shown = to_rgb8(shown)[..., 0]
+            inverse = InverseMap(
+                registration.transform.apply_inverse,
+                registration.fixed_size,
+                registration.moving_size,
+            )
+            field = field_of_view(moving).astype(np.uint8)
+            registered, reach = inverse.draw([Layer(shown), Layer(field, "nearest")])
+            files["registered.png"] = pool.submit(_png, registered)
+            overlay = overlay_picture(
+                fixed, registered, field_of_view(fixed), reach > 0
+            )
+            files["overlay.png"] = pool.submit(_png, overlay)
+        return {name: encoded.result() for name, encoded in files.items()}
 
 
 def write(out: pathlib.Path, files: dict[str, bytes], summary: str) -> None:

@@ -9,6 +9,7 @@ from rkd_jax.matching.registration import Registration
 
 _INLIER = (80, 220, 100)  # RGB
 _OUTLIER = (235, 90, 70)
+_DIMMED = (np.arange(256) * 0.45).astype(np.uint8)  # by grey level
 _BAR_PX = 40
 _GAP_PX = 8
 _MAX_LINES = 250
@@ -57,13 +58,15 @@ def overlay_picture(
     """
     fixed, registered = to_rgb8(fixed), to_rgb8(registered)
     side = max(1, -(-max(fixed.shape[:2]) // tiles))
-    rows, columns = np.indices(fixed.shape[:2])
-    odd = (rows // side + columns // side) % 2 == 1
+    odd_rows, odd_columns = (np.arange(n) // side % 2 == 1 for n in fixed.shape[:2])
+    odd = odd_rows[:, None] != odd_columns
+    from_moving = field_registered & (odd | ~field_fixed)
     both = field_fixed & field_registered
-    from_moving = np.where(both, odd, field_registered)
-    picture = np.where(from_moving[..., None], registered, fixed)
-    dimmed = (picture * 0.45).astype(np.uint8)
-    return np.where(both[..., None], picture, dimmed)
+    picture = fixed.copy()
+    # Ten times faster than `np.where`, which repeats the mask for each channel.
+    cv2.copyTo(registered, from_moving.astype(np.uint8), picture)
+    cv2.copyTo(cv2.LUT(picture, _DIMMED), (~both).astype(np.uint8), picture)
+    return picture
 
 
 def matches_picture(
