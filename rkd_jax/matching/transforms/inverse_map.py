@@ -17,8 +17,9 @@ from rkd_jax.matching.transforms.sampling import check_interpolation, sample
 
 TOLERANCE_PX = 0.05  # of the moving image; OpenCV rounds places to 1/32 px anyway
 _STEP_PX = 16  # between the first points; a power of 2
-# The second differences are those of a few points: between them may lie larger ones.
-_SAFETY = 2.0
+# The second differences are those of a few points: between them may lie larger ones,
+# above all beside a fold, where cells are split.
+_SAFETY, _SAFETY_SPLIT = 2.0, 4.0
 _RIM_PX = 2.0  # around the moving image: what an interpolation at its edge looks at
 _STRIP_POINTS = 1 << 20  # pixels of the map at once: bounds the memory
 _SOLVED_AT_ONCE = 1 << 17  # points given to the inverse at once: the same
@@ -44,10 +45,10 @@ class InverseMap:
     Where a pixel shows the moving image, the map is off by at most the tolerance. With
     h between two points, linear interpolation is off by at most h^2 / 8 times the
     second derivative, and h^2 times the second derivative is the second difference of
-    the points. Cells of the grid in which twice this bound (for x and y together) is
-    above the tolerance are split until it is not, at last to single pixels. Cells with
-    a point where the inverse is undefined are split, too; a pixel is undefined (NaN)
-    where the inverse is.
+    the points. Cells of the grid in which a multiple of this bound (for x and y
+    together) is above the tolerance are split until it is not, at last to single
+    pixels. Cells with a point where the inverse is undefined are split, too; a pixel is
+    undefined (NaN) where the inverse is.
 
     Args:
         inverse: maps fixed points `[N, 2]` (x, y) to the moving image, float64; NaN
@@ -141,7 +142,7 @@ class InverseMap:
             return nodes.astype(np.float32)
         along = _length(nodes[:, :, 2] - 2 * nodes[:, :, 1] + nodes[:, :, 0])
         down = _length(nodes[:, 2] - 2 * nodes[:, 1] + nodes[:, 0])
-        bound = _SAFETY / 8 * (along.max(axis=1) + down.max(axis=1))
+        bound = _SAFETY_SPLIT / 8 * (along.max(axis=1) + down.max(axis=1))
         outside = self._is_outside(
             nodes.min(axis=(1, 2)), nodes.max(axis=(1, 2)), bound
         )
