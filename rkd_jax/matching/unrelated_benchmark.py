@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from rkd_jax.data import image_files
 from rkd_jax.matching.predictions import Pair, Prediction
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".ppm"}
 _LABELS = re.compile(r"mask|1stho|2ndho|manual|label|groundtruth", re.IGNORECASE)
 
 
@@ -20,20 +20,21 @@ def photographs(folders: Sequence[str | pathlib.Path]) -> list[pathlib.Path]:
     """List the photographs below folders, sorted, without masks and labels.
 
     Raises:
-        FileNotFoundError: no such folder, or no photograph below it.
+        FileNotFoundError: no such folder.
+        ValueError: no photograph below it.
     """
     found = []
     for folder in map(pathlib.Path, folders):
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{folder}: no such folder of photographs")
         here = [
             path
-            for path in sorted(folder.rglob("*"))
-            if path.suffix.lower() in SUFFIXES
-            and not _LABELS.search(str(path.relative_to(folder)))
+            for path in image_files.list_images(folder, recursive=True)
+            if not _LABELS.search(str(path.relative_to(folder)))
         ]
         if not here:
-            raise FileNotFoundError(f"{folder}: no photographs ({sorted(SUFFIXES)})")
+            raise ValueError(
+                f"{folder}: no photographs; all images there are masks or labels by "
+                f"their names ({_LABELS.pattern})"
+            )
         found += here
     return found
 
