@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import pathlib
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -20,7 +21,7 @@ SUMMARY = "transform.json"
 _ONLY_IF_OK = ("registered.png", "overlay.png", "points.csv")
 
 
-def _png(image: np.ndarray) -> bytes:
+def encode_png(image: np.ndarray) -> bytes:
     """Encode an image `[H, W(, 3)]` RGB as PNG."""
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
@@ -56,7 +57,7 @@ def results(
         points: landmarks `[N, 2]` of the moving image to map, or None.
         pictures: whether to draw.
     """
-    files = _drawn(registration, fixed, moving) if pictures else {}
+    files = _encoded(draw(registration, fixed, moving)) if pictures else {}
     if registration.ok and points is not None:
         mapped = registration.warp_points(points)
         inside = registration.supports(points)
@@ -64,29 +65,41 @@ def results(
     return files
 
 
-def _drawn(
+def draw(
     registration: Registration, fixed: np.ndarray, moving: np.ndarray
-) -> dict[str, bytes]:
-    """Return the pictures, by name of the file."""
-    with ThreadPoolExecutor() as pool:  # encoding takes longer than drawing
-        picture = matches_picture(fixed, moving, registration)
-        files = {"matches.png": pool.submit(_png, picture)}
-        if registration.ok and registration.transform is not None:
-            shown = to_rgb8(moving) if moving.ndim == 3 else moving
-            if shown.dtype != np.uint8:
-                shown = to_rgb8(shown)[..., 0]
-            inverse = InverseMap(
-                registration.transform.apply_inverse,
-                registration.fixed_size,
-                registration.moving_size,
-            )
-            field = field_of_view(moving).astype(np.uint8)
-            registered, reach = inverse.draw([Layer(shown), Layer(field, "nearest")])
-            files["registered.png"] = pool.submit(_png, registered)
-            overlay = overlay_picture(
-                fixed, registered, field_of_view(fixed), reach > 0
-            )
-            files["overlay.png"] = pool.submit(_png, overlay)
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Draw the pictures of one pair.
+
+    Args:
+        registration: of the pair.
+        fixed: the image as read.
+        moving: the image as read.
+
+    Yields:
+        Name of the file and picture; matches only where the pair is not registered.
+    """
+    yield "matches.png", matches_picture(fixed, moving, registration)
+    if not registration.ok or registration.transform is None:
+        return
+    shown = to_rgb8(moving) if moving.ndim == 3 else moving
+    if shown.dtype != np.uint8:
+        shown = to_rgb8(shown)[..., 0]
+    inverse = InverseMap(
+        registration.transform.apply_inverse,
+        registration.fixed_size,
+        registration.moving_size,
+    )
+    field = field_of_view(moving).astype(np.uint8)
+    registered, reach = inverse.draw([Layer(shown), Layer(field, "nearest")])
+    yield "registered.png", registered
+    field_fixed = field_of_view(fixed)
+    yield "overlay.png", overlay_picture(fixed, registered, field_fixed, reach > 0)
+
+
+def _encoded(pictures: Iterable[tuple[str, np.ndarray]]) -> dict[str, bytes]:
+    """Return pictures as PNG, by name; one is encoded while the next one is drawn."""
+    with ThreadPoolExecutor() as pool:
+        files = {name: pool.submit(encode_png, picture) for name, picture in pictures}
         return {name: encoded.result() for name, encoded in files.items()}
 
 
