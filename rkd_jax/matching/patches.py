@@ -71,7 +71,8 @@ def _coarsely(
     """Evaluate a smooth map at every 4th pixel, and bilinearly between.
 
     Off by the map's second derivative times 2 px^2: under .01 px for a bend of tens of
-    pixels.
+    pixels. `transforms.inverse_map`, which draws pictures, rounds in another way: here
+    it would change matches, and with them published results, in their last digits.
 
     Args:
         inverse: of points `[..., 2]`.

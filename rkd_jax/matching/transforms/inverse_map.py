@@ -115,11 +115,8 @@ class InverseMap:
         middle = nodes[1:-1, 1:-1]
         along = _length(nodes[1:-1, 2:] - 2 * middle + nodes[1:-1, :-2])
         down = _length(nodes[2:, 1:-1] - 2 * middle + nodes[:-2, 1:-1])
-        bound = (
-            _SAFETY
-            / 8
-            * (_of_cells(np.maximum, along, 1) + _of_cells(np.maximum, down, 1))
-        )
+        spread = _of_cells(np.maximum, along, 1) + _of_cells(np.maximum, down, 1)
+        bound = _SAFETY / 8 * spread
         outside = self._is_outside(
             _of_cells(np.minimum, middle, 1), _of_cells(np.maximum, middle, 1), bound
         )
