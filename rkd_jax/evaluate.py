@@ -7,16 +7,18 @@
     python -m rkd_jax.evaluate ablation --data_dir DIR --weights NAME=FILE... --out DIR
 
 write `predictions.npz`, and from that file alone `metrics.json` and `pairs.csv`
-(`wflw`: `faces.csv`, the error curve and the faces with the largest errors;
-`ablation`: a folder of these for each network and protocol, and `ablation.csv`,
-`ablation.md`, `ablation.png`). The same command again goes on where it was stopped;
-predictions from other settings are refused unless `--overwrite` is given. Exit code 0,
-or 2 for bad input; 130 after Ctrl-C.
+(`unrelated`: also `believed.csv` and a picture in `believed/` of each pair that was
+reported as registered; `wflw`: `faces.csv`, the error curve and the faces with the
+largest errors; `ablation`: a folder of these for each network and protocol, and
+`ablation.csv`, `ablation.md`, `ablation.png`). The same command again goes on where it
+was stopped; predictions from other settings are refused unless `--overwrite` is given.
+Exit code 0, or 2 for bad input; 130 after Ctrl-C.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import pathlib
 import sys
@@ -124,6 +126,12 @@ def _parser() -> argparse.ArgumentParser:
         default=0.3,
         metavar="SHARE",
         help="share of pairs that are left and right eye of one patient (default: 0.3)",
+    )
+    unrelated.add_argument(
+        "--same_eye",
+        metavar="FILE",
+        help="CSV of photographs known to show one eye (columns fixed, moving: paths "
+        "or names): such pairs are counted apart",
     )
     runs = ((fire, _fire), (multimodal, _multimodal), (unrelated, _unrelated))
     for command, action in runs:
@@ -288,22 +296,39 @@ def _multimodal(args: argparse.Namespace) -> None:
 
 def _unrelated(args: argparse.Namespace) -> None:
     """Run pairs of different eyes."""
-    from rkd_jax.matching import unrelated_benchmark
+    from rkd_jax.matching import believed, predictions, unrelated_benchmark
+    from rkd_jax.matching.same_eye import is_known, read_same_eye
 
     if args.count < 1:
         raise ValueError(f"--count {args.count}: expected at least 1")
     if not 0 <= args.fellows <= 1:
         raise ValueError(f"--fellows {args.fellows:g}: expected a share from 0 to 1")
-    pairs = unrelated_benchmark.list_pairs(
-        args.photographs, args.count, seed=args.seed, fellows=args.fellows
-    )
-    metrics = _run(args, pairs, unrelated_benchmark.score)
-    say(
-        f"{metrics['ok']} of {metrics['pairs']} pairs of different eyes reported as "
-        f"registered ({metrics['ok_percent']:.1f} %, at most "
-        f"{metrics['ok_percent_high']:.1f} % with 97.5 % confidence); highest "
-        f"confidence {metrics['highest_confidence']:.3f}\nwritten to {args.out}"
-    )
+    out = pathlib.Path(args.out)
+    paths = unrelated_benchmark.photographs(args.photographs)
+    eyes = {} if args.same_eye is None else read_same_eye(args.same_eye, paths)
+    pairs = {
+        pair.name: pair
+        for pair in unrelated_benchmark.list_pairs(
+            paths, args.count, seed=args.seed, fellows=args.fellows
+        )
+    }
+    same_eye = {
+        name for name, pair in pairs.items() if is_known(eyes, pair.fixed, pair.moving)
+    }
+    inputs = [*paths, *([] if args.same_eye is None else [args.same_eye])]
+    believed.claim(out, list(pairs.values()), inputs)
+    score = functools.partial(unrelated_benchmark.score, same_eye=same_eye)
+    metrics = _run(args, list(pairs.values()), score)
+    _, saved = predictions.load_predictions(out / predictions.PREDICTIONS)
+    others = [p for p in saved if p.ok and p.name in pairs.keys() - same_eye]
+    for prediction, picture in believed.write(out, pairs, others):
+        pair = pairs[prediction.name]
+        say(
+            f"reported as registered: {pair.fixed} and {pair.moving} (confidence "
+            f"{prediction.confidence:.2f}); see {picture}: if both show one eye, add "
+            "the pair to --same_eye FILE"
+        )
+    say(f"{unrelated_benchmark.summary(metrics)}\nwritten to {out}")
 
 
 def _ablation(args: argparse.Namespace) -> None:

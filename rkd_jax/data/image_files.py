@@ -46,9 +46,14 @@ def is_image(path: pathlib.Path, *, gzipped: bool = False) -> bool:
 
 
 def list_images(
-    folder: str | os.PathLike, *, gzipped: bool = False
+    folder: str | os.PathLike, *, recursive: bool = False, gzipped: bool = False
 ) -> list[pathlib.Path]:
-    """Return the images of a folder (not of its subfolders), sorted by name.
+    """Return the images of a folder, sorted by path.
+
+    Args:
+        folder: where to look.
+        recursive: look in its subfolders, too, except hidden ones and `__MACOSX`.
+        gzipped: list gzipped images, too.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -57,7 +62,15 @@ def list_images(
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of images; check the path")
-    found = sorted(p for p in folder.iterdir() if is_image(p, gzipped=gzipped))
+    found = sorted(
+        path
+        for path in (folder.rglob("*") if recursive else folder.iterdir())
+        if is_image(path, gzipped=gzipped)
+        and not any(
+            part.startswith(".") or part.lower() == "__macosx"
+            for part in path.relative_to(folder).parts[:-1]
+        )
+    )
     if not found:
         raise ValueError(
             f"{folder}: no image in this folder; expected files ending in "

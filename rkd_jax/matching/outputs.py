@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import pathlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -13,6 +15,7 @@ from rkd_jax import own_files
 from rkd_jax.matching.field import field_of_view
 from rkd_jax.matching.pictures import matches_picture, overlay_picture
 from rkd_jax.matching.registration import Registration
+from rkd_jax.matching.transforms.inverse_map import InverseMap, Layer
 
 SUMMARY = "transform.json"
 PICTURES = ("registered.png", "overlay.png", "matches.png")
@@ -20,11 +23,11 @@ POINTS = "points.csv"
 ALL = (SUMMARY, *PICTURES, POINTS)
 
 
-def _png(image: np.ndarray) -> bytes:
+def encode_png(image: np.ndarray) -> bytes:
     """Encode an image `[H, W(, 3)]` RGB as PNG."""
     if image.ndim == 3:
-        image = image[..., ::-1]
-    done, data = cv2.imencode(".png", np.ascontiguousarray(image))
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(".png", image)
     if not done:
         raise ValueError(f"OpenCV could not encode an image of shape {image.shape}")
     return data.tobytes()
@@ -83,7 +86,7 @@ def results(
         points: landmarks `[N, 2]` of the moving image to map, or None.
         pictures: whether to draw.
     """
-    files = _drawn(registration, fixed, moving) if pictures else {}
+    files = _encoded(draw(registration, fixed, moving)) if pictures else {}
     if registration.ok and points is not None:
         mapped = registration.warp_points(points)
         inside = registration.supports(points)
@@ -91,26 +94,47 @@ def results(
     return files
 
 
-def _drawn(
+def draw(
     registration: Registration, fixed: np.ndarray, moving: np.ndarray
-) -> dict[str, bytes]:
-    """Return the pictures, by name of the file."""
-    fixed, shown = (_brightened(image) for image in (fixed, moving))
-    picture = matches_picture(fixed, shown, registration)
-    files = {"matches.png": _png(picture)}
-    if registration.ok:
-        registered = registration.warp_image(shown)
-        reach = registration.warp_image(
-            field_of_view(moving).astype(np.uint8), interpolation="nearest"
-        )
-        overlay = overlay_picture(fixed, registered, field_of_view(fixed), reach > 0)
-        if registered.dtype != np.uint8:
-            registered = np.rint(np.clip(registered, 0.0, 1.0) * 65535)
-        # A file of more than 8 bits gets 16, so that no detail is lost.
-        depth = np.uint8 if moving.dtype == np.uint8 else np.uint16
-        files["registered.png"] = _png(registered.astype(depth))
-        files["overlay.png"] = _png(overlay)
-    return files
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Draw the pictures of one pair.
+
+    Args:
+        registration: of the pair.
+        fixed: the image as read.
+        moving: the image as read.
+
+    Yields:
+        Name of the file and picture; matches only where the pair is not registered.
+    """
+    fixed, moving = (_brightened(image) for image in (fixed, moving))
+    yield "matches.png", matches_picture(fixed, moving, registration)
+    if not registration.ok or registration.transform is None:
+        return
+    inverse = InverseMap(
+        registration.transform.apply_inverse,
+        registration.fixed_size,
+        registration.moving_size,
+    )
+    field = field_of_view(moving).astype(np.uint8)
+    registered, reach = inverse.draw([Layer(moving), Layer(field, "nearest")])
+    yield "registered.png", _full_depth(registered)
+    field_fixed = field_of_view(fixed)
+    yield "overlay.png", overlay_picture(fixed, registered, field_fixed, reach > 0)
+
+
+def _encoded(pictures: Iterable[tuple[str, np.ndarray]]) -> dict[str, bytes]:
+    """Return pictures as PNG, by name; one is encoded while the next one is drawn."""
+    with ThreadPoolExecutor() as pool:
+        files = {name: pool.submit(encode_png, picture) for name, picture in pictures}
+        return {name: encoded.result() for name, encoded in files.items()}
+
+
+def _full_depth(image: np.ndarray) -> np.ndarray:
+    """Return uint8 as it is, else uint16: what has more than 8 bits loses none."""
+    if image.dtype == np.uint8:
+        return image
+    return np.rint(np.clip(image, 0.0, 1.0) * 65535).astype(np.uint16)
 
 
 def _brightened(image: np.ndarray) -> np.ndarray:
