@@ -1,5 +1,6 @@
 """Files of others are kept, whatever they are and whenever they appear."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -159,6 +160,16 @@ def test_runs_in_parallel_do_not_take_each_other_for_strangers(tmp_path):
         thread.join()
     assert not errors
     assert own_files.own_names(tmp_path) == {"a.txt"}
+
+
+def test_a_digest_is_of_a_file_alone(tmp_path):
+    content = bytes(range(256)) * 3000
+    (tmp_path / "a").write_bytes(content)
+    assert own_files.digest(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+    os.mkfifo(tmp_path / "pipe")  # opening it would wait for a writer
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(OSError, match="no regular file"):
+            own_files.digest(path)
 
 
 def test_a_foreign_list_is_refused(tmp_path):

@@ -230,8 +230,6 @@ class _Digests:
 
     @staticmethod
     def _compute(path: pathlib.Path) -> str:
-        if os.path.exists(path) and not os.path.isfile(path):
-            return "unreadable: no file"  # a pipe would be waited for
         try:
             return own_files.digest(path)
         except OSError as error:

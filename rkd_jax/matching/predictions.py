@@ -25,6 +25,7 @@ from rkd_jax.matching.base import BaseMatcher, View
 from rkd_jax.matching.calibrate import calibrate
 from rkd_jax.matching.curvature import Curvature
 from rkd_jax.matching.registration import Registration
+from rkd_jax.own_files import digest
 
 PREDICTIONS = "predictions.npz"
 METRICS = "metrics.json"
@@ -192,10 +193,7 @@ def predict(
     """
     path = pathlib.Path(path)
     done, camera = ({}, None) if overwrite else _finished(path, settings)
-    digests = {
-        pair.name: tuple(map(own_files.digest, (pair.fixed, pair.moving)))
-        for pair in pairs
-    }
+    digests = {pair.name: (digest(pair.fixed), digest(pair.moving)) for pair in pairs}
     for name, images in digests.items():
         if name in done and done[name].images != images:
             del done[name]
