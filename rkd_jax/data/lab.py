@@ -107,7 +107,9 @@ def read_split(
             )
         lines[image] = number
         files = root / "ImageData" / image, _label_file(root / "Annotations", label)
-        absent = [str(f.relative_to(root)) for f in files if not f.is_file()]
+        absent = [
+            str(f.relative_to(root))[:200] for f in files if not os.path.isfile(f)
+        ]
         if absent:
             missing.append(f"line {number}: {', '.join(absent)}")
         else:
@@ -143,4 +145,4 @@ def _first(found: list[str], count: int = 5) -> str:
 
 def _label_file(folder: pathlib.Path, label: str) -> pathlib.Path:
     path = folder / label
-    return path if path.is_file() or path.suffix else folder / f"{label}.txt"
+    return path if os.path.isfile(path) or path.suffix else folder / f"{label}.txt"

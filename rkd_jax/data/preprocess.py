@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rkd_jax.data.channels import green_or_fullest
 from rkd_jax.data.reading import (
     MAX_MEGAPIXELS,
     MIN_SIDE_PX,
@@ -40,7 +41,8 @@ def normalize(image: np.ndarray, *, name: str = "image") -> np.ndarray:
 
     Green of RGB (grey as it is), min-max stretch to 0..255, truncation to 8 bits,
     OpenCV CLAHE (clip limit 2, 8x8 tiles), gamma 1.2 through a truncated table,
-    division by 255.
+    division by 255. Where the green channel is empty, as in angiograms that were saved
+    as red or blue only, the channel that varies most is used.
 
     Args:
         image: [H, W] or [H, W, 3], uint8 or float32 in 0..1, as `read_image` gives;
@@ -64,9 +66,8 @@ def normalize(image: np.ndarray, *, name: str = "image") -> np.ndarray:
     """
     import cv2
 
-    channel = image[..., 1] if image.ndim == 3 else image
-    height, width = channel.shape
-    check_sides(width, height, name)
+    check_sides(image.shape[1], image.shape[0], name)
+    channel = green_or_fullest(image)
     low, high = float(channel.min()), float(channel.max())
     if not high - low > 1e-6:
         raise ValueError(

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import pathlib
-import struct
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from rkd_jax.data import decoding, image_files
+from rkd_jax.data.foreign_files import RefusedError
+
 MAX_MEGAPIXELS = 100.0
 MIN_SIDE_PX = 32
-_OPEN_LOCK = threading.Lock()
+MOST_ELONGATED = 20
+"""Longer to shorter side; of a working size of 768 px the shorter one has 38 px."""
 
 
 def describe(source: Any) -> str:
@@ -39,16 +38,22 @@ def read_image(
 ) -> np.ndarray:
     """Read one image from a path, from encoded bytes or from an array.
 
-    Palette, CMYK and other colour spaces become RGB; transparency is laid over
-    black, as outside the camera's circle; of an animation the first frame counts.
+    Palette, CMYK, Lab and other color spaces become RGB; transparency is laid over
+    black, as outside the camera's circle, but where all is transparent, it is ignored.
     The EXIF orientation is applied (as `cv2.imread` does), so "file pixels" are
-    those of the picture as it is shown.
+    those of the picture as it is shown; metadata that cannot be read are ignored.
+    Files of several pages or frames are refused, except JPEGs of phones and stereo
+    cameras (MPO), of which the first picture counts.
+
+    While a file's header is read, Pillow's limit `Image.MAX_IMAGE_PIXELS` and
+    Python's filters of warnings are set aside, in all threads of the program.
 
     Args:
-        source: path, encoded bytes (PNG, JPEG, TIFF, ...), or an array [H, W],
-            [H, W, 1], [H, W, 3] or [H, W, 4] (RGB order): uint8, uint16 (0..65535)
-            or float. Float arrays whose largest value is at most 1 are taken as
-            0..1, others as 0..255.
+        source: path (gzipped if it ends in .gz), encoded bytes (PNG, JPEG, TIFF, ...),
+            or an array [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] (RGB order): uint8,
+            uint16 (0..65535) or float. Floats, in arrays and in TIFF, whose largest
+            value is at most 1 are taken as 0..1, others as 0..255. Whole numbers of
+            a TIFF with 16 or more bits are taken as 0..65535.
         max_megapixels: larger images are refused; of files, before decoding.
         name: what to call the image in an error; by default `describe(source)`.
 
@@ -58,7 +63,9 @@ def read_image(
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not an image, damaged, too large, or an array of another form.
+        OSError: a file that the system does not let us read.
+        ValueError: not an image, damaged, too large, of several pages, or an array of
+            another form; the message names the file and what it is.
         TypeError: neither path, bytes nor a numeric array.
 
     >>> read_image(np.zeros((4, 5, 1), np.uint8)).shape
@@ -66,116 +73,40 @@ def read_image(
     """
     name = describe(source) if name is None else name
     if isinstance(source, (str, os.PathLike)):
-        path = pathlib.Path(source)
-        if not path.exists():
-            raise FileNotFoundError(f"{name}: no such image file; check the path")
-        if not path.is_file():
-            raise ValueError(f"{name}: expected an image file, found a folder")
-        source = path.read_bytes()
+        source = image_files.read_bytes(pathlib.Path(source))
     if isinstance(source, (bytes, bytearray, memoryview)):
-        loaded = open_image(bytes(source), name=name, max_megapixels=max_megapixels)
-        return _from_array(_pixels(loaded), name)
+        image = decoding.decode(bytes(source), name, max_megapixels)
+        return _from_array(image, name)
     image = np.asarray(source)
-    if image.ndim in (2, 3):
-        _check_megapixels(image.shape[1], image.shape[0], name, max_megapixels)
+    if image.ndim in (2, 3) and image.size:
+        try:
+            decoding.check_size(image.shape[1], image.shape[0], max_megapixels)
+        except RefusedError as error:
+            raise ValueError(f"{name}: {error}") from None
     return _from_array(image, name)
 
 
 def check_sides(width: int, height: int, name: str) -> None:
-    """Raise a ValueError if a side of an image is shorter than `MIN_SIDE_PX`."""
+    """Refuse images with a side below `MIN_SIDE_PX`, and strips.
+
+    Raises:
+        ValueError: a side is too short, or the other one too long for it.
+
+    >>> check_sides(4000, 40, "a.png")
+    Traceback (most recent call last):
+    ...
+    ValueError: a.png: image is 4000x40 px; one side may be at most 20 times ...
+    """
     if min(height, width) < MIN_SIDE_PX:
         raise ValueError(
             f"{name}: image is {width}x{height} px; both sides must be at least "
             f"{MIN_SIDE_PX} px: give a photograph, not a thumbnail"
         )
-
-
-def _check_megapixels(width: int, height: int, name: str, limit: float) -> None:
-    megapixels = width * height / 1e6
-    if megapixels > limit:
+    if max(height, width) > MOST_ELONGATED * min(height, width):
         raise ValueError(
-            f"{name}: image is {width}x{height} ({megapixels:.1f} megapixels), the "
-            f"limit is {limit:g}; downscale it or raise max_megapixels"
+            f"{name}: image is {width}x{height} px; one side may be at most "
+            f"{MOST_ELONGATED} times the other: cut the photograph out of the strip"
         )
-
-
-@contextlib.contextmanager
-def _own_size_limit() -> Iterator[None]:
-    """Let our limit, not Pillow's global one, decide which sizes may be opened."""
-    from PIL import Image
-
-    with _OPEN_LOCK:
-        kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = kept
-
-
-def open_image(
-    data: bytes, *, name: str = "image", max_megapixels: float = MAX_MEGAPIXELS
-) -> Any:
-    """Decode bytes with Pillow, upright by their EXIF orientation.
-
-    Args:
-        data: an encoded image.
-        name: what to call it in an error.
-        max_megapixels: larger images are refused before decoding.
-
-    Returns:
-        A loaded `PIL.Image.Image` in the file's own mode.
-
-    Raises:
-        ValueError: empty, not an image, damaged, truncated or too large.
-    """
-    from PIL import Image, ImageOps
-
-    if not data:
-        raise ValueError(f"{name}: the file is empty (0 bytes); fetch it again")
-    damages = (OSError, SyntaxError, ValueError, EOFError, struct.error)
-    try:
-        with _own_size_limit():
-            image = Image.open(io.BytesIO(data))
-    except Image.UnidentifiedImageError:
-        raise ValueError(
-            f"{name}: not an image that Pillow can read (first bytes "
-            f"{data[:8]!r}); expected PNG, JPEG, TIFF, BMP, GIF or PPM"
-        ) from None
-    except damages as error:
-        raise ValueError(f"{name}: damaged image ({error}); fetch it again") from error
-    _check_megapixels(*image.size, name, max_megapixels)
-    try:
-        image.load()
-        return ImageOps.exif_transpose(image)
-    except damages as error:
-        raise ValueError(
-            f"{name}: damaged or truncated image ({error}); fetch it again"
-        ) from error
-
-
-def without_palette(image: Any) -> Any:
-    """Return a Pillow palette image as grey, RGB or RGBA; others as they are."""
-    if image.mode != "P":
-        return image
-    if "transparency" in image.info:
-        return image.convert("RGBA")
-    image = image.convert("RGB")
-    bands = np.asarray(image)
-    return image.convert("L") if (bands == bands[..., :1]).all() else image
-
-
-def _pixels(image: Any) -> np.ndarray:
-    """Return the pixels of a loaded Pillow image in a form `_from_array` accepts."""
-    image = without_palette(image)
-    mode = image.mode
-    keyed = mode in ("1", "L", "RGB") and "transparency" in image.info
-    if keyed or mode in ("LA", "La", "PA", "RGBa"):
-        return np.asarray(image.convert("RGBA"))
-    if mode in ("L", "RGB", "RGBA", "F"):
-        return np.asarray(image)
-    if mode.startswith("I"):  # 16-bit grey; "I" is how some decoders hand it out
-        return np.asarray(image).astype(np.int64).clip(0, 65535).astype(np.uint16)
-    return np.asarray(image.convert("L" if mode == "1" else "RGB"))
 
 
 def _from_array(image: np.ndarray, name: str) -> np.ndarray:
@@ -198,6 +129,13 @@ def _from_array(image: np.ndarray, name: str) -> np.ndarray:
     if image.ndim == 2 or image.shape[2] == 3:
         return image
     color, alpha = image[..., :3], image[..., 3:]
+    if not alpha.any():  # nothing would be seen; some programs write it so by mistake
+        if color.min() == color.max():
+            raise ValueError(
+                f"{name}: the image is wholly transparent, and of one color beneath; "
+                "export it again without transparency"
+            )
+        return np.ascontiguousarray(color)
     if image.dtype == np.uint8:
         over_black = color.astype(np.uint16) * alpha + 127
         return (over_black // 255).astype(np.uint8)
@@ -207,13 +145,10 @@ def _from_array(image: np.ndarray, name: str) -> np.ndarray:
 def _to_unit_range(image: np.ndarray, name: str) -> np.ndarray:
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         raise ValueError(f"{name}: the image holds NaN or infinite values; remove them")
+    if image.dtype == np.uint16:  # the same numbers as below, in a third of the memory
+        return np.divide(image, np.float32(65535), dtype=np.float32)
     low, high = float(image.min()), float(image.max())
-    if image.dtype == np.uint16:
-        top = 65535.0
-    elif image.dtype.kind == "f":
-        top = 1.0 if high <= 1.0 else 255.0
-    else:
-        top = 255.0
+    top = 1.0 if image.dtype.kind == "f" and high <= 1.0 else 255.0
     if low < 0 or high > top:
         raise ValueError(
             f"{name}: {image.dtype} values from {low:g} to {high:g}; expected 0..1 or "

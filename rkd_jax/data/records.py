@@ -132,7 +132,7 @@ class Records(CachedRecords):
     def _make(self, index: int) -> dict[str, np.ndarray]:
         item = self._items[index]
         source, fractions = item.read()
-        image = preprocess.read_image(source)
+        image = preprocess.read_image(source, name=item.name)
         box = preprocess.field_box(image) if self.crop_field else None
         normalized = preprocess.normalize(image, name=item.name)
         resized = preprocess.fit_to(

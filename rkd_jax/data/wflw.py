@@ -126,7 +126,7 @@ def read_list(root: str | os.PathLike, name: str) -> list[Face]:
     faces = []
     for where, picture, values in _rows(path):
         points = values[:_NUMBERS].reshape(COUNT, 2)
-        if not (images / picture).is_file():
+        if not os.path.isfile(images / picture):
             raise FileNotFoundError(
                 f"{images / picture}: image missing ({where}); add it, or remove the "
                 "line"

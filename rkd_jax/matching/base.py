@@ -71,7 +71,7 @@ class BaseMatcher:
     def _prepare(self, source: Source, name: str) -> tuple[Resized, np.ndarray]:
         """Read and prepare one photograph, and find its field."""
         options = self.options
-        image = read_image(source)
+        image = read_image(source, name=name)
         box = field_box(image) if options.crop_field else None
         prepared = fit_to(
             normalize(image, name=name),

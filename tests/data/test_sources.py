@@ -226,6 +226,13 @@ class TestRecords:
         source[0], source[0]
         assert calls == [0, 0]
 
+    def test_damaged_bytes_go_by_the_name_of_the_item(self):
+        for data in (b"no image", b"\x89PNG\r\n\x1a\n\0"):
+            item = Item("medal_retina train 3", lambda data=data: (data, None), False)
+            records = Records([item], size=32, max_labels=1)
+            with pytest.raises(ValueError, match=r"^medal_retina train 3: "):
+                records[0]
+
     def test_indices(self):
         source, _ = self.counted(2, cache_mb=1)
         np.testing.assert_array_equal(source[-1]["image"], source[1]["image"])

@@ -10,12 +10,12 @@ import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import tensorflow_datasets as tfds
 
 from rkd_jax.data import image_files, reading
 
 _KEPT = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # signatures of PNG and JPEG
-_GREY = ("1", "L", "I;16", "I")
 _LABEL_BYTES = 2**20  # files up to this size, and lists of any, go by their content
 _RECORD = "raw_files"  # metadata of a prepared data set: what it was prepared from
 
@@ -24,22 +24,27 @@ def stored_bytes(path: pathlib.Path) -> bytes:
     """Return the bytes to store of an image file: PNG and JPEG as they are, else PNG.
 
     All are decoded first: what is damaged should stop here, not a night's training.
+    What is not kept becomes a PNG as `read_image` sees it: upright, without
+    transparency, with 16 bits where the file has more than 8.
 
     Raises:
         ValueError: an empty or damaged file, one with a side below 32 px or of more
             than 100 megapixels.
     """
     data = image_files.read_bytes(path)
-    image = reading.open_image(data, name=str(path))
-    reading.check_sides(*image.size, str(path))
-    if data.startswith(_KEPT):
-        return data
-    image = reading.without_palette(image)
-    if image.mode not in (*_GREY, "LA", "RGB", "RGBA"):
-        image = image.convert("RGB")
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
+    image = reading.read_image(data, name=str(path))
+    reading.check_sides(image.shape[1], image.shape[0], str(path))
+    return data if data.startswith(_KEPT) else _as_png(image)
+
+
+def _as_png(image: np.ndarray) -> bytes:
+    """Encode an image that `read_image` gave, with 8 or 16 bits."""
+    import cv2
+
+    if image.dtype != np.uint8:
+        image = np.rint(image * np.float64(65535)).astype(np.uint16)
+    bgr = image if image.ndim == 2 else image[..., ::-1]
+    return cv2.imencode(".png", np.ascontiguousarray(bgr))[1].tobytes()
 
 
 def image_feature(channels: int = 3) -> tfds.features.Image:
@@ -63,7 +68,9 @@ def find(folder: pathlib.Path, stems: Iterable[str]) -> list[pathlib.Path]:
 def images(folder: pathlib.Path) -> list[pathlib.Path]:
     """Return the images of a folder, gzipped ones too, sorted by name."""
     return sorted(
-        path for path in folder.iterdir() if image_files.is_image(path, gzipped=True)
+        path
+        for path in folder.iterdir()
+        if image_files.is_image(path, gzipped=True) and not path.is_dir()
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -67,7 +68,9 @@ class Fire(_common.RawBuilder):
 
 def _control_points(path) -> np.ndarray:
     try:
-        points = np.loadtxt(path, dtype=np.float32, ndmin=2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an empty file, refused below
+            points = np.loadtxt(path, dtype=np.float32, ndmin=2)
     except ValueError as error:
         raise ValueError(f"{path}: {error}; expected four numbers a line") from None
     if points.shape[1:] != (4,) or not np.isfinite(points).all():

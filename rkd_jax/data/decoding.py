@@ -1,0 +1,279 @@
+"""From the bytes of an image file to its pixels: the one place that calls decoders.
+
+Pillow decodes 8-bit images. Colors of more bits, which Pillow reduces to 8, come from
+OpenCV, and what neither reads of TIFF from `tiff_pixels`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import threading
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from rkd_jax.data import foreign_files, png_chunks, tiff, tiff_pixels, tiff_plain
+from rkd_jax.data.foreign_files import RefusedError
+from rkd_jax.data.orientation import orientation_of, turned
+
+MAX_SIDE_PX = 32766
+"""OpenCV's functions that warp pictures take no longer side."""
+# Formats whose decoders run in this process and respect the size that they declare
+# (PostScript starts a program; an icon may hold a larger picture than it says).
+_FORMATS = (
+    *("PNG", "JPEG", "MPO", "TIFF", "BMP", "DIB", "GIF", "PPM", "WEBP", "JPEG2000"),
+    *("AVIF", "PSD", "PCX", "SGI", "SUN", "QOI", "MSP", "XBM", "DDS", "TGA"),
+)
+# Of phones and stereo cameras the first picture is the photograph; of PSD the layers
+# are parts of it.
+_FIRST_IS_WHOLE = ("MPO", "PSD")
+_HEADER_LOCK = threading.Lock()
+
+
+def decode(data: bytes, name: str, max_megapixels: float) -> np.ndarray:
+    """Decode an image file, upright by its EXIF orientation.
+
+    Whatever a decoder raises becomes an error that names the file.
+
+    Args:
+        data: the content of the file.
+        name: what to call it in an error.
+        max_megapixels: larger images are refused before decoding.
+
+    Returns:
+        `[H, W]`, or `[H, W, 3 or 4]` RGB with transparency: uint8, uint16 or float.
+
+    Raises:
+        ValueError: empty, not an image, damaged, truncated, of several pictures or too
+            large.
+    """
+    if not data:
+        raise ValueError(f"{name}: the file is empty (0 bytes); fetch it again")
+    try:
+        return _decoded(data, max_megapixels)
+    except RefusedError as error:
+        raise ValueError(f"{name}: {error}") from None
+    except MemoryError as error:
+        raise ValueError(
+            f"{name}: no memory to decode this image; downscale it"
+        ) from error
+    # Decoders raise whatever their code meets in damaged bytes.
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".strip(": ")[:200]
+        raise ValueError(
+            f"{name}: damaged or truncated image ({reason}); fetch it again"
+        ) from error
+
+
+def check_size(width: int, height: int, max_megapixels: float) -> None:
+    """Refuse images of no pixels, too many, or too many in a row.
+
+    >>> check_size(40_000, 50, 100)
+    Traceback (most recent call last):
+    ...
+    rkd_jax.data.foreign_files.RefusedError: image is 40000x50 px; ...
+    """
+    megapixels = width * height / 1e6
+    if megapixels > max_megapixels:
+        raise RefusedError(
+            f"image is {width}x{height} ({megapixels:.1f} megapixels), the limit is "
+            f"{max_megapixels:g}; downscale it or raise max_megapixels"
+        )
+    if max(width, height) > MAX_SIDE_PX:
+        raise RefusedError(
+            f"image is {width}x{height} px; the longer side may have {MAX_SIDE_PX} px "
+            "at most: downscale it, or cut it into parts"
+        )
+    if min(width, height) < 1:
+        raise RefusedError(f"the image has no pixels (it is {width}x{height} px)")
+
+
+def _decoded(data: bytes, max_megapixels: float) -> np.ndarray:
+    foreign = foreign_files.describe(data)
+    if foreign:
+        raise RefusedError(f"not an image that can be read: {foreign}")
+    if tiff.is_tiff(data):
+        page = tiff.read_page(data)
+        check_size(page.width, page.height, max_megapixels)
+        if not tiff_pixels.is_for_pillow(page):
+            deep = tiff_pixels.read_pixels(data, page, _plain)
+            return turned(deep, page.orientation)
+        if page.compression != tiff.OLD_JPEG:
+            data = tiff_plain.plain_file(data, page)
+        try:
+            pixels, _ = _with_pillow(data, max_megapixels, page)
+        except OSError as error:  # Pillow's word for what a decoder refuses
+            raise RefusedError(
+                f"{page}: damaged or truncated image, or packed in a way that is not "
+                f"read ({error}); fetch it again, or save it without compression"
+            ) from error
+        return turned(tiff_pixels.without_packing(pixels, page), page.orientation)
+    try:
+        return turned(*_with_pillow(data, max_megapixels))
+    except (RefusedError, OSError, SyntaxError, ValueError):
+        if not data.startswith(png_chunks.SIGNATURE):
+            raise
+    # Pillow refuses a PNG for damaged notes on resolution, gamma and the like.
+    return turned(*_with_pillow(png_chunks.without_notes(data), max_megapixels))
+
+
+def _with_pillow(
+    data: bytes, max_megapixels: float, page: tiff.Page | None = None
+) -> tuple[np.ndarray, int]:
+    """Return pixels as stored, and the orientation."""
+    with _reading_header():
+        image = _open(data, page)
+        size = image.size
+        check_size(*size, max_megapixels)
+        _refuse_animation(image)
+        top = _largest_value(image, data)
+    image.load()
+    if image.size != size:
+        raise RefusedError(
+            f"damaged image (its size changed from {size} to {image.size})"
+        )
+    pixels = _pixels(image)
+    if top and pixels.ndim == 3:
+        pixels = _deep_colors(data, pixels, top)
+    with _reading_header():
+        return pixels, orientation_of(image)
+
+
+@contextlib.contextmanager
+def _reading_header() -> Iterator[None]:
+    """Let our limit, not Pillow's global one, decide which sizes may be opened.
+
+    Pillow's warnings tell of damaged metadata, which no pixel depends on. Both are
+    global in Python, hence the lock.
+    """
+    from PIL import Image
+
+    with _HEADER_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = kept
+
+
+def _open(data: bytes, page: tiff.Page | None = None) -> Any:
+    from PIL import Image
+
+    Image.init()
+    known = [name for name in _FORMATS if name in Image.OPEN]
+    try:
+        return Image.open(io.BytesIO(data), formats=known)
+    except Image.UnidentifiedImageError:
+        if page is not None:
+            raise RefusedError(
+                f"{page}: not read; save it as grey or RGB with 8 or 16 bits a channel"
+            ) from None
+        what = "a text file, " if foreign_files.is_text(data) else ""
+        raise RefusedError(
+            f"not an image that Pillow can read ({what}first bytes {data[:8]!r}); "
+            "expected PNG, JPEG, TIFF, BMP, GIF, PPM, WebP or JPEG 2000"
+        ) from None
+
+
+def _refuse_animation(image: Any) -> None:
+    count = getattr(image, "n_frames", 1)
+    if count > 1 and image.format not in _FIRST_IS_WHOLE:
+        raise RefusedError(
+            f"{image.format} of {count} frames; save the frame wanted as a file of its "
+            "own"
+        )
+
+
+def _pixels(image: Any) -> np.ndarray:
+    """Return the pixels of a loaded Pillow image."""
+    image = _without_palette(image)
+    mode = image.mode
+    keyed = mode in ("1", "L", "RGB") and "transparency" in image.info
+    if keyed or mode in ("LA", "La", "PA", "RGBa"):
+        return np.asarray(image.convert("RGBA"))
+    if mode in ("L", "RGB", "RGBA", "F"):
+        return np.asarray(image)
+    if mode.startswith("I"):  # 16-bit grey; "I" is how some decoders hand it out
+        return np.asarray(image).astype(np.int64).clip(0, 65535).astype(np.uint16)
+    if mode == "LAB":
+        from PIL import ImageCms
+
+        lab, srgb = (ImageCms.createProfile(name) for name in ("LAB", "sRGB"))
+        return np.asarray(ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB"))
+    return np.asarray(image.convert("L" if mode == "1" else "RGB"))
+
+
+def _without_palette(image: Any) -> Any:
+    """Return a Pillow palette image as grey, RGB or RGBA; others as they are."""
+    if image.mode != "P":
+        return image
+    if "transparency" in image.info:
+        return image.convert("RGBA")
+    image = image.convert("RGB")
+    bands = np.asarray(image)
+    return image.convert("L") if (bands == bands[..., :1]).all() else image
+
+
+def _largest_value(image: Any, data: bytes) -> int:
+    """Return the largest value a sample of a file can have, if above 255; else 0."""
+    top = 0
+    if image.format == "PNG" and data[24] == 16:
+        top = 65535
+    elif image.format == "PPM" and image.tile and isinstance(image.tile[0][3], tuple):
+        top = image.tile[0][3][-1]
+    elif image.format == "JPEG2000":
+        start = data.find(b"\xff\x4f\xff\x51")  # the codestream's sizes
+        bits = data[start + 42 : start + 43]  # of the first channel, less one
+        top = 2 ** (bits[0] + 1) - 1 if start >= 0 and bits and bits[0] < 16 else 0
+    return top if isinstance(top, int) and 255 < top < 2**16 else 0
+
+
+def _deep_colors(data: bytes, pixels: np.ndarray, top: int) -> np.ndarray:
+    """Return colors with all bits of a file, scaled so that `top` is 65535.
+
+    `pixels` are Pillow's, of 8 bits; they stay where OpenCV's are others.
+    """
+    import cv2
+
+    # OpenCV expects a character behind the last number of a PPM in words.
+    ended = np.frombuffer(data + b"\n", np.uint8)
+    deep = cv2.imdecode(ended, cv2.IMREAD_UNCHANGED)
+    if deep is None or deep.dtype != np.uint16 or deep.ndim != 3:
+        return pixels
+    deep = _as_rgb(deep)
+    if deep.shape[:2] != pixels.shape[:2] or deep.shape[2] < pixels.shape[2]:
+        return pixels
+    if top != 65535:
+        scaled = deep.astype(np.float32) * np.float32(65535 / top)
+        deep = np.rint(scaled).clip(0, 65535).astype(np.uint16)
+    apart = np.abs((deep[..., :3] >> 8).astype(np.int16) - pixels[..., :3])
+    return deep if apart.max() <= 2 else pixels
+
+
+def _as_rgb(image: np.ndarray) -> np.ndarray:
+    """Return OpenCV's BGR or BGRA pixels in the order of RGB."""
+    return np.ascontiguousarray(image[..., [2, 1, 0, 3][: image.shape[2]]])
+
+
+def _plain(data: bytes, page: tiff.Page) -> np.ndarray:
+    """Return the pixels of a plain file that `tiff_pixels` asks for."""
+    import cv2
+
+    if page.bits == 8:
+        with _reading_header():
+            image = _open(data, page)
+        image.load()
+        return np.asarray(image)
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise RefusedError(
+            f"{page}: damaged, or packed in a way that is not read; fetch it again, or "
+            "save it without compression"
+        )
+    if pixels.itemsize * 8 != page.bits:
+        raise RefusedError(f"{page}: not read; save it as RGB with 8 bits a channel")
+    return pixels if pixels.ndim == 2 else _as_rgb(pixels)
