@@ -18,10 +18,18 @@ from rkd_jax.files import write_text
 
 PyTree = Any
 logger = logging.getLogger(__name__)
+CHECKPOINTS, MANIFESTS = "checkpoints", "manifests"
 
 
 class CheckpointError(ValueError):
     """A checkpoint is damaged or belongs to another network."""
+
+
+def saved_steps(workdir: pathlib.Path) -> list[int]:
+    """Return the steps of the finished checkpoints of a work directory, in order."""
+    stems = [path.stem for path in (workdir / MANIFESTS).glob("*.json")]
+    folders = [workdir / CHECKPOINTS / stem for stem in stems if stem.isdecimal()]
+    return sorted(int(folder.name) for folder in folders if folder.is_dir())
 
 
 class Checkpoints:
@@ -37,8 +45,8 @@ class Checkpoints:
         import orbax.checkpoint as ocp
 
         self._ocp = ocp
-        self._root = pathlib.Path(workdir).absolute() / "checkpoints"
-        self._manifests = self._root.parent / "manifests"
+        self._root = pathlib.Path(workdir).absolute() / CHECKPOINTS
+        self._manifests = self._root.parent / MANIFESTS
         if jax.process_index() == 0:
             self._manifests.mkdir(parents=True, exist_ok=True)
             self._root.mkdir(exist_ok=True)

@@ -12,6 +12,7 @@ import numpy as np
 from rkd_jax.files import atomic_path, write_text
 
 logger = logging.getLogger(__name__)
+METRICS, PICTURES = "metrics.jsonl", "pictures"
 
 
 class Report:
@@ -40,7 +41,7 @@ class Report:
         import tensorboardX
         from tqdm import tqdm
 
-        self._lines = self._folder / "metrics.jsonl"
+        self._lines = self._folder / METRICS
         self._forget_after(start)
         self._tensorboard = tensorboardX.SummaryWriter(
             str(self._folder / "tensorboard"), purge_step=start + 1
@@ -114,7 +115,7 @@ class Report:
         from PIL import Image
 
         for name, picture in pictures.items():
-            path = self._folder / "pictures" / f"{name}_{step:07d}.png"
+            path = self._folder / PICTURES / f"{name}_{step:07d}.png"
             with atomic_path(path) as part:
                 Image.fromarray(picture).save(part)
             self._tensorboard.add_image(name, picture, step, dataformats="HWC")
