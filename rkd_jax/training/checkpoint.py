@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from rkd_jax.files import write_text
+from rkd_jax.training.disk import reason, report_once
 
 PyTree = Any
 logger = logging.getLogger(__name__)
@@ -70,10 +71,26 @@ class Checkpoints:
             step: steps done.
             state: pytree of NumPy arrays, equal on all processes.
             data: JSON-able position of the data iterator.
+
+        Raises:
+            OSError: it cannot be written: the disk is full, for example.
         """
-        ocp = self._ocp
         if step in self._manager.all_steps():
             return
+        try:
+            with report_once():
+                self._write(step, state, data)
+        except (OSError, ValueError, RuntimeError) as error:
+            left = [saved for saved in saved_steps(self._root.parent) if saved != step]
+            start = f"step {left[-1]}" if left else "its beginning"
+            raise OSError(
+                f"the checkpoint of step {step} cannot be written in {self._root}: "
+                f"{reason(error)}; the same command then goes on from {start}"
+            ) from error
+        _barrier(f"checkpoint_{step}")
+
+    def _write(self, step: int, state: PyTree, data: dict[str, Any]) -> None:
+        ocp = self._ocp
         leaves = {f"{i:05d}": x for i, x in enumerate(jax.tree.leaves(state))}
         self._manager.save(
             step,
@@ -93,7 +110,6 @@ class Checkpoints:
             for path in self._manifests.glob("*.json"):
                 if path.stem not in kept:
                     path.unlink()
-        _barrier(f"checkpoint_{step}")
 
     def restore(self, step: int, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
         """Return `(state, data)` of a checkpoint, after checking its manifest.

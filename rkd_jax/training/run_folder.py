@@ -15,6 +15,7 @@ from rkd_jax import tasks, weights
 from rkd_jax.files import write_text
 from rkd_jax.training import changes
 from rkd_jax.training.checkpoint import CHECKPOINTS, MANIFESTS, saved_steps
+from rkd_jax.training.disk import name_file
 from rkd_jax.training.report import METRICS, PICTURES
 
 PyTree = Any
@@ -161,14 +162,15 @@ def save_weights(
     options = config.model.options()
     # How the run computed, not what it has learnt: a reader has its own device.
     del options["compute_dtype"]
-    weights.save(
-        path,
-        variables,
-        model=config.model.name,
-        options=options,
-        preprocess=tasks.preprocess(config),
-        recipe={"config": _without_folders(config), "metrics": _finite(metrics)},
-    )
+    with name_file(path):
+        weights.save(
+            path,
+            variables,
+            model=config.model.name,
+            options=options,
+            preprocess=tasks.preprocess(config),
+            recipe={"config": _without_folders(config), "metrics": _finite(metrics)},
+        )
 
 
 def save_results(workdir: pathlib.Path, results: dict[str, dict[str, float]]) -> None:
@@ -178,7 +180,8 @@ def save_results(workdir: pathlib.Path, results: dict[str, dict[str, float]]) ->
 
 def _write(path: pathlib.Path, content: Any, **form: Any) -> None:
     if jax.process_index() == 0:
-        write_text(path, json.dumps(content, **form))
+        with name_file(path):
+            write_text(path, json.dumps(content, **form))
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
