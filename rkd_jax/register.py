@@ -28,11 +28,12 @@ import types
 from collections.abc import Sequence
 from typing import Any
 
-from rkd_jax.allocation import keep_freed_memory, start_again
+from rkd_jax.allocation import keep_freed_memory
 from rkd_jax.compiled import add_option, keep_compiled
 from rkd_jax.files import write_text
 from rkd_jax.matching import arguments
 from rkd_jax.matching.landmark_files import check_inside, read_points
+from rkd_jax.version import __version__
 
 OK, BAD_INPUT, NOT_REGISTERED = 0, 2, 3
 _METHOD = ("transform", "estimator", "guided", "two_pass")
@@ -44,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Register retinal photographs: MOVING onto FIXED, or many pairs.",
         epilog="Exit code 0: registered; 3: cannot be registered; 2: bad input.",
     )
+    parser.add_argument("--version", action="version", version=f"rkd_jax {__version__}")
     parser.add_argument(
         "fixed",
         metavar="FIXED",
@@ -304,5 +306,4 @@ sys.modules[__name__].__class__ = _Door
 
 
 if __name__ == "__main__":
-    start_again()
     sys.exit(main())

@@ -14,6 +14,8 @@ ROOT = pathlib.Path(rkd_jax.__file__).parent
 # What each room may import of ours, besides itself. Lower rooms first.
 ALLOWED = {
     "allocation": set(),
+    "shipped": set(),
+    "version": set(),
     "compiled": set(),
     "config": set(),
     "files": set(),
@@ -52,7 +54,7 @@ ALLOWED = {
         "weights",
     },
 }
-DOORS = {"evaluate", "register", "train"}
+DOORS = {"__main__", "evaluate", "register", "train"}
 
 
 def _room(module):
