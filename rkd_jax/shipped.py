@@ -21,7 +21,7 @@ def config_names() -> list[str]:
     >>> "rkd" in config_names()
     True
     """
-    return sorted(path.stem for path in folder("configs").glob("*.py"))
+    return sorted(path.stem for path in folder("configs").glob("[!_]*.py"))
 
 
 def find_config(text: str) -> str:
@@ -63,7 +63,7 @@ def _relative(path: pathlib.Path) -> str:
 
 
 def _missing(path: pathlib.Path) -> str:
-    beside = sorted(p.as_posix() for p in path.parent.glob("*.py"))
+    beside = sorted(p.as_posix() for p in path.parent.glob("[!_]*.py"))
     ours = f"with the package come {', '.join(config_names())}"
     there = f"there are {', '.join(beside)}; " if path.suffix and beside else ""
     return f"no file {path}; {there}{ours}, as in --config rkd:demo"
