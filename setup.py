@@ -17,7 +17,7 @@ TEST = [
     "setuptools>=77",
 ]
 # The tools that are of use without a clone; the others measure and make what is in it.
-TOOLS = ("__init__", "convert_weights", "label_junctions")
+TOOLS = ("convert_weights", "label_junctions")
 
 
 class BuildWithTools(build_py):

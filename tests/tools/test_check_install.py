@@ -91,7 +91,7 @@ def test_a_wheel_for_one_system_alone_is_refused(tool, monkeypatch, tmp_path):
     (tmp_path / "promise-2.3-py3-none-any.whl").touch()
     tool.build_source_only(tmp_path)
     (tmp_path / "promise-2.3-cp312-cp312-linux_x86_64.whl").touch()
-    with pytest.raises(tool.CheckError, match="linux_x86_64.whl: expected a wheel for"):
+    with pytest.raises(tool.CheckError, match=r"linux_x86_64\.whl: expected a wheel"):
         tool.build_source_only(tmp_path)
 
 
