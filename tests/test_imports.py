@@ -14,6 +14,7 @@ ROOT = pathlib.Path(rkd_jax.__file__).parent
 # What each room may import of ours, besides itself. Lower rooms first.
 ALLOWED = {
     "allocation": set(),
+    "foreign_weights": set(),
     "shipped": set(),
     "version": set(),
     "compiled": set(),
@@ -26,7 +27,7 @@ ALLOWED = {
     "keypoints": {"geometry"},
     "augment": {"geometry"},
     "expansion": {"geometry", "keypoints"},
-    "weights": {"files", "models"},
+    "weights": {"files", "foreign_weights", "models"},
     "data": {"files", "geometry"},
     "alignment": {"data", "files", "losses", "metrics", "models", "weights"},
     "matching": {
