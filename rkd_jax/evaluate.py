@@ -26,11 +26,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from rkd_jax.alignment import command as faces_command
-from rkd_jax.allocation import keep_freed_memory, start_again
+from rkd_jax.allocation import keep_freed_memory
 from rkd_jax.command import run, say
 from rkd_jax.compiled import add_option, keep_compiled
 from rkd_jax.matching import arguments
 from rkd_jax.matching.progress import progress_of, read_names
+from rkd_jax.version import __version__
 
 OK = 0
 
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m rkd_jax.evaluate",
         description="Predict on a benchmark, save the predictions, score them.",
     )
+    parser.add_argument("--version", action="version", version=f"rkd_jax {__version__}")
     commands = parser.add_subparsers(dest="benchmark", required=True)
     fire = commands.add_parser(
         "fire",
@@ -394,5 +396,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    start_again()
     sys.exit(main())

@@ -30,11 +30,12 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rkd_jax.allocation import keep_freed_memory, start_again
+from rkd_jax.allocation import keep_freed_memory
 from rkd_jax.command import BAD_INPUT, run, say, shown, stop_status
 from rkd_jax.compiled import add_option, keep_compiled
 from rkd_jax.matching import arguments
 from rkd_jax.matching.landmark_files import read_points
+from rkd_jax.version import __version__
 
 OK, NOT_REGISTERED = 0, 3
 _METHOD = ("transform", "estimator", "guided", "two_pass")
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit code 0: registered; 3: cannot be registered; 2: bad input; 130: "
         "stopped.",
     )
+    parser.add_argument("--version", action="version", version=f"rkd_jax {__version__}")
     parser.add_argument(
         "fixed",
         metavar="FIXED",
@@ -210,5 +212,4 @@ sys.modules[__name__].__class__ = _Door
 
 
 if __name__ == "__main__":
-    start_again()
     sys.exit(main())

@@ -15,6 +15,9 @@ ROOT = pathlib.Path(rkd_jax.__file__).parent
 ALLOWED = {
     "allocation": set(),
     "command": set(),
+    "foreign_weights": set(),
+    "shipped": set(),
+    "version": set(),
     "compiled": set(),
     "config": set(),
     "files": set(),
@@ -27,7 +30,7 @@ ALLOWED = {
     "keypoints": {"geometry"},
     "augment": {"geometry"},
     "expansion": {"geometry", "keypoints"},
-    "weights": {"files", "models"},
+    "weights": {"files", "foreign_weights", "models"},
     "data": {"files", "geometry", "tables"},
     "alignment": {
         "command",
@@ -67,7 +70,7 @@ ALLOWED = {
         "weights",
     },
 }
-DOORS = {"evaluate", "register", "train"}
+DOORS = {"__main__", "evaluate", "register", "train"}
 
 
 def _room(module):

@@ -438,3 +438,16 @@ def test_command_line_names_bad_input(tmp_path, capsys):
     assert main(["drive", *folders, "--auxiliary_dir", "more"]) == 2
     message = capsys.readouterr().err
     assert message == "error: drive has no option auxiliary_dir\n"
+
+
+def test_systems_without_array_record_are_told_what_works(
+    tmp_path, monkeypatch, capsys
+):
+    """There is no wheel of it for Windows."""
+    monkeypatch.setattr(builders.importlib.util, "find_spec", lambda name: None)
+    folders = [str(tmp_path / "raw"), str(tmp_path / "out")]
+    assert main(["drive", *folders]) == 2
+    assert "array_record cannot be imported" in capsys.readouterr().err
+    with pytest.raises(OSError, match=r"data\.kind folder, lab or wflw"):
+        sources.open_prepared(tmp_path, "drive", "train")
+    assert not (tmp_path / "out").exists()
