@@ -1,16 +1,39 @@
 """Packaging of rkd_jax. `pip install -e .` gives the CPU build; see extras below."""
 
 import pathlib
+import runpy
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = pathlib.Path(__file__).parent
+VERSION = runpy.run_path(str(HERE / "rkd_jax" / "version.py"))["__version__"]
 
-TEST = ["pytest>=8.0", "hypothesis>=6.100", "pytest-xdist>=3.5"]
+TEST = [
+    "chex>=0.1.89",
+    "hypothesis>=6.100",
+    "pytest>=8.0",
+    "pytest-xdist>=3.5",
+    "setuptools>=77",
+]
+# The tools that are of use without a clone; the others measure and make what is in it.
+TOOLS = ("convert_weights", "label_junctions")
+
+
+class BuildWithTools(build_py):
+    """Put some of the tools into the package."""
+
+    def find_package_modules(
+        self, package: str, package_dir: str
+    ) -> list[tuple[str, str, str]]:
+        """Return the modules of a package, of `rkd_jax.tools` those in `TOOLS`."""
+        modules = super().find_package_modules(package, package_dir)
+        return [m for m in modules if package != "rkd_jax.tools" or m[1] in TOOLS]
+
 
 setup(
     name="rkd_jax",
-    version="0.2.0",
+    version=VERSION,
     description=(
         "Retinal image keypoints, matching and registration in JAX, trained by "
         "reverse knowledge distillation"
@@ -19,7 +42,13 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(include=["rkd_jax", "rkd_jax.*"]),
+    packages=[
+        *find_packages(include=["rkd_jax", "rkd_jax.*"]),
+        *("rkd_jax.configs", "rkd_jax.tools"),
+    ],
+    package_dir={"rkd_jax.configs": "configs", "rkd_jax.tools": "tools"},
+    cmdclass={"build_py": BuildWithTools},
+    entry_points={"console_scripts": ["rkd-jax=rkd_jax.__main__:main"]},
     package_data={
         "rkd_jax": [
             "py.typed",
@@ -30,8 +59,6 @@ setup(
     },
     install_requires=[
         "absl-py>=2.1",
-        "array_record>=0.6",
-        "chex>=0.1.89",
         "flax>=0.12.2",
         "grain>=0.2.12",
         "jax>=0.8",

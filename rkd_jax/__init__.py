@@ -10,6 +10,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from rkd_jax.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from rkd_jax import losses as losses
     from rkd_jax.keypoints import Keypoints as Keypoints
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
     from rkd_jax.matching.matcher import register as register
     from rkd_jax.matching.options import MatcherOptions as MatcherOptions
     from rkd_jax.matching.registration import Registration as Registration
-
-__version__ = "0.2.0"
 
 _PUBLIC = {
     "Keypoints": ("rkd_jax.keypoints", "Keypoints"),

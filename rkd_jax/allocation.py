@@ -82,7 +82,7 @@ def _has_huge_pages(environment: Mapping[str, str]) -> bool:
     if not asked or _glibc() < (2, 35):
         return False
     try:
-        return "[never]" not in _HUGE_PAGES.read_text()
+        return "[never]" not in _HUGE_PAGES.read_text(encoding="utf-8")
     except OSError:
         return False
 

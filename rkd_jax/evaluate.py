@@ -7,16 +7,18 @@
     python -m rkd_jax.evaluate ablation --data_dir DIR --weights NAME=FILE... --out DIR
 
 write `predictions.npz`, and from that file alone `metrics.json` and `pairs.csv`
-(`wflw`: `faces.csv`, the error curve and the faces with the largest errors;
-`ablation`: a folder of these for each network and protocol, and `ablation.csv`,
-`ablation.md`, `ablation.png`). The same command again goes on where it was stopped;
-predictions from other settings are refused unless `--overwrite` is given. Exit code 0,
-or 2 for bad input.
+(`unrelated`: also `believed.csv` and a picture in `believed/` of each pair that was
+reported as registered; `wflw`: `faces.csv`, the error curve and the faces with the
+largest errors; `ablation`: a folder of these for each network and protocol, and
+`ablation.csv`, `ablation.md`, `ablation.png`). The same command again goes on where it
+was stopped; predictions from other settings are refused unless `--overwrite` is given.
+Exit code 0, or 2 for bad input; 130 after Ctrl-C.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import pathlib
 import sys
@@ -24,12 +26,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from rkd_jax.alignment import command as faces_command
-from rkd_jax.allocation import keep_freed_memory, start_again
+from rkd_jax.allocation import keep_freed_memory
+from rkd_jax.command import run, say
 from rkd_jax.compiled import add_option, keep_compiled
 from rkd_jax.matching import arguments
 from rkd_jax.matching.progress import progress_of, read_names
+from rkd_jax.version import __version__
 
-OK, BAD_INPUT = 0, 2
+OK = 0
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -79,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m rkd_jax.evaluate",
         description="Predict on a benchmark, save the predictions, score them.",
     )
+    parser.add_argument("--version", action="version", version=f"rkd_jax {__version__}")
     commands = parser.add_subparsers(dest="benchmark", required=True)
     fire = commands.add_parser(
         "fire",
@@ -124,12 +129,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SHARE",
         help="share of pairs that are left and right eye of one patient (default: 0.3)",
     )
+    unrelated.add_argument(
+        "--same_eye",
+        metavar="FILE",
+        help="CSV of photographs known to show one eye (columns fixed, moving: paths "
+        "or names): such pairs are counted apart",
+    )
     runs = ((fire, _fire), (multimodal, _multimodal), (unrelated, _unrelated))
-    for command, run in runs:
+    for command, action in runs:
         _add_output(command)
         _add_matcher(command)
         _add_fit(command)
-        command.set_defaults(run=run)
+        command.set_defaults(run=action)
     ablation = commands.add_parser(
         "ablation",
         help="every network on FIRE, by the papers' protocol and by ours",
@@ -217,8 +228,6 @@ def _predicted(
     """Run loop 1; return settings and predictions as saved, of these pairs only."""
     from rkd_jax.matching import predictions
 
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out}: --out must be a folder, found a file")
     out.mkdir(parents=True, exist_ok=True)
     path = out / predictions.PREDICTIONS
     predictions.predict(
@@ -238,6 +247,11 @@ def _run(args: argparse.Namespace, pairs: Sequence[Any], score: Any) -> dict[str
     """Predict, score, write; return the metrics."""
     from rkd_jax.matching import predictions
 
+    files = [pair.fixed for pair in pairs] + [pair.moving for pair in pairs]
+    files += [pair.source() for pair in pairs]
+    more = [args.weights, getattr(args, "pairs", None)]
+    inputs = [*files, *(name for name in more if name)]
+    predictions.claim(pathlib.Path(args.out), inputs=inputs)
     matcher = _matcher(args)
     method = {name: getattr(args, name) for name in predictions.METHOD}
     settings = {**matcher.settings(), **method, "camera": args.camera}
@@ -266,8 +280,7 @@ def _fire(args: argparse.Namespace) -> None:
 
     pairs = fire_benchmark.list_pairs(args.data_dir, read_names(args.pairs))
     metrics = _run(args, pairs, fire_benchmark.score)
-    print(_table(metrics))
-    print(f"camera: {metrics['camera']}\nwritten to {args.out}")
+    say(f"{_table(metrics)}\ncamera: {metrics['camera']}\nwritten to {args.out}")
 
 
 def _multimodal(args: argparse.Namespace) -> None:
@@ -276,7 +289,7 @@ def _multimodal(args: argparse.Namespace) -> None:
 
     pairs = multimodal_benchmark.list_pairs(args.data_dir, read_names(args.pairs))
     metrics = _run(args, pairs, multimodal_benchmark.score)
-    print(
+    say(
         f"{metrics['success']:.1%} of {metrics['pairs']:.0f} pairs below "
         f"{multimodal_benchmark.SUCCESS_PX:g} px, AUC {metrics['auc']:.3f}, "
         f"{metrics['ok']} believed\nwritten to {args.out}"
@@ -285,22 +298,39 @@ def _multimodal(args: argparse.Namespace) -> None:
 
 def _unrelated(args: argparse.Namespace) -> None:
     """Run pairs of different eyes."""
-    from rkd_jax.matching import unrelated_benchmark
+    from rkd_jax.matching import believed, predictions, unrelated_benchmark
+    from rkd_jax.matching.same_eye import is_known, read_same_eye
 
     if args.count < 1:
         raise ValueError(f"--count {args.count}: expected at least 1")
     if not 0 <= args.fellows <= 1:
         raise ValueError(f"--fellows {args.fellows:g}: expected a share from 0 to 1")
-    pairs = unrelated_benchmark.list_pairs(
-        args.photographs, args.count, seed=args.seed, fellows=args.fellows
-    )
-    metrics = _run(args, pairs, unrelated_benchmark.score)
-    print(
-        f"{metrics['ok']} of {metrics['pairs']} pairs of different eyes reported as "
-        f"registered ({metrics['ok_percent']:.1f} %, at most "
-        f"{metrics['ok_percent_high']:.1f} % with 97.5 % confidence); highest "
-        f"confidence {metrics['highest_confidence']:.3f}\nwritten to {args.out}"
-    )
+    out = pathlib.Path(args.out)
+    paths = unrelated_benchmark.photographs(args.photographs)
+    eyes = {} if args.same_eye is None else read_same_eye(args.same_eye, paths)
+    pairs = {
+        pair.name: pair
+        for pair in unrelated_benchmark.list_pairs(
+            paths, args.count, seed=args.seed, fellows=args.fellows
+        )
+    }
+    same_eye = {
+        name for name, pair in pairs.items() if is_known(eyes, pair.fixed, pair.moving)
+    }
+    inputs = [*paths, *([] if args.same_eye is None else [args.same_eye])]
+    believed.claim(out, list(pairs.values()), inputs)
+    score = functools.partial(unrelated_benchmark.score, same_eye=same_eye)
+    metrics = _run(args, list(pairs.values()), score)
+    _, saved = predictions.load_predictions(out / predictions.PREDICTIONS)
+    others = [p for p in saved if p.ok and p.name in pairs.keys() - same_eye]
+    for prediction, picture in believed.write(out, pairs, others):
+        pair = pairs[prediction.name]
+        say(
+            f"reported as registered: {pair.fixed} and {pair.moving} (confidence "
+            f"{prediction.confidence:.2f}); see {picture}: if both show one eye, add "
+            "the pair to --same_eye FILE"
+        )
+    say(f"{unrelated_benchmark.summary(metrics)}\nwritten to {out}")
 
 
 def _ablation(args: argparse.Namespace) -> None:
@@ -319,6 +349,7 @@ def _ablation(args: argparse.Namespace) -> None:
             raise ValueError(f"--compare {name}: expected one of {names}")
     pairs = fire_benchmark.list_pairs(args.data_dir)
     out = pathlib.Path(args.out)
+    ablation.claim(out, names, inputs=files.values())
     rows, runs, digests = [], {}, {}
     for name, protocol in itertools.product(names, ablation.PROTOCOLS):
         file = files.get(name)
@@ -326,7 +357,7 @@ def _ablation(args: argparse.Namespace) -> None:
         matcher = load_matcher(file, method=method, options=protocol.options())
         settings = {**matcher.settings(), **protocol.method, "camera": "each"}
         digests[name] = settings.get("weights_sha256")
-        print(f"{name}, {protocol.name} protocol", file=sys.stderr, flush=True)
+        say(f"{name}, {protocol.name} protocol", sys.stderr)
         folder = out / name / protocol.name
         _, found = _predicted(
             pairs, matcher, settings, folder, overwrite=args.overwrite
@@ -342,8 +373,8 @@ def _ablation(args: argparse.Namespace) -> None:
         for (first, second), protocol in itertools.product(compared, ablation.PROTOCOLS)
     ]
     source = ablation.source_text(files, digests, args.compare)
-    print(ablation.write(out, rows, differences, source=source), end="")
-    print(f"written to {out}")
+    text = ablation.write(out, rows, differences, source=source)
+    say(f"{text}written to {out}")
 
 
 def _wflw(args: argparse.Namespace) -> None:
@@ -355,16 +386,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     args = _parser().parse_args(argv)
     keep_freed_memory()
-    try:
+
+    def action() -> int:
         keep_compiled(args.compilation_cache_dir)
         args.run(args)
-    except (OSError, ValueError, TypeError) as error:
-        message = " ".join(str(error).split())
-        print(f"error: {message}", file=sys.stderr)
-        return BAD_INPUT
-    return OK
+        return OK
+
+    return run(action)
 
 
 if __name__ == "__main__":
-    start_again()
     sys.exit(main())

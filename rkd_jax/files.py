@@ -1,4 +1,7 @@
-"""Files that no reader or crash finds half written, and files of predictions."""
+"""Files that no reader or crash finds half written, and files of predictions.
+
+Into a user's folder of results `rkd_jax.own_files` writes.
+"""
 
 import contextlib
 import json
@@ -133,5 +136,5 @@ def read_predictions(
     except _DAMAGED_NPZ as error:
         raise ValueError(
             f"{path}: not a complete file of predictions ({error}); delete it, or "
-            "pass --overwrite"
+            "choose another --out"
         ) from None

@@ -1,9 +1,12 @@
 """Train an experiment: `python -m rkd_jax.train --config configs/NAME.py[:variant]`.
 
-Rerunning the same line goes on where the last run ended. An experiment may have stages
-(`rkd_jax.config.list_stages`): pre-training of the encoder, the teacher and the student
-without teacher lie in `pretraining/`, `teacher/` and `scratch/` of its work directory.
-`weights.safetensors` is what `register` and `evaluate` read.
+`--config NAME[:variant]` is an experiment that comes with the package. Fields are
+overridden one by one, as in `--config.optim.lr=3e-4`. Rerunning the same line goes on
+where the last run ended, and a larger `--config.loop.steps` makes that run longer. An
+experiment may have stages (`rkd_jax.config.list_stages`): pre-training of the encoder,
+the teacher and the student without teacher lie in `pretraining/`, `teacher/` and
+`scratch/` of its work directory. `weights.safetensors` is what `register` and
+`evaluate` read.
 """
 
 import difflib
@@ -13,14 +16,16 @@ import re
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from absl import app, flags
 from absl import logging as absl_logging
 
 from rkd_jax import config as schema
+from rkd_jax import shipped
 from rkd_jax.allocation import keep_freed_memory, start_again
 from rkd_jax.compiled import default_folder, keep_compiled
+from rkd_jax.version import __version__
 
 
 class _UsageError(ValueError):
@@ -108,8 +113,13 @@ def _define_flags() -> Any:
     from ml_collections import config_flags
 
     holder = config_flags.DEFINE_config_file(
-        "config", None, "Experiment, e.g. configs/rkd.py:demo.", lock_config=True
+        "config",
+        None,
+        "Experiment: a file, e.g. configs/rkd.py:demo, or a name that comes with the "
+        f"package ({', '.join(shipped.config_names())}), e.g. rkd:demo.",
+        lock_config=True,
     )
+    flags.DEFINE_boolean("version", False, "Show the version.")
     flags.DEFINE_string("workdir", None, "Where the run is kept; default runs/NAME.")
     flags.DEFINE_string(
         "compilation_cache_dir",
@@ -128,25 +138,47 @@ def _define_flags() -> Any:
     return holder
 
 
-def _check_config_file(argv: Sequence[str]) -> None:
-    """Refuse a `--config` that is no file, and name those beside it."""
-    for argument, following in zip(argv, [*argv[1:], ""]):
+def _with_config_file(argv: Sequence[str]) -> list[str]:
+    """Return the command line with the file that `--config` means.
+
+    Raises:
+        _UsageError: there is none, or the value is missing.
+    """
+    found = list(argv)
+    for place, argument in enumerate(argv):
         name, equals, value = argument.partition("=")
-        if name in ("--config", "-config"):
-            path = pathlib.Path((value if equals else following).split(":")[0])
-            if not path.is_file():
-                beside = sorted(p.as_posix() for p in path.parent.glob("*.py"))
-                raise _UsageError(
-                    f"--config: no file {path}; "
-                    + (f"there are {', '.join(beside)}" if beside else "check the path")
-                )
+        if name not in ("--config", "-config"):
+            continue
+        if not equals and place + 1 == len(argv):
+            raise _UsageError("--config: the name of an experiment is missing")
+        try:
+            file = shipped.find_config(value if equals else argv[place + 1])
+        except FileNotFoundError as error:
+            raise _UsageError(f"--config: {error}") from None
+        if equals:
+            found[place] = f"{name}={file}"
+        else:
+            found[place + 1] = file
+    return found
+
+
+def _show_and_end(argv: Sequence[str]) -> None:
+    """Answer `--version` and `--help`, with status 0 and without a `--config`."""
+    if "--version" in argv[1:]:
+        print(f"rkd_jax {__version__}")
+        sys.exit(0)
+    if {"-h", "-help", "--help"} & set(argv[1:]):
+        print(__doc__)
+        print(flags.FLAGS.module_help(flags.FLAGS.find_module_defining_flag("workdir")))
+        sys.exit(0)
 
 
 def _parse_flags(argv: Sequence[str]) -> list[str]:
     """Parse the command line; end with status 2 and a plain message if it is wrong."""
+    _show_and_end(argv)
     known = schema.flatten(schema.as_dict(schema.Config()))
     try:
-        _check_config_file(argv)
+        argv = _with_config_file(argv)
         for argument in argv[1:]:
             field = re.match(r"--?(?:no)?config\.([\w.]+)", argument)
             if field and field[1] not in known:
@@ -191,12 +223,12 @@ def exit_status(work: Callable[[], Any]) -> int:
     return 0
 
 
-def main(argv: Sequence[str], holder: Any = None) -> int:
+def _run(rest: Sequence[str], holder: Any) -> int:
     """Run the experiment named by the flags; return the `exit_status`."""
 
     def work() -> None:
-        if len(argv) > 1:
-            raise _UsageError(f"unknown arguments: {' '.join(argv[1:])}")
+        if len(rest) > 1:
+            raise _UsageError(f"unknown arguments: {' '.join(rest[1:])}")
         given, config = flags.FLAGS, holder.value
         name = pathlib.Path(given["config"].config_filename.split(":")[0]).stem
         prepare_jax(given.compilation_cache_dir)
@@ -206,7 +238,16 @@ def main(argv: Sequence[str], holder: Any = None) -> int:
     return exit_status(work)
 
 
-if __name__ == "__main__":
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line in this process, or a new one; end with its exit code."""
     start_again()
-    HOLDER = _define_flags()
-    app.run(lambda argv: sys.exit(main(argv, HOLDER)), flags_parser=_parse_flags)
+    holder = _define_flags()
+    app.run(
+        lambda rest: sys.exit(_run(rest, holder)),
+        argv=None if argv is None else [sys.argv[0], *argv],
+        flags_parser=_parse_flags,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """The evaluate door on a made benchmark in FIRE's layout."""
 
 import csv
+import itertools
 import json
 import shutil
 
@@ -10,8 +11,9 @@ import pytest
 from made_pictures import texture
 
 import rkd_jax
+from rkd_jax import own_files
 from rkd_jax.evaluate import main
-from rkd_jax.matching import ablation, fire_benchmark
+from rkd_jax.matching import ablation, fire_benchmark, multimodal_benchmark
 from rkd_jax.matching import predictions as predictions_file
 from rkd_jax.matching.transforms import Homography
 
@@ -111,7 +113,7 @@ def test_finished_pairs_are_skipped(benchmark, finished, monkeypatch, capsys):
 
 
 def test_interrupted_run_goes_on_and_sees_each_photograph_once(
-    benchmark, tmp_path, monkeypatch
+    benchmark, tmp_path, monkeypatch, capsys
 ):
     from rkd_jax.matching.sift import SiftMatcher
 
@@ -125,15 +127,15 @@ def test_interrupted_run_goes_on_and_sees_each_photograph_once(
         return original(self, prepared, field)
 
     monkeypatch.setattr(SiftMatcher, "_one", count)
-    with pytest.raises(KeyboardInterrupt):
-        _run(benchmark, tmp_path)
+    assert _run(benchmark, tmp_path) == 130
+    assert capsys.readouterr().err.endswith("stopped; what is finished is kept\n")
     # A03 is one photograph twice, P02 another; S01 shares that one.
     assert len(set(seen)) == 3
     _, predictions = predictions_file.load_predictions(tmp_path / "predictions.npz")
     assert [prediction.name for prediction in predictions] == ["A03", "P02"]
     assert _run(benchmark, tmp_path) == 0
     assert len(seen) == 3 + 2
-    assert not list(tmp_path.glob(".*"))
+    assert [p.name for p in tmp_path.glob(".*")] == [own_files.LIST]
 
 
 def test_other_settings_are_refused_until_told(benchmark, finished, tmp_path, capsys):
@@ -152,7 +154,8 @@ def test_subset_scores_the_subset(benchmark, finished, tmp_path):
     out = tmp_path / "copy"
     shutil.copytree(finished, out)
     chosen = tmp_path / "pairs.txt"
-    chosen.write_text("# two of them\ncontrol_points_S01_1_2\nP02\n")
+    text = "# two of them\r\ncontrol_points_S01_1_2\r\n\r\nP02  # and this\r\n"
+    chosen.write_bytes(text.encode("utf-16"))
     assert _run(benchmark, out, "--pairs", str(chosen)) == 0
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["pairs"]["all"] == 2
@@ -214,6 +217,52 @@ def test_unknown_pair_and_broken_predictions_exit_2(benchmark, tmp_path, capsys)
     (tmp_path / "predictions.npz").write_bytes(b"PK\x03\x04 half a file")
     assert _run(benchmark, tmp_path) == 2
     assert "not a complete file of predictions" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "pairs.csv", "predictions.npz"])
+def test_files_of_others_are_named_and_kept(
+    benchmark, tmp_path, capsys, monkeypatch, name
+):
+    def refuse(*_, **__):
+        raise AssertionError("the matcher was loaded")
+
+    monkeypatch.setattr("rkd_jax.matching.matcher.load_matcher", refuse)
+    (tmp_path / name).write_text("mine")
+    for more in ([], ["--overwrite"]):
+        assert _run(benchmark, tmp_path, *more) == 2
+        assert f"{name}: " in capsys.readouterr().err
+        assert [p.name for p in tmp_path.iterdir()] == [name]
+        assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["ablation.md", "sift/ours/pairs.csv"])
+def test_the_ablation_keeps_files_of_others(benchmark, tmp_path, capsys, name):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    arguments = ["ablation", "--data_dir", str(benchmark), "--out", str(tmp_path)]
+    assert main(arguments) == 2
+    assert f"{name}: rkd_jax would replace this file" in capsys.readouterr().err
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [tmp_path / name]
+
+
+def test_predictions_of_a_version_without_a_list_go_on(
+    benchmark, finished, tmp_path, monkeypatch
+):
+    shutil.copy(finished / "predictions.npz", tmp_path)
+    monkeypatch.setattr("rkd_jax.matching.sift.SiftMatcher._features", None)
+    assert _run(benchmark, tmp_path) == 0
+    assert (tmp_path / "metrics.json").exists()
+
+
+def test_an_unexpected_error_names_the_pair(benchmark, tmp_path, capsys, monkeypatch):
+    def fail(*_, **__):
+        raise OverflowError("too large")
+
+    monkeypatch.setattr("rkd_jax.matching.sift.SiftMatcher._features", fail)
+    assert _run(benchmark, tmp_path) == 2
+    (told,) = capsys.readouterr().err.splitlines()[1:]
+    assert told.startswith("error: unexpected OverflowError: too large (A03: ")
+    assert "A03_1.jpg" in told
 
 
 def test_one_camera_is_told_and_its_results_are_kept(benchmark, tmp_path, capsys):
@@ -348,6 +397,35 @@ def test_pairs_across_modalities_are_scored_by_their_landmarks(tmp_path, capsys)
     assert "07_moving.*: image missing" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x_fixed;y_fixed;x_moving;y_moving\n1,5;2;3;4\n",
+        "# by hand\n\nname\tY_Fixed\tX_Fixed\tx_moving\ty_moving\np\t2\t1.5\t3\t4\n",
+    ],
+)
+def test_landmarks_of_pairs_are_read_in_any_form(tmp_path, text):
+    path = tmp_path / "01_landmarks.csv"
+    for encoding in ("utf-8-sig", "utf-16"):
+        path.write_bytes(text.encode(encoding))
+        found = multimodal_benchmark.load_landmarks(path)
+        np.testing.assert_array_equal(found, [[1.5, 2, 3, 4]])
+    path.write_text(text + "\n1;2;3;nan")
+    with pytest.raises(ValueError, match=r"01_landmarks\.csv, line \d: expected four"):
+        multimodal_benchmark.load_landmarks(path)
+
+
+def test_a_second_image_of_a_name_is_refused(tmp_path, capsys):
+    header = "x_fixed,y_fixed,x_moving,y_moving\n1,2,3,4\n"
+    (tmp_path / "01_landmarks.csv").write_text(header)
+    hidden = ("._01_moving.png", "._01_landmarks.csv")
+    for name in ("01_fixed.png", "01_fixed.tif", "01_moving.png", *hidden):
+        (tmp_path / name).touch()
+    arguments = ["multimodal", "--data_dir", str(tmp_path), "--out", str(tmp_path)]
+    assert main(arguments) == 2
+    assert "both 01_fixed.png and 01_fixed.tif are there" in capsys.readouterr().err
+
+
 def test_pairs_of_different_eyes_are_counted(tmp_path, capsys):
     (tmp_path / "eyes").mkdir()
     for number in range(3):
@@ -378,3 +456,76 @@ def test_pairs_of_different_eyes_are_counted(tmp_path, capsys):
     assert sum(a.split("_")[0] == b.split("_")[0] for a, b in eyes) >= 2
     assert main([*arguments, "--count", "99"]) == 2
     assert "99 were asked for" in capsys.readouterr().err
+
+
+@pytest.fixture
+def one_eye(tmp_path):
+    """Photographs of three eyes; 0_left and 0_right show one of them."""
+    folder = tmp_path / "eyes"
+    folder.mkdir()
+    for number, side in itertools.product(range(2), ("left", "right")):
+        image = texture(10 * number + 5 * number * (side == "left"), 240, 240)
+        if (number, side) == (0, "right"):
+            image = SHIFT.warp(image, (250, 250))
+        cv2.imwrite(str(folder / f"{number}_{side}.png"), image)
+    return [
+        *("unrelated", "--photographs", str(folder), "--out", str(tmp_path / "out")),
+        *("--count", "4", "--fellows", ".5"),
+        *("--method", "sift", "--working_size", "256"),
+    ]
+
+
+def test_pairs_that_register_are_shown_and_can_be_listed(one_eye, tmp_path, capsys):
+    out, answers = tmp_path / "out", tmp_path / "answers.csv"
+    assert main(one_eye) == 0
+    shown = capsys.readouterr().out
+    assert "1 of 4 pairs of different eyes" in shown
+    files = [str(tmp_path / "eyes" / name) for name in ("0_left.png", "0_right.png")]
+    (picture,) = (out / "believed").glob("*.png")
+    assert f"reported as registered: {files[0]} and {files[1]} (confidence " in shown
+    assert f"see {picture}: if both show one eye, add the pair to --same_eye" in shown
+    drawn = cv2.imread(str(picture))
+    # Matches of 900 px height (and a bar), the checkerboard beside them.
+    assert drawn.shape == (940, 900 + 8 + 900 + 940, 3)
+    with open(out / "believed.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert [row["fixed"], row["moving"]] == files
+    assert out / row["picture"] == picture
+    before = (out / "predictions.npz").read_bytes()
+
+    # The list itself is the answer; from where it was written it would be replaced.
+    assert main([*one_eye, "--same_eye", str(out / "believed.csv")]) == 2
+    assert "believed.csv: rkd_jax would replace this file" in capsys.readouterr().err
+    shutil.copy(out / "believed.csv", answers)
+    assert main([*one_eye, "--same_eye", str(answers)]) == 0
+    shown = capsys.readouterr().out
+    assert "0 of 3 pairs of different eyes" in shown
+    assert "known to show one eye: 1 more, 1 reported" in shown
+    assert "see " not in shown
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["same_eye"] == {"pairs": 1, "ok": 1}
+    assert metrics["highest_confidence"] < 0.5
+    assert not picture.exists()
+    assert (out / "believed.csv").read_text() == "fixed,moving,confidence,picture\n"
+    assert (out / "predictions.npz").read_bytes() == before
+
+
+def test_files_of_others_among_the_believed_stay(one_eye, tmp_path, capsys):
+    out = tmp_path / "out"
+    (out / "believed").mkdir(parents=True)
+    (out / "believed.csv").write_text("mine")
+    (out / "believed" / "mine.png").write_bytes(b"mine")
+    assert main(one_eye) == 2
+    assert "believed.csv: rkd_jax would replace this file" in capsys.readouterr().err
+    assert not (out / "predictions.npz").exists()
+    (out / "believed.csv").rename(tmp_path / "mine.csv")
+    assert main(one_eye) == 0
+    assert (out / "believed" / "mine.png").read_bytes() == b"mine"
+
+
+def test_wrong_lists_of_one_eye_are_refused_before_any_work(one_eye, tmp_path, capsys):
+    path = tmp_path / "same.csv"
+    path.write_text("fixed,moving\n0_left,9_left\n")
+    assert main([*one_eye, "--same_eye", str(path)]) == 2
+    assert "same.csv, line 2: no photograph '9_left'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

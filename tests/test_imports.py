@@ -14,9 +14,15 @@ ROOT = pathlib.Path(rkd_jax.__file__).parent
 # What each room may import of ours, besides itself. Lower rooms first.
 ALLOWED = {
     "allocation": set(),
+    "command": set(),
+    "foreign_weights": set(),
+    "shipped": set(),
+    "version": set(),
     "compiled": set(),
     "config": set(),
     "files": set(),
+    "own_files": {"files"},
+    "tables": set(),
     "losses": set(),
     "geometry": set(),
     "metrics": set(),
@@ -24,16 +30,28 @@ ALLOWED = {
     "keypoints": {"geometry"},
     "augment": {"geometry"},
     "expansion": {"geometry", "keypoints"},
-    "weights": {"files", "models"},
-    "data": {"files", "geometry"},
-    "alignment": {"data", "files", "losses", "metrics", "models", "weights"},
+    "weights": {"files", "foreign_weights", "models"},
+    "data": {"files", "geometry", "tables"},
+    "alignment": {
+        "command",
+        "data",
+        "files",
+        "losses",
+        "metrics",
+        "models",
+        "own_files",
+        "weights",
+    },
     "matching": {
+        "command",
         "data",
         "files",
         "geometry",
         "keypoints",
         "metrics",
         "models",
+        "own_files",
+        "tables",
         "weights",
     },
     "training": {"config", "data", "files", "metrics", "models", "tasks", "weights"},
@@ -52,7 +70,7 @@ ALLOWED = {
         "weights",
     },
 }
-DOORS = {"evaluate", "register", "train"}
+DOORS = {"__main__", "evaluate", "register", "train"}
 
 
 def _room(module):

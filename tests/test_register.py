@@ -15,7 +15,7 @@ import rkd_jax.register
 from rkd_jax.evaluate import main as evaluate_main
 from rkd_jax.matching.transforms import Homography, Transform
 from rkd_jax.models.tiles import apply_in_tiles
-from rkd_jax.register import main, read_points
+from rkd_jax.register import main
 
 TRUTH = Homography([[0.97, 0.1, 10.0], [-0.08, 1.01, 22.0], [8e-5, -4e-5, 1.0]])
 
@@ -42,6 +42,10 @@ def _run(files, fixed, moving, out, *more):
     return main([*arguments, "--method", "sift", *more])
 
 
+def _visible(folder):
+    return sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
+
+
 def _read(path):
     return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
 
@@ -54,7 +58,7 @@ def test_success_writes_all_files(files, tmp_path, capsys, family):
     )
     assert code == 0
     assert "registered: " + family in capsys.readouterr().out
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
+    assert _visible(tmp_path) == [
         "matches.png",
         "overlay.png",
         "points.csv",
@@ -93,7 +97,7 @@ def test_unrelated_pair_exits_3_and_removes_old_results(files, tmp_path, capsys)
     capsys.readouterr()
     assert _run(files, "fixed.png", "other.png", tmp_path, *points) == 3
     assert capsys.readouterr().out.startswith("not registered: ")
-    left = sorted(p.name for p in tmp_path.iterdir())
+    left = _visible(tmp_path)
     assert left == ["matches.png", "transform.json"]
     summary = json.loads((tmp_path / "transform.json").read_text())
     assert summary["ok"] is False
@@ -205,66 +209,6 @@ def test_usage_errors_exit_2(capsys):
         assert message in capsys.readouterr().err
 
 
-def test_read_points_forms_and_errors(tmp_path):
-    path = tmp_path / "p.txt"
-    path.write_text("# x y\n1 2\n3,4,extra\n5;6\n")
-    np.testing.assert_array_equal(read_points(path), [[1, 2], [3, 4], [5, 6]])
-    for text, message in [
-        ("1 2\nthree 4\n", "line 2: expected two numbers"),
-        ("1\n", "line 1: expected two numbers"),
-        ("1 nan\n", "must be finite"),
-        ("x y\n", "no points"),
-        ("", "no points"),
-        ("x y\nx y\n1 2\n", "line 2: expected two numbers"),
-        ("id,x_px,y_px\n1,2,3\n", "line 1: columns 'id, x_px, y_px'; expected x"),
-        ("x_fixed,y_fixed\n1,2\n", "line 1: columns 'x_fixed, y_fixed'"),
-        ("id,x,y\n1,2\n", "line 2: expected two numbers"),
-    ]:
-        path.write_text(text)
-        with pytest.raises(ValueError, match=message):
-            read_points(path)
-    with pytest.raises(FileNotFoundError, match="no such landmark file"):
-        read_points(tmp_path / "q.txt")
-
-
-@pytest.mark.parametrize("header", ["id,Y,X", "x_fixed;y_moving;x_moving", '"y" z "x"'])
-def test_read_points_takes_columns_by_name(tmp_path, header):
-    path = tmp_path / "p.csv"
-    names = [n.strip('"').lower() for n in re.split("[,; ]", header)]
-    x, y = (
-        next(i for i, n in enumerate(names) if n in (a, a + "_moving")) for a in "xy"
-    )
-    row = np.array([7.0, 8.0, 9.0])
-    path.write_text(header + "\n7 8 9\n")
-    np.testing.assert_array_equal(read_points(path), [row[[x, y]]])
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("100,5;200,3\n-1,25;7\n", [[100.5, 200.3], [-1.25, 7]]),
-        ("x;y\n100.5;200.3\n", [[100.5, 200.3]]),
-        # As pandas and R write a table: the names of the rows have no name.
-        (",x,y\n0,10.5,20.1\n1,30,40\n", [[10.5, 20.1], [30, 40]]),
-        ("x_fixed,y_fixed,x_moving,y_moving\n,,3,4\n", [[3, 4]]),
-        ("x1, y1\n5, 6\n", [[5, 6]]),
-        ("\tx\ty\n0\t10.5\t20.1\n", [[10.5, 20.1]]),
-        ("10,5\t20\ta, b\n", [[10.5, 20]]),
-    ],
-)
-def test_read_points_keeps_to_the_columns_of_spreadsheets(tmp_path, text, expected):
-    path = tmp_path / "p.csv"
-    path.write_text(text)
-    np.testing.assert_array_equal(read_points(path), expected)
-
-
-def test_read_points_does_not_skip_an_empty_cell(tmp_path):
-    path = tmp_path / "p.csv"
-    path.write_text("x,y,note\n1,2,3\n,5,6\n")
-    with pytest.raises(ValueError, match="line 3: expected two numbers"):
-        read_points(path)
-
-
 def test_landmarks_outside_the_moving_image_are_refused(files, tmp_path, capsys):
     points = tmp_path / "p.csv"
     points.write_text("5 5\n261.5 20\n-3 20\n")
@@ -339,7 +283,7 @@ def test_folder_of_pairs_is_registered_and_finished_pairs_skipped(
         ("b", "True"),
         ("c", "False"),
     ]
-    assert [p.name for p in (out / "a").iterdir()] == ["transform.json"]
+    assert _visible(out / "a") == ["transform.json"]
     before = (out / "a" / "transform.json").read_bytes()
 
     def refuse(*_, **__):
@@ -401,23 +345,6 @@ def test_one_camera_shares_its_curvature(folder, tmp_path, monkeypatch):
 
     monkeypatch.setattr("rkd_jax.matching.calibrate.calibrate", refuse)
     assert _many(out, folder, *options) == 3
-
-
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (["a_1.png"], "no partner for a"),
-        (["a.png", "b.png"], "no pairs; expected <name>_1 and <name>_2"),
-        ([], "no images"),
-    ],
-)
-def test_folders_that_hold_no_pairs_say_so(files, tmp_path, capsys, names, message):
-    root = tmp_path / "pairs"
-    root.mkdir()
-    for name in names:
-        shutil.copy(files / "moving.png", root / name)
-    assert _many(tmp_path / "out", root) == 2
-    assert message in capsys.readouterr().err
 
 
 def test_wrong_arguments_for_many_pairs(files, folder, tmp_path, capsys):

@@ -47,7 +47,7 @@ def machine(device: str) -> dict[str, Any]:
     name = jax.devices()[0].device_kind
     if device == "cpu":
         info = pathlib.Path("/proc/cpuinfo")
-        lines = info.read_text().splitlines() if info.exists() else []
+        lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
         models = [x.split(":")[1].strip() for x in lines if x.startswith("model name")]
         name = models[0] if models else platform.processor()
     on_linux = hasattr(os, "sched_getaffinity")

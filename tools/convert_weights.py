@@ -1,28 +1,28 @@
 """Convert PyTorch weights to a weight file of rkd_jax.
 
     python tools/convert_weights.py superretina SuperRetina.pth superretina.safetensors
+    rkd-jax convert-weights superretina SuperRetina.pth superretina.safetensors
 
-Reads the authors' containers ({"net": ..., "optimizer": ..., "epoch": ...}), those of
-Lightning ({"state_dict": ...}) and bare state dicts. Code in the file is never run:
-PyTorch loads it with weights_only=True. Needs PyTorch (`pip install 'rkd_jax[torch]'`).
+Reads state dicts, alone or in a container, such as the authors' ({"net": ...,
+"optimizer": ..., "epoch": ...}) or Lightning's ({"state_dict": ...}), and files of
+safetensors with PyTorch's names. One prefix of all names of the network is taken off
+("model.", "module."); what is left out is told. Code in the file is never run: PyTorch
+loads it with weights_only=True. Needs PyTorch (`pip install 'rkd_jax[torch]'`).
 
 Exit code 0: written; 2: bad input, with one line that says why.
 """
 
 import argparse
 import hashlib
-import pickle
-import re
+import os
 import sys
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from rkd_jax import weights
-from rkd_jax.models.swin import relative_position_index
+from rkd_jax import foreign_weights
 
 KINDS = {
     "superretina": "superretina",
@@ -32,7 +32,6 @@ KINDS = {
 }
 PREPROCESS = {"channel": "green", "size": 768, "descriptor_grid": "upstream"}
 TEACHER = "teacher."
-CONTAINERS = ("net", "state_dict")  # keys under which a file may hold its state dict
 INDEX = "relative_position_index"
 
 
@@ -191,6 +190,10 @@ def convert(
         ValueError: Entries are unknown, missing, misshapen or not finite, or a stored
             relative position index differs from ours: all of them listed.
     """
+    # Not at the top: `--help` needs no JAX.
+    from rkd_jax import weights
+    from rkd_jax.models.swin import relative_position_index
+
     shapes = {name: array.shape for name, array in state.items()}
     table, options = names_and_options(kind, shapes)
     try:
@@ -237,110 +240,86 @@ def _their_view(array: np.ndarray, target: Target) -> tuple[int, ...]:
     return array.shape if target.axes else ()
 
 
-def read_state(path: Path) -> dict[str, np.ndarray]:
-    """Read a `.pth` file without running code from it.
+def read_state(path: Path, key: str = "") -> dict[str, np.ndarray]:
+    """Read the state dict of a PyTorch file; say on stderr what is left out.
 
-    Returns:
-        Names and arrays, without the prefix `module.` of a data-parallel model.
-
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: Not a PyTorch file of tensors, or PyTorch is not installed.
+    See `rkd_jax.foreign_weights.read_state`.
     """
-    try:
-        import torch
-    except ImportError:
+    return foreign_weights.read_state(path, key, _note)
+
+
+def _note(text: str) -> None:
+    print(f"convert_weights: {text}", file=sys.stderr)
+
+
+def _check_target(source: Path, target: Path) -> None:
+    """Refuse to write over a file that is not a weight file of ours."""
+    from rkd_jax import weights
+
+    if target.is_dir():
+        raise IsADirectoryError(f"{target}: a folder; expected the name of a file")
+    if not os.path.lexists(target):
+        return
+    if target.exists() and source.exists() and target.samefile(source):
+        raise ValueError(f"{target}: both IN and OUT; choose another OUT")
+    if not weights.is_ours(target):
         raise ValueError(
-            "PyTorch is needed to read the file: pip install 'rkd_jax[torch]'"
-        ) from None
-    if path.is_dir():
-        raise ValueError(f"{path}: a folder; expected a .pth file")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-        AttributeError,
-    ) as error:
-        raise ValueError(f"{path}: {_why_unreadable(path, error)}") from None
-    if isinstance(state, Mapping):
-        inside = [state[k] for k in CONTAINERS if isinstance(state.get(k), Mapping)]
-        state = inside[0] if inside else state
-    if not isinstance(state, Mapping) or not state:
-        raise ValueError(
-            f"{path}: holds no state dict, nor one under "
-            f"{' or '.join(map(repr, CONTAINERS))}"
+            f"{target}: there is such a file, and it is no weight file of rkd_jax; "
+            "move it, or choose another OUT"
         )
-    nameless = [repr(name) for name in state if not isinstance(name, str)]
-    if nameless:
-        raise ValueError(
-            f"{path}: names that are not text: {', '.join(nameless)}; expected a state "
-            "dict, as torch.save(model.state_dict(), FILE) writes it"
+
+
+def _own_part(kind: str, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the state without a prefix and without the teacher of a student."""
+    known = {
+        "superretina": superretina_names,
+        "large_kernel": lambda: large_kernel_names((1, 3, 5, 7)),
+        "swin_student": lambda: monai_names() | _head(),
+        "monai_swin_unetr": monai_names,
+    }[kind]()
+    state, prefix = foreign_weights.strip_prefix(state, list(known))
+    if prefix:
+        _note(f"names without their prefix {prefix!r}")
+    teacher = [name for name in state if name.startswith(TEACHER)]
+    if kind == "swin_student" and teacher:
+        _note(
+            f"skipped the teacher inside the file: {len(teacher)} entries under "
+            f"{TEACHER!r}"
         )
-    strangers = [k for k, v in state.items() if not isinstance(v, torch.Tensor)]
-    if strangers:
-        raise ValueError(f"{path}: not tensors: {', '.join(strangers)}")
-    if all(name.startswith("module.") for name in state):
-        state = {name.removeprefix("module."): v for name, v in state.items()}
-    return {
-        name: (v.float() if v.is_floating_point() else v).numpy()
-        for name, v in state.items()
-    }
+        state = {k: v for k, v in state.items() if k not in set(teacher)}
+    return state
 
 
-def _why_unreadable(path: Path, error: Exception) -> str:
-    """Return our sentence about a file that PyTorch refuses.
-
-    Its own message is not passed on: that tells how to run the code in a file.
-    """
-    with path.open("rb") as file:
-        head = file.read(4)
-    if not head:
-        return "not a PyTorch file: it is empty (0 bytes)"
-    foreign = re.search(r"GLOBAL (\S+)", str(error))
-    if foreign:
-        return (
-            f"not a PyTorch file of plain tensors: it holds the Python object "
-            f"{foreign[1]}, and code in a weight file is never run; have its author "
-            "save the state dict alone, torch.save(model.state_dict(), FILE)"
-        )
-    if head.startswith((b"PK", b"\x80")):
-        return "not a PyTorch file of plain tensors, or damaged; copy it again"
-    return f"not a PyTorch file (it begins with {head!r})"
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command line; return the exit code."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Convert PyTorch weights to a weight file of rkd_jax."
     )
     parser.add_argument("kind", choices=sorted(KINDS), help="what the file holds")
-    parser.add_argument("source", type=Path, metavar="IN.pth")
+    parser.add_argument(
+        "source", type=Path, metavar="IN.pth", help="PyTorch file, or .safetensors"
+    )
     parser.add_argument("target", type=Path, metavar="OUT.safetensors")
-    args = parser.parse_args(argv)
+    parser.add_argument(
+        "--key",
+        default="",
+        metavar="NAME",
+        help="which state dict of the file, where it holds several (a.b: b in a)",
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    args = _parser().parse_args(argv)
     try:
-        state = read_state(args.source)
-        teacher = [name for name in state if name.startswith(TEACHER)]
-        if args.kind == "swin_student" and teacher:
-            print(
-                f"skipped the teacher inside the file: {len(teacher)} entries "
-                f"under {TEACHER!r}",
-                file=sys.stderr,
-            )
-            state = {k: v for k, v in state.items() if k not in set(teacher)}
+        from rkd_jax import weights
+
+        _check_target(args.source, args.target)
+        state = _own_part(args.kind, read_state(args.source, args.key))
         variables, options = convert(args.kind, state, str(args.source))
         if args.kind == "monai_swin_unetr":
             head = ", ".join(t.name for t in _head().values())
-            print(
-                f"no descriptor head in the file, so none is written: {head}",
-                file=sys.stderr,
-            )
+            _note(f"no descriptor head in the file, so none is written: {head}")
         digest = hashlib.sha256(args.source.read_bytes()).hexdigest()
         weights.save(
             args.target,

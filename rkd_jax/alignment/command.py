@@ -8,6 +8,8 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+from rkd_jax.command import say
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command, but for those of the output."""
@@ -86,14 +88,14 @@ def run(args: argparse.Namespace, progress: Callable[[int, int, str], None]) -> 
         )
     folds = 5 if args.folds is None else args.folds
     out = pathlib.Path(args.out)
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out}: --out must be a folder, found a file")
     faces, training = wflw.read_list(args.data_dir, args.list), None
     if args.fold is not None:
         training, faces = wflw.split_fold(faces, args.fold, folds)
     if args.method == "mean_face" and training is None:
         name = "train" if args.train_list is None else args.train_list
         training = wflw.read_list(args.data_dir, name)
+    inputs = [face.image for face in faces] + [args.weights or args.list]
+    benchmark.claim(out, inputs=inputs)
     align, settings = _method(args, training)
     path = out / benchmark.PREDICTIONS
     benchmark.predict(
@@ -108,13 +110,13 @@ def run(args: argparse.Namespace, progress: Callable[[int, int, str], None]) -> 
         settings |= {"fold": args.fold, "folds": folds}
     benchmark.write_scores(out, scores, errors, saved, settings)
     benchmark.draw_largest(out, faces, errors, saved, count=args.worst)
-    print(f"{'':14}{'faces':>6}{'NME %':>9}{'failure %':>11}{'AUC':>8}")
+    say(f"{'':14}{'faces':>6}{'NME %':>9}{'failure %':>11}{'AUC':>8}")
     for name, row in scores["subsets"].items():
-        print(
+        say(
             f"{name:14}{row['faces']:>6}{row['nme']:>9.2f}{row['failure_rate']:>11.1f}"
             f"{row['auc']:>8.3f}"
         )
-    print(f"written to {out}")
+    say(f"written to {out}")
 
 
 def _method(

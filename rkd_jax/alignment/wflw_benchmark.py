@@ -9,22 +9,18 @@ import io
 import json
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from rkd_jax import own_files
 from rkd_jax.alignment import pictures
 from rkd_jax.data.face_points import ATTRIBUTES, COUNT
 from rkd_jax.data.faces import BOX_SCALE, crop_face
 from rkd_jax.data.reading import read_image
 from rkd_jax.data.wflw import Face
-from rkd_jax.files import (
-    atomic_path,
-    read_predictions,
-    refuse_other_settings,
-    write_text,
-)
+from rkd_jax.files import read_predictions, refuse_other_settings
 from rkd_jax.metrics import landmarks as metrics
 
 PREDICTIONS = "predictions.npz"
@@ -152,29 +148,47 @@ def predict(
         )
         kept.append(row) if same else left.append(face)
     parts = [known.take(np.array(kept, int))] if kept else []
-    for start in range(0, len(left), _CHUNK):
-        chunk = left[start : start + _CHUNK]
-        if progress is not None:
-            progress(len(kept) - others + start, len(faces), chunk[0].name)
-        boxes = np.stack([face.box for face in chunk])
-        found = align([face.image for face in chunk], boxes)
-        parts.append(
-            Predictions(
-                names=np.array([face.name for face in chunk]),
-                predicted=np.asarray(found, np.float64),
-                truth=np.stack([face.points for face in chunk]),
-                boxes=boxes,
-                attributes=np.stack([_flags(face) for face in chunk]),
-                images=np.array([digests[face.image] for face in chunk]),
-            )
-        )
-        # The whole file is written anew each time.
-        if start + _CHUNK >= len(left) or time.monotonic() - saved_at > _SAVE_EVERY_S:
+    unsaved = False
+    try:
+        for start in range(0, len(left), _CHUNK):
+            chunk = left[start : start + _CHUNK]
+            if progress is not None:
+                progress(len(kept) - others + start, len(faces), chunk[0].name)
+            parts.append(_aligned(chunk, align, digests))
+            unsaved = True
+            # The whole file is written anew each time.
+            if time.monotonic() - saved_at > _SAVE_EVERY_S:
+                save_predictions(path, settings, Predictions.join(parts))
+                saved_at, unsaved = time.monotonic(), False
+    finally:  # also of what is done when Ctrl-C or an error ends the run
+        if unsaved:
             save_predictions(path, settings, Predictions.join(parts))
-            saved_at = time.monotonic()
     if progress is not None:
         progress(len(faces), len(faces), "")
     return Predictions.join(parts).of(faces)
+
+
+def _aligned(
+    chunk: Sequence[Face],
+    align: Callable[[list[Any], np.ndarray], np.ndarray],
+    digests: dict[pathlib.Path, str],
+) -> Predictions:
+    """Find the points of some faces."""
+    boxes = np.stack([face.box for face in chunk])
+    try:
+        found = align([face.image for face in chunk], boxes)
+    except Exception as error:
+        if not any(str(face.image) in str(error) for face in chunk):
+            error.add_note(f"one of {chunk[0].name} to {chunk[-1].name}")
+        raise
+    return Predictions(
+        names=np.array([face.name for face in chunk]),
+        predicted=np.asarray(found, np.float64),
+        truth=np.stack([face.points for face in chunk]),
+        boxes=boxes,
+        attributes=np.stack([_flags(face) for face in chunk]),
+        images=np.array([digests[face.image] for face in chunk]),
+    )
 
 
 def _flags(face: Face) -> np.ndarray:
@@ -196,7 +210,7 @@ def save_predictions(
     path: str | pathlib.Path, settings: dict[str, Any], predictions: Predictions
 ) -> None:
     """Write predictions to an `.npz` file, wholly or not at all."""
-    with atomic_path(path) as part:
+    with own_files.replacing(path) as part:
         np.savez_compressed(
             part, settings=np.array(json.dumps(settings)), **vars(predictions)
         )
@@ -253,6 +267,29 @@ def score(
     }, errors
 
 
+def claim(out: pathlib.Path, *, inputs: Iterable[str | pathlib.Path] = ()) -> None:
+    """Refuse a folder where the benchmark's files would replace those of others.
+
+    Args:
+        out: folder of the run.
+        inputs: files that the run reads.
+
+    Raises:
+        OSError: a file, or a folder, is in the way.
+        ValueError: `out` is a file, or predictions.npz is none.
+    """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: --out must be a folder, found a file")
+    written = [out / name for name in (METRICS, TABLE, CURVE)]
+    own_files.claim([*written, *_largest(out)], inputs=inputs)
+    own_files.claim_readable(out / PREDICTIONS, load_predictions, inputs=inputs)
+
+
+def _largest(out: pathlib.Path) -> list[pathlib.Path]:
+    """Return the pictures of the largest errors, as far as they are there."""
+    return [out / f"{LARGEST}.png", *(out / LARGEST).glob("[0-9][0-9]*_*.png")]
+
+
 def write_scores(
     out: str | pathlib.Path,
     scores: dict[str, Any],
@@ -268,9 +305,9 @@ def write_scores(
     for name, error, flags in zip(predictions.names, errors, predictions.attributes):
         shown = ["" if flag < 0 else int(flag) for flag in flags]
         writer.writerow([name, f"{100 * error:.3f}", *shown])
-    write_text(out / TABLE, text.getvalue())
+    own_files.write_text(out / TABLE, text.getvalue())
     content = json.dumps({**scores, "settings": settings}, indent=2)
-    write_text(out / METRICS, content + "\n")
+    own_files.write_text(out / METRICS, content + "\n")
     save_picture(out / CURVE, pictures.error_curve({"all": errors}))
 
 
@@ -294,8 +331,8 @@ def draw_largest(
         count: how many.
     """
     out = pathlib.Path(out)
-    for path in [out / f"{LARGEST}.png", *(out / LARGEST).glob("[0-9][0-9]*_*.png")]:
-        path.unlink(missing_ok=True)  # of an earlier run
+    for path in _largest(out):
+        own_files.remove(path)  # of an earlier run
     images = {face.name: face.image for face in faces}
     drawn = []
     for rank, row in enumerate(np.argsort(-errors, kind="stable")[:count], 1):
@@ -332,5 +369,5 @@ def save_picture(path: pathlib.Path, picture: np.ndarray) -> None:
     """Write a uint8 RGB picture as PNG, wholly or not at all."""
     from PIL import Image
 
-    with atomic_path(path) as part:
+    with own_files.replacing(path) as part:
         Image.fromarray(picture).save(part)

@@ -189,7 +189,11 @@ def open_prepared(
 
     Raises:
         FileNotFoundError, ValueError: not prepared, no name, or no such split.
+        OSError: array_record is missing.
     """
+    from rkd_jax.data.builders import check_array_record
+
+    check_array_record()
     import tensorflow_datasets as tfds
 
     if not name:

@@ -1,7 +1,8 @@
 """Losses as pure functions on arrays: usable alone, needs JAX and NumPy only.
 
 Every function works under `jit`, `grad` and `vmap`, takes masks for padded points or
-pixels, and has finite values and gradients at zero vectors and empty masks.
+pixels, and has finite values and gradients at zero vectors and empty masks. Numbers
+such as a temperature or a weight may be traced too: they are checked where known.
 """
 
 from rkd_jax.losses.contrastive import info_nce

@@ -69,6 +69,12 @@ def check_descriptors(first: str, a: Array, second: str, b: Array) -> None:
         )
 
 
+def check_positive(name: str, value: float | Array) -> None:
+    """Raise ValueError unless a number is positive; a traced one is not known yet."""
+    if not isinstance(value, jax.core.Tracer) and not value > 0:
+        raise ValueError(f"{name} is {value}; expected a positive number")
+
+
 def unit(vectors: Array, where: Array | None = None, eps: float = 1e-12) -> Array:
     """Scale rows to unit length, with zero value and zero gradient at zero vectors.
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from rkd_jax.losses._masked import (
     check_descriptors,
+    check_positive,
     check_reduction,
     point_mask,
     reduce_points,
@@ -20,8 +21,8 @@ def info_nce(
     *,
     where: Array | None = None,
     xy: Array | None = None,
-    exclude_radius: float = 0.0,
-    temperature: float = 0.07,
+    exclude_radius: float | Array = 0.0,
+    temperature: float | Array = 0.07,
     reduction: str = "none",
 ) -> Array:
     """Find each point's partner among all points of the other image.
@@ -64,12 +65,12 @@ def info_nce(
     """
     check_descriptors("desc0", desc0, "desc1", desc1)
     check_reduction(reduction)
-    if not temperature > 0:
-        raise ValueError(f"temperature is {temperature}; expected a positive number")
+    check_positive("temperature", temperature)
     mask = point_mask(where, "desc0", desc0)
     points = desc0.shape[0]
     counted = mask[None, :] & mask[:, None]
-    if exclude_radius > 0:
+    # A traced radius may turn out to be positive: then nothing is left out at 0.
+    if isinstance(exclude_radius, jax.core.Tracer) or exclude_radius > 0:
         if xy is None:
             raise ValueError(f"exclude_radius is {exclude_radius} px: pass xy [N, 2]")
         if xy.shape != (points, 2):
@@ -79,7 +80,7 @@ def info_nce(
             )
         offsets = jax.lax.stop_gradient(xy[:, None, :] - xy[None, :, :])
         squared = jnp.sum(offsets.astype(jnp.float32) ** 2, axis=-1)
-        counted &= squared >= exclude_radius**2
+        counted &= squared >= jnp.maximum(exclude_radius, 0.0) ** 2
     counted |= jnp.eye(points, dtype=bool)
 
     products = jnp.matmul(

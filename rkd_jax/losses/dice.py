@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rkd_jax.losses._masked import broadcast_mask, check_same_shape
+from rkd_jax.losses._masked import broadcast_mask, check_positive, check_same_shape
 
 Array = jax.Array
 
@@ -17,7 +17,7 @@ def dice_loss(
     targets: Array,
     *,
     where: Array | None = None,
-    eps: float = 1e-3,
+    eps: float | Array = 1e-3,
     per_example: bool = False,
     total: Callable[[Array], Array] | None = None,
 ) -> Array:
@@ -59,8 +59,7 @@ def dice_loss(
     batch. The mask and the per-example form are ours.
     """
     check_same_shape("probs", probs, "targets", targets)
-    if not eps > 0:
-        raise ValueError(f"eps is {eps}; expected a positive number")
+    check_positive("eps", eps)
     mask = broadcast_mask(where, "probs", probs)
     probs = jnp.where(mask, probs.astype(jnp.float32), 0.0)
     targets = jnp.where(mask, targets.astype(jnp.float32), 0.0)
@@ -72,7 +71,7 @@ def dice_loss(
     return 1.0 - (2.0 * overlap + eps) / (power + eps)
 
 
-def label_kernel(size: int = 13, nsig: float = 2.0) -> np.ndarray:
+def label_kernel(size: int = 13, nsig: float | Array = 2.0) -> np.ndarray | Array:
     """Return the bump that a label point becomes in the training target.
 
     Cut -nsig..nsig, widened by half a cell at both ends, into `size` cells; g_i is the
@@ -85,7 +84,7 @@ def label_kernel(size: int = 13, nsig: float = 2.0) -> np.ndarray:
         nsig: half width in standard deviations of the normal, positive.
 
     Returns:
-        float32 `[size, size]` in 0..1, symmetric.
+        float32 `[size, size]` in 0..1, symmetric; of JAX where `nsig` is traced.
 
     Raises:
         ValueError: size is even or below 3, or nsig is not positive.
@@ -97,19 +96,20 @@ def label_kernel(size: int = 13, nsig: float = 2.0) -> np.ndarray:
     """
     if size < 3 or size % 2 == 0:
         raise ValueError(f"size is {size}; expected an odd number of at least 3")
-    if not nsig > 0:
-        raise ValueError(f"nsig is {nsig}; expected a positive number")
+    check_positive("nsig", nsig)
+    # In float64 wherever the number is known.
+    traced = isinstance(nsig, jax.core.Tracer)
+    xp, erf = (jnp, jax.lax.erf) if traced else (np, np.vectorize(math.erf))
     half_cell = (2.0 * nsig + 1.0) / size / 2.0
-    edges = np.linspace(-nsig - half_cell, nsig + half_cell, size + 1)
-    cdf = np.array([0.5 * (1.0 + math.erf(x / math.sqrt(2.0))) for x in edges])
-    mass = np.diff(cdf)
+    edges = xp.linspace(-nsig - half_cell, nsig + half_cell, size + 1)
+    mass = xp.diff(0.5 * (1.0 + erf(edges / math.sqrt(2.0))))
     mass = 0.5 * (mass + mass[::-1])  # exactly symmetric, so that all corners are 0
-    kernel = np.sqrt(np.outer(mass, mass))
+    kernel = xp.sqrt(xp.outer(mass, mass))
     kernel = (kernel - kernel.min()) / (kernel.max() - kernel.min())
     return kernel.astype(np.float32)
 
 
-def smooth_labels(labels: Array, *, size: int = 13, nsig: float = 2.0) -> Array:
+def smooth_labels(labels: Array, *, size: int = 13, nsig: float | Array = 2.0) -> Array:
     """Turn 0/1 label maps into heatmap targets of overlapping bumps.
 
     Y~ = min(1, Y * K) with `K = label_kernel(size, nsig)` and zeros outside the image;

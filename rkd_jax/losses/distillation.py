@@ -16,7 +16,7 @@ def heatmap_distillation(
     student: Array,
     *,
     where: Array | None = None,
-    eps: float = 1e-3,
+    eps: float | Array = 1e-3,
     per_example: bool = False,
     total: Callable[[Array], Array] | None = None,
 ) -> Array:
@@ -62,8 +62,8 @@ def descriptor_distillation(
     key: Array,
     *,
     where: Array | None = None,
-    margin: float = 0.8,
-    gor_weight: float = 1.0,
+    margin: float | Array = 0.8,
+    gor_weight: float | Array = 1.0,
     reduction: str = "none",
 ) -> Array:
     """Draw the student's descriptors to the teacher's at the same points.

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from rkd_jax.losses._masked import broadcast_mask, check_same_shape
+from rkd_jax.losses._masked import broadcast_mask, check_positive, check_same_shape
 
 Array = jax.Array
 
@@ -54,7 +54,7 @@ def distilled_landmark_mse(
     target: Array,
     teacher: Array,
     *,
-    weight: float = 1.0,
+    weight: float | Array = 1.0,
     where: Array | None = None,
     per_example: bool = False,
 ) -> Array:
@@ -92,7 +92,7 @@ def distilled_landmark_mse(
 
 
 def soft_argmax(
-    maps: Array, *, normalize: str = "softmax", temperature: float = 1.0
+    maps: Array, *, normalize: str = "softmax", temperature: float | Array = 1.0
 ) -> Array:
     """Read a point from each map as its centre of mass, differentiably.
 
@@ -109,7 +109,8 @@ def soft_argmax(
         float32 `[..., 2]` as (x, y) in pixels, centre of the top-left pixel at (0, 0).
 
     Raises:
-        ValueError: fewer than two dimensions, or an unknown `normalize`.
+        ValueError: fewer than two dimensions, an unknown `normalize`, or a temperature
+            that is not positive.
 
     >>> import jax.numpy as jnp
     >>> logits = jnp.zeros((5, 7)).at[2, 6].set(50.0)
@@ -123,6 +124,7 @@ def soft_argmax(
     *leading, height, width = maps.shape
     flat = maps.astype(jnp.float32).reshape(*leading, height * width)
     if normalize == "softmax":
+        check_positive("temperature", temperature)
         weights = jax.nn.softmax(flat / temperature, axis=-1)
     elif normalize == "sum":
         total = jnp.sum(flat, axis=-1, keepdims=True)

@@ -77,8 +77,8 @@ def triplet_loss(
     key: Array,
     *,
     where: Array | None = None,
-    margin: float = 0.8,
-    gor_weight: float = 1.0,
+    margin: float | Array = 0.8,
+    gor_weight: float | Array = 1.0,
     reduction: str = "none",
 ) -> Array:
     """Pull matching descriptors together and push two negatives away.

@@ -5,18 +5,19 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 
 import rkd_jax
-from rkd_jax.files import atomic_path, write_text
+from rkd_jax import own_files
 from rkd_jax.matching.charts import bar_chart
 from rkd_jax.matching.fire_benchmark import results
 from rkd_jax.matching.options import MatcherOptions
 from rkd_jax.matching.predictions import Prediction, table_text
+from rkd_jax.matching.predictions import claim as claim_predictions
 from rkd_jax.metrics import fire
 from rkd_jax.metrics.published import PAPER
 
@@ -205,6 +206,25 @@ def source_text(
     return text + (f"\n{of}: {shown}." if shown else "")
 
 
+def claim(out: pathlib.Path, networks: Iterable[str], *, inputs: Iterable[str]) -> None:
+    """Refuse a folder where the ablation would replace files of others.
+
+    Args:
+        out: folder of the run.
+        networks: names; each has a folder for each protocol.
+        inputs: files that the run reads.
+
+    Raises:
+        OSError, ValueError: see `rkd_jax.matching.predictions.claim`.
+    """
+    inputs = list(inputs)
+    names = ("ablation.csv", "differences.csv", "ablation.md", "ablation.png")
+    own_files.claim([out / name for name in names], inputs=inputs)
+    for network in networks:
+        for protocol in PROTOCOLS:
+            claim_predictions(out / network / protocol.name, inputs=inputs)
+
+
 def write(
     out: pathlib.Path,
     rows: Sequence[Mapping[str, Any]],
@@ -226,15 +246,14 @@ def write(
     title = f"FIRE, mAUC over {rows[0]['pairs']} pairs, P37 left out"
     picture = bar_chart(chart_bars(rows), title)
     text = f"{markdown(rows)}\n{source}\n"
-    write_text(out / "ablation.csv", table_text(rows))
+    own_files.write_text(out / "ablation.csv", table_text(rows))
     if differences:
-        write_text(out / "differences.csv", table_text(differences))
+        own_files.write_text(out / "differences.csv", table_text(differences))
         text += (
             "\nFirst less second, paired bootstrap by eye (low to high: mAUC, 95 %):"
         )
         text += "\n\n" + markdown(differences)
-    write_text(out / "ablation.md", text)
+    own_files.write_text(out / "ablation.md", text)
     _, data = cv2.imencode(".png", picture[..., ::-1])
-    with atomic_path(out / "ablation.png") as part:
-        part.write_bytes(data.tobytes())
+    own_files.write_bytes(out / "ablation.png", data.tobytes())
     return text

@@ -1,6 +1,7 @@
 """Arguments that the doors share: which keypoints, and how a transform is fitted."""
 
 import argparse
+import pathlib
 from typing import Any
 
 # Equal to `fit.CHOICES`, which is not imported so that --help needs no JAX.
@@ -15,7 +16,8 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         metavar="NAME|FILE",
-        help="weights: a name that comes with the package, or a .safetensors file",
+        help="weights that come with the package, by name "
+        f"({', '.join(packaged_weights())}), or a .safetensors file",
     )
     parser.add_argument(
         "--method",
@@ -48,6 +50,19 @@ def add_network(parser: argparse.ArgumentParser) -> None:
         help="try other turns and scales where a pair is not registered as it was "
         "taken (default: yes)",
     )
+
+
+def packaged_weights() -> list[str]:
+    """Return the names of the weights that come with the package, the default first.
+
+    As `weights.find` knows them, without JAX.
+
+    >>> packaged_weights()[0]
+    'default'
+    """
+    folder = pathlib.Path(__file__).parents[1] / "weights"
+    names = (path.stem for path in folder.glob("*.safetensors"))
+    return sorted(names, key=lambda name: (name != "default", name))
 
 
 def working_size(text: str) -> int:

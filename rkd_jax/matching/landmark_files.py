@@ -3,47 +3,13 @@
 from __future__ import annotations
 
 import pathlib
-import re
 
 import numpy as np
 
+from rkd_jax.tables import Row, Table, find_column, names_of, number, read_table
 
-def _fields(line: str) -> list[str]:
-    """Split a line: at semicolons, else at tabs, else at commas, else at blanks.
-
-    With semicolons or tabs a comma within a number is its decimal point. Empty cells
-    are kept: columns are counted.
-    """
-    for separator in (";", "\t"):
-        if separator in line.strip(" \r\n"):
-            cells = [cell.strip() for cell in line.split(separator)]
-            return [re.sub(r"^([-+]?\d+),(\d+)$", r"\1.\2", cell) for cell in cells]
-    if "," in line:
-        return [cell.strip() for cell in line.split(",")]
-    return line.split()
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _columns(names: list[str], where: str) -> tuple[int, int]:
-    """Return which columns hold x and y of the moving image, by their names."""
-    names = [name.lower().strip("\"'# ") for name in names]
-    for pair in (("x_moving", "y_moving"), ("x", "y")):
-        if set(pair) <= set(names):
-            return names.index(pair[0]), names.index(pair[1])
-    if [name[:1] for name in names[:2]] == ["x", "y"] and "fixed" not in names[0]:
-        return 0, 1
-    shown = ", ".join(names)[:60]
-    raise ValueError(
-        f"{where}: columns {shown!r}; expected x and y, or x_moving and y_moving: "
-        "rename them, or keep only x y (pixels of the moving image)"
-    )
+# Parts of names of columns that are those of the other image.
+_OF_FIXED = ("fix", "ref", "target", "dst", "query")
 
 
 def check_inside(points: np.ndarray, size: tuple[int, int], path: str) -> None:
@@ -60,47 +26,97 @@ def check_inside(points: np.ndarray, size: tuple[int, int], path: str) -> None:
 
 
 def read_points(path: str | pathlib.Path) -> np.ndarray:
-    """Read landmarks: two numbers x y a line, by semicolon, tab, comma or blanks.
+    """Read landmarks: two numbers x y a line, in any form that `read_table` reads.
 
-    One line of names may stand at the top: where it has `x_moving` and `y_moving`, or
-    `x` and `y`, these columns are read; other names must begin with x and y. Further
-    columns are ignored.
+    A line of names may stand at the top, also as a comment: where it has `x_moving` and
+    `y_moving`, or `x` and `y`, these columns are read; other names must begin with x
+    and y, and no further ones do. Without names there must be two columns of numbers
+    alone, in front. Further columns are ignored.
 
     Returns:
         float64 `[N, 2]` in pixels of the moving image.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: no points, names without x and y, or a line without two numbers
-            there; the message names file and line.
+        OSError: no such file, or it cannot be read.
+        ValueError: no points, columns that are not clear, or a line without two finite
+            numbers there; the message names file and line.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "p.csv")
+    ...     _ = path.write_text("id,x,y\\n7,10.5,20\\n")
+    ...     read_points(path).tolist()
+    [[10.5, 20.0]]
     """
     path = pathlib.Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such landmark file; check --points")
-    rows, columns = [], (0, 1)
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    header_may_come = True
-    for number, line in enumerate(lines, start=1):
-        fields = _fields(line)
-        if not any(fields):
-            continue
-        may_be_header, header_may_come = header_may_come, False
-        if may_be_header and not any(map(_is_number, fields)):
-            names = _fields(line.lstrip("# "))
-            columns = _columns(names, f"{path}, line {number}")
-            continue
-        try:
-            x, y = (float(fields[column]) for column in columns)
-        except (ValueError, IndexError):
-            raise ValueError(
-                f"{path}, line {number}: expected two numbers x y, found "
-                f"{line.strip()[:60]!r}; correct the line"
-            ) from None
-        if not (np.isfinite(x) and np.isfinite(y)):
-            raise ValueError(
-                f"{path}, line {number}: x y must be finite numbers; correct the line"
-            )
-        rows.append((x, y))
+    table = read_table(path, blanks=True)
+    rows, header = table.rows, None
+    if rows and not any(_value(cell, table) is not None for cell in rows[0].cells):
+        header, rows = rows[0], rows[1:]
+    if header is not None:
+        columns = _named(header, path)
+    elif table.comment is not None and _names_points(table.comment):
+        columns = _named(table.comment, path)
+    else:
+        columns = (0, 1)
+        _refuse_unclear(rows, table)
     if not rows:
         raise ValueError(f"{path}: no points; expected one x y (pixels) a line")
-    return np.array(rows, np.float64)
+    return np.array([_point(row, columns, table) for row in rows], np.float64)
+
+
+def _value(cell: str, table: Table) -> float | None:
+    return number(cell, thousands=table.separator == ",")
+
+
+def _point(row: Row, columns: tuple[int, int], table: Table) -> tuple[float, float]:
+    x, y = (_value(row.cell(column), table) for column in columns)
+    where = f"{table.path}, line {row.line}"
+    if x is None or y is None:
+        raise ValueError(
+            f"{where}: expected two numbers x y, found {' '.join(row.cells)[:60]!r}; "
+            "correct the line"
+        )
+    if not np.isfinite([x, y]).all():
+        raise ValueError(f"{where}: x y must be finite numbers; correct the line")
+    return x, y
+
+
+def _names_points(comment: Row) -> bool:
+    """Decide whether a comment is a line of names."""
+    names = set(names_of(comment))
+    return {"x", "y"} <= names or {"x_moving", "y_moving"} <= names
+
+
+def _named(header: Row, path: pathlib.Path) -> tuple[int, int]:
+    """Return which columns hold x and y of the moving image, by their names."""
+    for pair in (("x_moving", "y_moving"), ("x", "y")):
+        x, y = (find_column(header, name, path) for name in pair)
+        if x is not None and y is not None:
+            return x, y
+    names = names_of(header)
+    coordinates = [name for name in names if name[:1] in ("x", "y")]
+    if coordinates == names[:2] and [name[0] for name in coordinates] == ["x", "y"]:
+        x, y = (name[1:] for name in coordinates)
+        if x == y and not any(word in x for word in _OF_FIXED):
+            return 0, 1
+    shown = ", ".join(names)[:60]
+    raise ValueError(
+        f"{path}, line {header.line}: columns {shown!r}; expected x and y, or x_moving "
+        "and y_moving: rename them, or keep only x y (pixels of the moving image)"
+    )
+
+
+def _refuse_unclear(rows: list[Row], table: Table) -> None:
+    """Refuse columns without names if more than two hold numbers."""
+    for row in rows:
+        numbers = sum(_value(cell, table) is not None for cell in row.cells)
+        if numbers > 2:
+            names = "x_fixed,y_fixed,x_moving,y_moving" if numbers == 4 else "index,x,y"
+            raise ValueError(
+                f"{table.path}, line {row.line}: {numbers} columns of numbers without "
+                "names, so that x and y are not clear; write the names of the columns "
+                f"above, such as {names}, or keep only x y (pixels of the moving image)"
+            )

@@ -6,7 +6,6 @@ x_fixed, y_fixed, x_moving, y_moving in pixels of the files.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import pathlib
 from collections.abc import Sequence
@@ -14,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from rkd_jax.data.image_files import list_images
 from rkd_jax.matching.predictions import Pair, Prediction
 from rkd_jax.metrics.fire import pair_errors
 from rkd_jax.metrics.registration import registration_score
+from rkd_jax.tables import Row, find_column, number, read_table
 
 COLUMNS = ("x_fixed", "y_fixed", "x_moving", "y_moving")
 SUCCESS_PX = 5.0  # of the files: the landmarks themselves carry 1 to 5 px
@@ -35,34 +36,24 @@ def load_landmarks(path: str | pathlib.Path) -> np.ndarray:
     path = pathlib.Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such landmark file")
-    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
-        try:
-            found = [name.strip() for name in reader.fieldnames or []]
-            reader.fieldnames = found
-            if not set(COLUMNS) <= set(found):
-                raise ValueError(
-                    f"{path}: columns {', '.join(found)[:60]!r}; expected "
-                    f"{', '.join(COLUMNS)}"
-                )
-            rows = [_numbers(row, f"{path}, line {reader.line_num}") for row in reader]
-        except csv.Error as error:
-            raise ValueError(
-                f"{path}, line {reader.line_num}: not a table ({error}); correct it"
-            ) from None
+    table = read_table(path)
+    header = table.rows[0] if table.rows else Row(1, [])
+    columns = [find_column(header, name, path) for name in COLUMNS]
+    if None in columns:
+        raise ValueError(
+            f"{path}: columns {', '.join(header.cells)[:60]!r}; expected "
+            f"{', '.join(COLUMNS)}"
+        )
+    rows = []
+    for row in table.rows[1:]:
+        cells = [row.cell(column) for column in columns]
+        values = [number(cell, thousands=table.separator == ",") for cell in cells]
+        if None in values or not np.isfinite(values).all():
+            raise ValueError(f"{path}, line {row.line}: expected four finite numbers")
+        rows.append(values)
     if not rows:
         raise ValueError(f"{path}: no landmarks below the line of names")
     return np.array(rows, np.float64)
-
-
-def _numbers(row: dict[str, str], where: str) -> list[float]:
-    try:
-        values = [float(row[name]) for name in COLUMNS]
-    except (TypeError, ValueError):
-        values = [np.nan]
-    if not np.isfinite(values).all():
-        raise ValueError(f"{where}: expected four finite numbers")
-    return values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +90,9 @@ def list_pairs(
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder of pairs")
     tables = {
-        p.stem.removesuffix("_landmarks"): p for p in root.glob("*_landmarks.csv")
+        p.stem.removesuffix("_landmarks"): p
+        for p in root.glob("*_landmarks.csv")
+        if not p.name.startswith(".")
     }
     if not tables:
         raise FileNotFoundError(
@@ -110,13 +103,16 @@ def list_pairs(
     missing = [name for name in wanted if name not in tables]
     if missing or not wanted:
         raise ValueError(f"{root}: no pairs {missing}; there are {sorted(tables)}")
-    pairs = []
+    pairs, photographs = [], list_images(root)
     for name in sorted(wanted):
         images = []
         for role in ("fixed", "moving"):
-            found = sorted(root.glob(f"{name}_{role}.*"))
+            found = [p for p in photographs if p.stem == f"{name}_{role}"]
             if not found:
                 raise FileNotFoundError(f"{root}/{name}_{role}.*: image missing")
+            if len(found) > 1:
+                both = " and ".join(path.name for path in found)
+                raise ValueError(f"{root}: both {both} are there; keep one")
             images.append(found[0])
         pairs.append(MultimodalPair(name, *images, tables[name]))
     return pairs

@@ -5,27 +5,59 @@ from __future__ import annotations
 import csv
 import io
 import pathlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 
-from rkd_jax.files import atomic_path, write_text
+from rkd_jax import own_files
 from rkd_jax.matching.field import field_of_view
-from rkd_jax.matching.pictures import matches_picture, overlay_picture, to_rgb8
+from rkd_jax.matching.pictures import matches_picture, overlay_picture
 from rkd_jax.matching.registration import Registration
+from rkd_jax.matching.transforms.inverse_map import InverseMap, Layer
 
 SUMMARY = "transform.json"
-_ONLY_IF_OK = ("registered.png", "overlay.png", "points.csv")
+PICTURES = ("registered.png", "overlay.png", "matches.png")
+POINTS = "points.csv"
+ALL = (SUMMARY, *PICTURES, POINTS)
 
 
-def _png(image: np.ndarray) -> bytes:
+def encode_png(image: np.ndarray) -> bytes:
     """Encode an image `[H, W(, 3)]` RGB as PNG."""
     if image.ndim == 3:
-        image = image[..., ::-1]
-    done, data = cv2.imencode(".png", np.ascontiguousarray(image))
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(".png", image)
     if not done:
         raise ValueError(f"OpenCV could not encode an image of shape {image.shape}")
     return data.tobytes()
+
+
+def names(*, pictures: bool, points: bool) -> tuple[str, ...]:
+    """Return which files a pair may get.
+
+    >>> names(pictures=False, points=True)
+    ('transform.json', 'points.csv')
+    """
+    return (SUMMARY, *(PICTURES if pictures else ()), *((POINTS,) if points else ()))
+
+
+def display_scale(image: np.ndarray) -> float:
+    """Return by what to multiply an image so that one can look at it.
+
+    Cameras of 10 to 14 bits leave most of a 16-bit file's range empty, and the picture
+    black. 1 for 8 bits, and where the values reach half of the range.
+
+    Args:
+        image: uint8, or float in 0..1.
+
+    >>> display_scale(np.full((2, 2), 0.0625, np.float32))
+    16.0
+    """
+    if image.dtype == np.uint8:
+        return 1.0
+    highest = float(image.max())
+    return 1.0 if highest == 0.0 or highest >= 0.5 else 1.0 / highest
 
 
 def _points_text(moving: np.ndarray, fixed: np.ndarray, inside: np.ndarray) -> str:
@@ -54,7 +86,7 @@ def results(
         points: landmarks `[N, 2]` of the moving image to map, or None.
         pictures: whether to draw.
     """
-    files = _drawn(registration, fixed, moving) if pictures else {}
+    files = _encoded(draw(registration, fixed, moving)) if pictures else {}
     if registration.ok and points is not None:
         mapped = registration.warp_points(points)
         inside = registration.supports(points)
@@ -62,24 +94,52 @@ def results(
     return files
 
 
-def _drawn(
+def draw(
     registration: Registration, fixed: np.ndarray, moving: np.ndarray
-) -> dict[str, bytes]:
-    """Return the pictures, by name of the file."""
-    picture = matches_picture(fixed, moving, registration)
-    files = {"matches.png": _png(picture)}
-    if registration.ok:
-        shown = to_rgb8(moving) if moving.ndim == 3 else moving
-        if shown.dtype != np.uint8:
-            shown = to_rgb8(shown)[..., 0]
-        registered = registration.warp_image(shown)
-        files["registered.png"] = _png(registered)
-        reach = registration.warp_image(
-            field_of_view(moving).astype(np.uint8), interpolation="nearest"
-        )
-        overlay = overlay_picture(fixed, registered, field_of_view(fixed), reach > 0)
-        files["overlay.png"] = _png(overlay)
-    return files
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Draw the pictures of one pair.
+
+    Args:
+        registration: of the pair.
+        fixed: the image as read.
+        moving: the image as read.
+
+    Yields:
+        Name of the file and picture; matches only where the pair is not registered.
+    """
+    fixed, moving = (_brightened(image) for image in (fixed, moving))
+    yield "matches.png", matches_picture(fixed, moving, registration)
+    if not registration.ok or registration.transform is None:
+        return
+    inverse = InverseMap(
+        registration.transform.apply_inverse,
+        registration.fixed_size,
+        registration.moving_size,
+    )
+    field = field_of_view(moving).astype(np.uint8)
+    registered, reach = inverse.draw([Layer(moving), Layer(field, "nearest")])
+    yield "registered.png", _full_depth(registered)
+    field_fixed = field_of_view(fixed)
+    yield "overlay.png", overlay_picture(fixed, registered, field_fixed, reach > 0)
+
+
+def _encoded(pictures: Iterable[tuple[str, np.ndarray]]) -> dict[str, bytes]:
+    """Return pictures as PNG, by name; one is encoded while the next one is drawn."""
+    with ThreadPoolExecutor() as pool:
+        files = {name: pool.submit(encode_png, picture) for name, picture in pictures}
+        return {name: encoded.result() for name, encoded in files.items()}
+
+
+def _full_depth(image: np.ndarray) -> np.ndarray:
+    """Return uint8 as it is, else uint16: what has more than 8 bits loses none."""
+    if image.dtype == np.uint8:
+        return image
+    return np.rint(np.clip(image, 0.0, 1.0) * 65535).astype(np.uint16)
+
+
+def _brightened(image: np.ndarray) -> np.ndarray:
+    scale = display_scale(image)
+    return image if scale == 1.0 else np.minimum(image * np.float32(scale), 1.0)
 
 
 def write(out: pathlib.Path, files: dict[str, bytes], summary: str) -> None:
@@ -91,18 +151,19 @@ def write(out: pathlib.Path, files: dict[str, bytes], summary: str) -> None:
         summary: text of `transform.json`.
 
     Raises:
-        OSError: the folder cannot be written.
+        OSError: the folder cannot be written, or holds a file of this name that
+            rkd_jax did not write.
     """
     try:
-        out.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
-            with atomic_path(out / name) as part:
-                part.write_bytes(data)
-        for name in (*_ONLY_IF_OK, "matches.png"):
+            own_files.write_bytes(out / name, data)
+        for name in (*PICTURES, POINTS):
             if name not in files:
-                (out / name).unlink(missing_ok=True)
+                own_files.remove(out / name)
         # Last, so that a complete transform.json means that all files are there.
-        write_text(out / "transform.json", summary)
+        own_files.write_text(out / SUMMARY, summary)
+    except FileExistsError:
+        raise  # of somebody else: the message has the remedy
     except OSError as error:
         raise OSError(
             f"{out}: cannot write there ({error.strerror or error}); give another --out"

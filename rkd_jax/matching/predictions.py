@@ -10,28 +10,22 @@ from __future__ import annotations
 import collections
 import csv
 import dataclasses
-import errno
-import hashlib
 import io
 import json
-import os
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from rkd_jax.data.image_files import file_size
-from rkd_jax.files import (
-    atomic_path,
-    read_predictions,
-    refuse_other_settings,
-    write_text,
-)
+from rkd_jax import own_files
+from rkd_jax.command import portable
+from rkd_jax.files import read_predictions, refuse_other_settings
 from rkd_jax.matching.base import BaseMatcher, View
 from rkd_jax.matching.calibrate import calibrate
 from rkd_jax.matching.curvature import Curvature
 from rkd_jax.matching.registration import Registration
+from rkd_jax.own_files import digest
 
 PREDICTIONS = "predictions.npz"
 METRICS = "metrics.json"
@@ -109,19 +103,6 @@ class Prediction:
     def family(self) -> str:
         """Family of the transform, empty if failed."""
         return "" if self.failed else json.loads(self.transform)["family"]
-
-
-def digest(path: pathlib.Path) -> str:
-    """Return the SHA-256 of a file.
-
-    Raises:
-        OSError: no file, or a pipe or device, which would be waited for.
-    """
-    try:
-        file_size(path)
-    except ValueError as error:
-        raise OSError(errno.EINVAL, "no regular file", os.fspath(path)) from error
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _predict(
@@ -236,10 +217,17 @@ def predict(
         for pair in left:
             if progress is not None:
                 progress(count, total, pair.name)
-            views = photographs.of(pair)
-            sizes = [view.prepared.file_size for view in views]
-            check_inside(controls[pair.name], sizes, pair.source())
-            yield pair, matcher.register(*views, **how, curvature=curvature)
+            try:
+                views = photographs.of(pair)
+                sizes = [view.prepared.file_size for view in views]
+                check_inside(controls[pair.name], sizes, pair.source())
+                result = matcher.register(*views, **how, curvature=curvature)
+            except Exception as error:
+                named = (pair.fixed, pair.moving, pair.source())
+                if not any(str(path) in str(error) for path in named):
+                    error.add_note(f"{pair.name}: {pair.fixed}, {pair.moving}")
+                raise
+            yield pair, result
             photographs.done(pair)
             count += 1
 
@@ -304,7 +292,7 @@ def save_predictions(
             arrays[field.name] = np.concatenate(values)
         else:
             arrays[field.name] = np.array(values)
-    with atomic_path(path) as part:
+    with own_files.replacing(path) as part:
         np.savez_compressed(part, **arrays)
 
 
@@ -343,7 +331,25 @@ def table_text(rows: Sequence[dict[str, Any]]) -> str:
     for row in rows:
         shown = {k: f"{v:.3f}" if type(v) is float else v for k, v in row.items()}
         writer.writerow(shown)
-    return text.getvalue()
+    # Names of files may hold bytes that are no text.
+    return portable(text.getvalue()).encode("utf-8", "backslashreplace").decode()
+
+
+def claim(out: pathlib.Path, *, inputs: Iterable[str | pathlib.Path] = ()) -> None:
+    """Refuse a folder where a benchmark's files would replace those of others.
+
+    Args:
+        out: folder of the run.
+        inputs: files that the run reads.
+
+    Raises:
+        OSError: a file, or a folder, is in the way.
+        ValueError: `out` is a file, or predictions.npz is none.
+    """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: --out must be a folder, found a file")
+    own_files.claim([out / TABLE, out / METRICS], inputs=inputs)
+    own_files.claim_readable(out / PREDICTIONS, load_predictions, inputs=inputs)
 
 
 def write_scores(
@@ -354,6 +360,6 @@ def write_scores(
 ) -> None:
     """Write `metrics.json` and `pairs.csv` into a folder."""
     out = pathlib.Path(out)
-    write_text(out / TABLE, table_text(rows))
+    own_files.write_text(out / TABLE, table_text(rows))
     content = json.dumps({**metrics, "settings": settings}, indent=2)
-    write_text(out / METRICS, content + "\n")
+    own_files.write_text(out / METRICS, content + "\n")

@@ -7,6 +7,9 @@ import sys
 import time
 from collections.abc import Callable
 
+from rkd_jax.command import say, shown
+from rkd_jax.tables import read_table
+
 _LINE_EVERY_S = 20.0
 
 
@@ -23,13 +26,13 @@ def progress_of(what: str) -> Callable[[int, int, str], None]:
         if done > first and done < total:
             left = spent / (done - first) * (total - done)
             text += f", {int(left) // 60}:{int(left) % 60:02d} left"
-        text += f", now {name}" if name else f", {spent:.0f} s"
+        text += f", now {shown(name)}" if name else f", {spent:.0f} s"
         if live:
             end = "" if done < total else "\n"
-            print(f"\r\x1b[K{text}", end=end, file=sys.stderr, flush=True)
+            say(f"\r\x1b[K{text}", sys.stderr, end=end)
         elif spent - last_line >= _LINE_EVERY_S or done == total:
             last_line = spent
-            print(text, file=sys.stderr, flush=True)
+            say(text, sys.stderr)
 
     return report
 
@@ -41,6 +44,5 @@ def read_names(path: str | None) -> list[str] | None:
     file = pathlib.Path(path)
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file; check --pairs")
-    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    names = [line.split("#")[0].strip() for line in lines]
+    names = [row.cells[0].split("#")[0].strip() for row in read_table(file).rows]
     return [name for name in names if name]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from rkd_jax.data import image_files
 from rkd_jax.matching.predictions import Pair, Prediction
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".ppm"}
 _LABELS = re.compile(r"mask|1stho|2ndho|manual|label|groundtruth", re.IGNORECASE)
 
 
@@ -20,20 +20,21 @@ def photographs(folders: Sequence[str | pathlib.Path]) -> list[pathlib.Path]:
     """List the photographs below folders, sorted, without masks and labels.
 
     Raises:
-        FileNotFoundError: no such folder, or no photograph below it.
+        FileNotFoundError: no such folder.
+        ValueError: no photograph below it.
     """
     found = []
     for folder in map(pathlib.Path, folders):
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{folder}: no such folder of photographs")
         here = [
             path
-            for path in sorted(folder.rglob("*"))
-            if path.suffix.lower() in SUFFIXES
-            and not _LABELS.search(str(path.relative_to(folder)))
+            for path in image_files.list_images(folder, recursive=True)
+            if not _LABELS.search(str(path.relative_to(folder)))
         ]
         if not here:
-            raise FileNotFoundError(f"{folder}: no photographs ({sorted(SUFFIXES)})")
+            raise ValueError(
+                f"{folder}: no photographs; all images there are masks or labels by "
+                f"their names ({_LABELS.pattern})"
+            )
         found += here
     return found
 
@@ -101,14 +102,14 @@ def unrelated(
 
 
 def list_pairs(
-    folders: Sequence[str | pathlib.Path],
+    paths: Sequence[pathlib.Path],
     count: int,
     *,
     seed: int = 0,
     fellows: float = 0.3,
 ) -> list[Pair]:
-    """Choose pairs of different eyes below folders; see `unrelated`."""
-    chosen = unrelated(photographs(folders), count, seed=seed, fellows=fellows)
+    """Choose pairs of different eyes among photographs; see `unrelated`."""
+    chosen = unrelated(paths, count, seed=seed, fellows=fellows)
     width = len(str(count))
     return [
         Pair(f"{number:0{width}} {fixed.name} {moving.name}", fixed, moving)
@@ -117,26 +118,38 @@ def list_pairs(
 
 
 def score(
-    predictions: Sequence[Prediction],
+    predictions: Sequence[Prediction], *, same_eye: Collection[str] = ()
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Count the pairs that are wrongly believed.
+    """Count the pairs of different eyes that are wrongly reported as registered.
+
+    Args:
+        predictions: of all pairs.
+        same_eye: names of pairs that are known to show one eye: counted apart.
 
     Returns:
-        "pairs", "ok" (number believed), "ok_percent", "ok_percent_high" (upper end of
-        the exact 95 % interval of Clopper and Pearson), "highest_confidence"; and one
-        row a pair, the most trusted first.
-    """
-    from scipy.stats import beta
+        Of the other pairs "pairs", "ok" (number reported as registered), "ok_percent",
+        "ok_percent_low" and "ok_percent_high" (exact 95 % interval of Clopper and
+        Pearson), "highest_confidence"; "same_eye" with "pairs" and "ok"; and one row a
+        pair, the highest confidence first.
 
-    believed = sum(prediction.ok for prediction in predictions)
-    count = len(predictions)
-    high = 1.0
-    if believed < count:
-        high = float(beta.ppf(0.975, believed + 1, count - believed))
+    Raises:
+        ValueError: all pairs are known to show one eye.
+    """
+    from scipy.stats import binomtest
+
+    strangers = [p for p in predictions if p.name not in same_eye]
+    if not strangers:
+        raise ValueError(
+            "--same_eye lists all pairs that were chosen: choose more, or give more "
+            "photographs"
+        )
+    believed, count = sum(p.ok for p in strangers), len(strangers)
+    interval = binomtest(believed, count).proportion_ci(0.95, method="exact")
     rows = [
         {
             "pair": prediction.name,
             "ok": prediction.ok,
+            "same_eye": prediction.name in same_eye,
             "confidence": round(prediction.confidence, 4),
             "matches": len(prediction.points_fixed),
             "inliers": int(prediction.inliers.sum()),
@@ -150,6 +163,27 @@ def score(
         "pairs": count,
         "ok": believed,
         "ok_percent": 100.0 * believed / count,
-        "ok_percent_high": 100.0 * high,
-        "highest_confidence": max(p.confidence for p in predictions),
+        "ok_percent_low": 100.0 * float(interval.low),
+        "ok_percent_high": 100.0 * float(interval.high),
+        "highest_confidence": max(p.confidence for p in strangers),
+        "same_eye": {
+            "pairs": len(predictions) - count,
+            "ok": sum(p.ok for p in predictions) - believed,
+        },
     }, rows
+
+
+def summary(metrics: Mapping[str, Any]) -> str:
+    """Return the metrics of `score` as one line of text."""
+    known = metrics["same_eye"]
+    apart = ""
+    if known["pairs"]:
+        apart = (
+            f"; known to show one eye: {known['pairs']} more, {known['ok']} reported"
+        )
+    return (
+        f"{metrics['ok']} of {metrics['pairs']} pairs of different eyes reported as "
+        f"registered ({metrics['ok_percent']:.1f} %, at most "
+        f"{metrics['ok_percent_high']:.1f} % with 97.5 % confidence); highest "
+        f"confidence {metrics['highest_confidence']:.3f}{apart}"
+    )

@@ -15,13 +15,22 @@ import jax
 import numpy as np
 
 from rkd_jax.files import write_text
+from rkd_jax.training.disk import reason, report_once
 
 PyTree = Any
 logger = logging.getLogger(__name__)
+CHECKPOINTS, MANIFESTS = "checkpoints", "manifests"
 
 
 class CheckpointError(ValueError):
     """A checkpoint is damaged or belongs to another network."""
+
+
+def saved_steps(workdir: pathlib.Path) -> list[int]:
+    """Return the steps of the finished checkpoints of a work directory, in order."""
+    stems = [path.stem for path in (workdir / MANIFESTS).glob("*.json")]
+    folders = [workdir / CHECKPOINTS / stem for stem in stems if stem.isdecimal()]
+    return sorted(int(folder.name) for folder in folders if folder.is_dir())
 
 
 class Checkpoints:
@@ -37,8 +46,8 @@ class Checkpoints:
         import orbax.checkpoint as ocp
 
         self._ocp = ocp
-        self._root = pathlib.Path(workdir).absolute() / "checkpoints"
-        self._manifests = self._root.parent / "manifests"
+        self._root = pathlib.Path(workdir).absolute() / CHECKPOINTS
+        self._manifests = self._root.parent / MANIFESTS
         if jax.process_index() == 0:
             self._manifests.mkdir(parents=True, exist_ok=True)
             self._root.mkdir(exist_ok=True)
@@ -62,10 +71,26 @@ class Checkpoints:
             step: steps done.
             state: pytree of NumPy arrays, equal on all processes.
             data: JSON-able position of the data iterator.
+
+        Raises:
+            OSError: it cannot be written: the disk is full, for example.
         """
-        ocp = self._ocp
         if step in self._manager.all_steps():
             return
+        try:
+            with report_once():
+                self._write(step, state, data)
+        except (OSError, ValueError, RuntimeError) as error:
+            left = [saved for saved in saved_steps(self._root.parent) if saved != step]
+            start = f"step {left[-1]}" if left else "its beginning"
+            raise OSError(
+                f"the checkpoint of step {step} cannot be written in {self._root}: "
+                f"{reason(error)}; the same command then goes on from {start}"
+            ) from error
+        _barrier(f"checkpoint_{step}")
+
+    def _write(self, step: int, state: PyTree, data: dict[str, Any]) -> None:
+        ocp = self._ocp
         leaves = {f"{i:05d}": x for i, x in enumerate(jax.tree.leaves(state))}
         self._manager.save(
             step,
@@ -85,7 +110,6 @@ class Checkpoints:
             for path in self._manifests.glob("*.json"):
                 if path.stem not in kept:
                     path.unlink()
-        _barrier(f"checkpoint_{step}")
 
     def restore(self, step: int, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
         """Return `(state, data)` of a checkpoint, after checking its manifest.

@@ -53,11 +53,15 @@ def run(
     # the directory belongs to this config.
     given = check_given(config)
     sources, held_out = {}, {}
+    # Stages that use the weights of an earlier one, whose length is then settled.
+    users = [s for s in plan if s.takes_start]
+    begun = any(run_folder.steps_done(workdir / s.folder) for s in users)
     # The last stage's config is the one that was typed: it names what has changed.
     for stage in reversed(plan):
-        run_folder.check(workdir / stage.folder, stage.config)
+        run_folder.check(workdir / stage.folder, stage.config, begun=begun)
         _batch_share(stage.config)
         sources[stage.title] = tasks.training_source(stage.config)
+        run_folder.check_data(workdir / stage.folder, sources[stage.title])
         if stage.config.task.name not in held_out:
             held_out[stage.config.task.name] = tasks.held_out(stage.config)
     for stage in plan:
@@ -118,6 +122,7 @@ def _run_stage(
             keep=config.loop.keep,
             seed=config.seed,
             ema_decay=config.optim.ema_decay,
+            held_out=f"{config.loop.eval_kind}, {config.loop.eval_pairs}",
         ),
         workdir=workdir,
         title=stage.title,

@@ -37,6 +37,7 @@ class Plan:
         keep: checkpoints kept.
         seed: of the run.
         ema_decay: of the averaged parameters that are evaluated; 0 is off.
+        held_out: which data are evaluated; a best score on other data counts no more.
     """
 
     steps: int
@@ -46,6 +47,7 @@ class Plan:
     keep: int = 2
     seed: int = 0
     ema_decay: float = 0.0
+    held_out: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +112,9 @@ def train(
     if latest is not None:
         state, saved = checkpoints.restore(latest, jax.device_get(state))
         batches.set_state(saved["position"])
-        best = saved["best"] if saved["best"] is not None else -math.inf
+        same_data = saved.get("held_out", plan.held_out) == plan.held_out
+        if same_data and saved["best"] is not None:
+            best = saved["best"]
     report = Report(workdir, title, plan.steps, latest or 0, primary)
     if latest:
         report.say(f"going on from step {latest}")
@@ -246,7 +250,11 @@ class _Run:
 
     def _save(self, step: int, state: TrainState, batches: Any) -> None:
         best = self.best if math.isfinite(self.best) else None
-        data = {"position": batches.get_state(), "best": best}
+        data = {
+            "position": batches.get_state(),
+            "best": best,
+            "held_out": self.plan.held_out,
+        }
         self.checkpoints.save(step, stepping.first_replica(state), data)
 
 

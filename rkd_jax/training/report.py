@@ -1,5 +1,6 @@
 """What a run tells: progress with time left, JSONL, TensorBoard, pictures."""
 
+import contextlib
 import json
 import logging
 import math
@@ -10,8 +11,11 @@ import time
 import numpy as np
 
 from rkd_jax.files import atomic_path, write_text
+from rkd_jax.training.disk import name_file
+from rkd_jax.training.tensorboard import EventFile
 
 logger = logging.getLogger(__name__)
+METRICS, PICTURES = "metrics.jsonl", "pictures"
 
 
 class Report:
@@ -37,14 +41,12 @@ class Report:
         self._bar = self._tensorboard = None
         if not primary:
             return
-        import tensorboardX
         from tqdm import tqdm
 
-        self._lines = self._folder / "metrics.jsonl"
+        self._lines = self._folder / METRICS
         self._forget_after(start)
-        self._tensorboard = tensorboardX.SummaryWriter(
-            str(self._folder / "tensorboard"), purge_step=start + 1
-        )
+        folder = self._folder / "tensorboard"
+        self._tensorboard = EventFile(folder, purge_step=start + 1)
         if sys.stderr.isatty():
             self._bar = tqdm(total=total, initial=start, desc=title, unit="step")
 
@@ -76,11 +78,11 @@ class Report:
             return
         known = {k: v if math.isfinite(v) else None for k, v in metrics.items()}
         line = {"step": step, "group": group, **known}
-        with self._lines.open("a", encoding="utf-8") as file:
+        with name_file(self._lines), self._lines.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         for name, value in known.items():
             if value is not None:
-                self._tensorboard.add_scalar(f"{group}/{name}", value, step)
+                self._tensorboard.scalar(f"{group}/{name}", value, step)
 
     def progress(
         self, step: int, metrics: dict[str, float], *, batch: int, waited_s: float
@@ -114,15 +116,16 @@ class Report:
         from PIL import Image
 
         for name, picture in pictures.items():
-            path = self._folder / "pictures" / f"{name}_{step:07d}.png"
-            with atomic_path(path) as part:
+            path = self._folder / PICTURES / f"{name}_{step:07d}.png"
+            with name_file(path), atomic_path(path) as part:
                 Image.fromarray(picture).save(part)
-            self._tensorboard.add_image(name, picture, step, dataformats="HWC")
+            self._tensorboard.picture(name, picture, step)
 
     def close(self) -> None:
-        """Flush and close."""
+        """Flush and close; a full disk, which has been raised before, is no error."""
         if self._tensorboard is not None:
-            self._tensorboard.close()
+            with contextlib.suppress(OSError):
+                self._tensorboard.close()
         if self._bar is not None:
             self._bar.close()
 

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import logging
 import math
+import os
 import pathlib
 from typing import Any
 
@@ -11,74 +13,103 @@ import jax
 from rkd_jax import config as schema
 from rkd_jax import tasks, weights
 from rkd_jax.files import write_text
+from rkd_jax.training import changes
+from rkd_jax.training.checkpoint import CHECKPOINTS, MANIFESTS, saved_steps
+from rkd_jax.training.disk import name_file
+from rkd_jax.training.report import METRICS, PICTURES
 
 PyTree = Any
+logger = logging.getLogger(__name__)
 WEIGHTS, BEST = "weights.safetensors", "best.safetensors"
 CONFIG, DATA, RESULTS = "config.json", "data.json", "results.json"
-# What may change between a run and its continuation.
-FREE_FIELDS = ("loop.log_every", "loop.keep", "data.num_threads", "data.cache_mb")
+# What a run writes over: without a config of ours beside it, it is somebody else's.
+_WRITTEN = (WEIGHTS, BEST, DATA, RESULTS, METRICS, CHECKPOINTS, MANIFESTS)
 
 
-def check(workdir: pathlib.Path, config: schema.Config) -> None:
-    """Refuse a work directory that holds a run of another config.
+def check(workdir: pathlib.Path, config: schema.Config, *, begun: bool = False) -> None:
+    """Refuse a work directory of another config, or with files that are not a run's.
 
     Args:
         workdir: of the run; need not exist.
-        config: of the run; what `FREE_FIELDS` names may differ.
+        config: of the run; it may differ as `changes.forbidden_changes` allows.
+        begun: see there.
 
     Raises:
-        ValueError: it does, or its `config.json` is damaged.
+        ValueError: it is such a directory, or its `config.json` is damaged.
     """
     path = workdir / CONFIG
-    if not path.exists():
+    if not os.path.lexists(path):
+        _refuse_strangers(workdir)
         return
-    # As JSON gives it back: lists for tuples.
-    ours = json.loads(json.dumps(schema.as_dict(config)))
-    changed = [
-        line
-        for line in schema.difference(_read(path), ours)
-        if line.split(":")[0] not in FREE_FIELDS
-    ]
-    if changed:
+    saved, done = _read_config(path), steps_done(workdir)
+    lines = changes.forbidden_changes(saved, config, done=done, begun=begun)
+    if lines:
         raise ValueError(
             f"{workdir} holds a run of another config; use another --workdir, or undo "
-            "these changes (there -> now):\n  " + "\n  ".join(changed)
+            "these changes (there -> now):\n  " + "\n  ".join(lines)
         )
 
 
+def _refuse_strangers(workdir: pathlib.Path) -> None:
+    found = [workdir / name for name in _WRITTEN if os.path.lexists(workdir / name)]
+    found += sorted(workdir.glob(f"{PICTURES}/*_{'[0-9]' * 7}.png"))
+    if found:
+        raise ValueError(
+            f"{found[0]}: a run would write there, but {workdir} holds no {CONFIG} of "
+            "an earlier run; move the file elsewhere, or use another --workdir"
+        )
+
+
+def steps_done(workdir: pathlib.Path) -> int:
+    """Return how many steps of a run are saved; 0 without a run.
+
+    Of a run with its weights, but without checkpoints, these are all that its config
+    asked for.
+
+    Raises:
+        ValueError: its `config.json` is damaged.
+    """
+    if not os.path.lexists(workdir / CONFIG):
+        return 0
+    steps = max(saved_steps(workdir), default=0)
+    if steps or not (workdir / WEIGHTS).exists():
+        return steps
+    return _read_config(workdir / CONFIG)["loop"]["steps"]
+
+
 def claim(workdir: pathlib.Path, config: schema.Config) -> None:
-    """Write the config into a work directory without one; the first process does it.
+    """Write the config into a work directory; the first process does it.
+
+    One that the directory has, and that `check` let pass, is brought up to date.
 
     Raises:
         OSError: it cannot be written.
     """
-    if not (workdir / CONFIG).exists():
-        _write(workdir / CONFIG, schema.as_dict(config), indent=1)
+    path, ours = workdir / CONFIG, changes.as_json(config)
+    saved = _read_config(path) if path.exists() else None
+    if saved == ours:
+        return
+    if saved is not None and jax.process_index() == 0:
+        lines = schema.difference(saved, ours)
+        logger.info("%s: changed since the run began: %s", workdir, "; ".join(lines))
+    _write(path, ours, indent=1)
 
 
-def claim_data(workdir: pathlib.Path, source: Any) -> None:
-    """Write down which images a run is made of, or refuse others than those.
+def check_data(workdir: pathlib.Path, source: Any) -> None:
+    """Refuse other images than those that a run began with.
 
     Batches and value maps go by the number of an image: one more or less, and they
     belong to other photographs.
 
     Args:
-        workdir: of the run.
+        workdir: of the run; need not exist.
         source: of `tasks.training_source`.
 
     Raises:
-        OSError: it cannot be written.
         ValueError: it began with other images, or its `data.json` is damaged.
     """
-    names = [pathlib.PurePath(name).name for name in source.names]
-    ours = {
-        "images": len(names),
-        "labelled": source.n_labelled,
-        "sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
-    }
-    path = workdir / DATA
+    path, ours = workdir / DATA, _images(source)
     if not path.exists():
-        _write(path, ours)
         return
     theirs = _read(path)
     if theirs != ours:
@@ -88,6 +119,28 @@ def claim_data(workdir: pathlib.Path, source: Any) -> None:
             f"{ours['images']} and {ours['labelled']}, or they have other names: "
             "use another --workdir, or bring the old images back"
         )
+
+
+def claim_data(workdir: pathlib.Path, source: Any) -> None:
+    """Write down which images a run is made of, or do as `check_data`.
+
+    Raises:
+        OSError: it cannot be written.
+        ValueError: as `check_data`.
+    """
+    check_data(workdir, source)
+    if not (workdir / DATA).exists():
+        _write(workdir / DATA, _images(source))
+
+
+def _images(source: Any) -> dict[str, Any]:
+    names = [pathlib.PurePath(name).name for name in source.names]
+    text = "\n".join(names).encode(errors="surrogateescape")
+    return {
+        "images": len(names),
+        "labelled": source.n_labelled,
+        "sha256": hashlib.sha256(text).hexdigest(),
+    }
 
 
 def save_weights(
@@ -109,14 +162,15 @@ def save_weights(
     options = config.model.options()
     # How the run computed, not what it has learnt: a reader has its own device.
     del options["compute_dtype"]
-    weights.save(
-        path,
-        variables,
-        model=config.model.name,
-        options=options,
-        preprocess=tasks.preprocess(config),
-        recipe={"config": _without_folders(config), "metrics": _finite(metrics)},
-    )
+    with name_file(path):
+        weights.save(
+            path,
+            variables,
+            model=config.model.name,
+            options=options,
+            preprocess=tasks.preprocess(config),
+            recipe={"config": _without_folders(config), "metrics": _finite(metrics)},
+        )
 
 
 def save_results(workdir: pathlib.Path, results: dict[str, dict[str, float]]) -> None:
@@ -126,7 +180,8 @@ def save_results(workdir: pathlib.Path, results: dict[str, dict[str, float]]) ->
 
 def _write(path: pathlib.Path, content: Any, **form: Any) -> None:
     if jax.process_index() == 0:
-        write_text(path, json.dumps(content, **form))
+        with name_file(path):
+            write_text(path, json.dumps(content, **form))
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
@@ -139,6 +194,18 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(
             f"{path}: expected an object of JSON, found {type(content).__name__}; use "
+            "another --workdir"
+        )
+    return content
+
+
+def _read_config(path: pathlib.Path) -> dict[str, Any]:
+    content = _read(path)
+    loop = content.get("loop")
+    steps = loop.get("steps") if isinstance(loop, dict) else None
+    if not isinstance(steps, int) or not isinstance(content.get("model"), dict):
+        raise ValueError(
+            f"{path}: not the config of a run (it has no model and loop.steps); use "
             "another --workdir"
         )
     return content

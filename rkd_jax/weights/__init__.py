@@ -17,6 +17,7 @@ import safetensors
 import safetensors.numpy
 
 from rkd_jax import files, models
+from rkd_jax.foreign_weights import CONVERTER, advise, list_names
 
 __all__ = [
     "Weights",
@@ -24,6 +25,7 @@ __all__ = [
     "check_tensors",
     "expected_shapes",
     "find",
+    "is_ours",
     "load",
     "save",
 ]
@@ -89,7 +91,7 @@ def check_tensors(
         if tuple(shapes[name]) != tuple(expected[name])
     ]
     problems = [
-        f"{kind}: {', '.join(names)}"
+        f"{kind}: {list_names(names)}"
         for kind, names in (
             ("unknown", unknown),
             ("missing", missing),
@@ -109,8 +111,8 @@ def check_finite(tensors: Mapping[str, np.ndarray], subject: str) -> None:
     broken = sorted(k for k, v in tensors.items() if not np.isfinite(v).all())
     if broken:
         raise ValueError(
-            f"{subject}: NaN or infinite values in {', '.join(broken)}; a network with "
-            "them answers nothing: take weights from before training diverged"
+            f"{subject}: NaN or infinite values in {list_names(broken)}; a network "
+            "with them answers nothing: take weights from before training diverged"
         )
 
 
@@ -188,7 +190,7 @@ def find(name: str | os.PathLike | None = None) -> Path:
     raise FileNotFoundError(
         f"{name}: no such weight file; with the package come the names "
         f"{', '.join(names) or '(none: reinstall it)'}; others are made by "
-        "`python -m rkd_jax.train` or tools/convert_weights.py"
+        f"`python -m rkd_jax.train` or `{CONVERTER}` (tools/convert_weights.py)"
     )
 
 
@@ -214,7 +216,7 @@ def load(path: str | os.PathLike, *, model: str | None = None) -> Weights:
     if metadata.get("format") != FORMAT:
         raise ValueError(
             f"{path}: format is {metadata.get('format')!r}, expected {FORMAT!r}; "
-            "convert foreign weights with tools/convert_weights.py"
+            f"convert foreign weights with `{CONVERTER}` (tools/convert_weights.py)"
         )
     name = metadata.get("model", "")
     if model is not None and name != model:
@@ -244,6 +246,19 @@ def load(path: str | os.PathLike, *, model: str | None = None) -> Weights:
     return Weights(name, options, variables, preprocess, recipe, metadata)
 
 
+def is_ours(path: str | os.PathLike) -> bool:
+    """Return whether a file says that it is a weight file of rkd_jax.
+
+    >>> is_ours(find("small"))
+    True
+    """
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            return (file.metadata() or {}).get("format") == FORMAT
+    except (OSError, safetensors.SafetensorError):
+        return False
+
+
 def _flatten(tree: Any) -> dict[str, Any]:
     """Return the leaves of a nested dict by their names joined with "/"."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
@@ -257,9 +272,8 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             return file.metadata() or {}, tensors
     except (safetensors.SafetensorError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{path}: not a complete safetensors file ({error}); copy it again"
-        ) from None
+        plain = f"not a complete safetensors file ({error}); copy it again"
+        raise ValueError(f"{path}: {advise(path) or plain}") from None
 
 
 def _digest(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> str:

@@ -82,7 +82,7 @@ def test_pictures_are_of_the_largest_errors(finished):
     _, saved = wflw_benchmark.load_predictions(finished / "predictions.npz")
     errors = metrics.face_errors(saved.predicted, saved.truth)
     worst = str(saved.names[errors.argmax()]).rpartition("/")[2].replace("#", "_face")
-    files = sorted((finished / "largest_errors").iterdir())
+    files = sorted((finished / "largest_errors").glob("*.png"))
     assert len(files) == 3
     assert files[0].name == f"01_{worst}.png"
     first = np.asarray(Image.open(files[0]))
@@ -234,7 +234,44 @@ def test_one_folder_serves_a_list_and_parts_of_it(root, network, tmp_path):
     assert run(root, tmp_path, *options) == 0
     again = json.loads((tmp_path / "metrics.json").read_text())
     assert again == whole
-    assert len(list((tmp_path / "largest_errors").iterdir())) == 2
+    assert len(list((tmp_path / "largest_errors").glob("*.png"))) == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("metrics.json", "faces.csv", "error_curve.png", "predictions.npz"),
+        *("largest_errors.png", "largest_errors/01_x.png"),
+    ],
+)
+def test_files_of_others_are_named_and_kept(root, tmp_path, capsys, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    options = ("--method", "mean_face", "--fold", 0, "--folds", 3, "--overwrite")
+    assert run(root, tmp_path, *options) == 2
+    assert f"{name}: " in capsys.readouterr().err
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [tmp_path / name]
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_stopped_run_keeps_what_is_done(root, tmp_path, monkeypatch, capsys):
+    place, calls = wflw_benchmark.place_mean_face, []
+
+    def stop(shape, boxes):
+        calls.append(len(boxes))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return place(shape, boxes)
+
+    monkeypatch.setattr(wflw_benchmark, "_CHUNK", 3)
+    monkeypatch.setattr(wflw_benchmark, "place_mean_face", stop)
+    options = ("--method", "mean_face", "--train_list", "test")
+    assert run(root, tmp_path, *options) == 130
+    assert capsys.readouterr().err.endswith("stopped; what is finished is kept\n")
+    _, saved = wflw_benchmark.load_predictions(tmp_path / "predictions.npz")
+    assert len(saved) == 6
+    assert run(root, tmp_path, *options) == 0
+    assert calls == [3, 3, 2, 2]
 
 
 def test_an_answer_grows_with_its_picture(root, network):

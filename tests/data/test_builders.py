@@ -258,6 +258,14 @@ def test_idrid(tmp_path):
     table.write_text(head)
     with pytest.raises(ValueError, match="no grades of IDRiD_1"):
         prepared("idrid", raw, tmp_path / "again")
+    table.write_text(f"{head}IDRiD_1,4,1\n\nIDRiD_1,3,1\n")
+    with pytest.raises(ValueError, match="line 4: IDRiD_1 has other grades above"):
+        prepared("idrid", raw, tmp_path / "again")
+    # As a spreadsheet of much of Europe saves it.
+    text = f"{head}IDRiD_1,4,1\n".replace(",", ";").replace("\n", "\r\n")
+    table.write_bytes(text.encode("utf-16"))
+    (train,) = read(prepared("idrid", raw, tmp_path / "again"), "train")
+    assert (train["retinopathy_grade"], train["macular_edema_risk"]) == (4, 1)
 
 
 def test_wflw_and_its_source(tmp_path):
@@ -430,3 +438,16 @@ def test_command_line_names_bad_input(tmp_path, capsys):
     assert main(["drive", *folders, "--auxiliary_dir", "more"]) == 2
     message = capsys.readouterr().err
     assert message == "error: drive has no option auxiliary_dir\n"
+
+
+def test_systems_without_array_record_are_told_what_works(
+    tmp_path, monkeypatch, capsys
+):
+    """There is no wheel of it for Windows."""
+    monkeypatch.setattr(builders.importlib.util, "find_spec", lambda name: None)
+    folders = [str(tmp_path / "raw"), str(tmp_path / "out")]
+    assert main(["drive", *folders]) == 2
+    assert "array_record cannot be imported" in capsys.readouterr().err
+    with pytest.raises(OSError, match=r"data\.kind folder, lab or wflw"):
+        sources.open_prepared(tmp_path, "drive", "train")
+    assert not (tmp_path / "out").exists()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rkd_jax import weights
+from rkd_jax import foreign_weights, weights
 from rkd_jax.models.swin import relative_position_index
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra for conversion")
@@ -187,6 +187,152 @@ def test_another_position_index_is_refused(tool, swin):
     state[INDEX] = state[INDEX][::-1]
     with pytest.raises(ValueError, match=r"another relative position index.*layers1"):
         tool.convert("swin_student", state)
+
+
+def _names(file, content):
+    torch.save(content, file)
+    return file
+
+
+SMALL = {"conv1a.weight": torch.arange(6.0).reshape(2, 3), "conv1a.bias": torch.ones(2)}
+
+
+@pytest.mark.parametrize(
+    ("content", "noted"),
+    [
+        ({"model_state_dict": SMALL, "epoch": 3}, "lies under 'model_state_dict'"),
+        ({"model": SMALL, "args": {"lr": 0.1}, "loss": [1.0]}, "lies under 'model'"),
+        ({"ema": {"module": SMALL, "decay": 0.9}}, "lies under 'ema.module'"),
+        ({"state_dict": SMALL, "optimizer_states": [{"state": {0: SMALL}}]}, ""),
+        ({"net": SMALL, "optimizer": {"state": SMALL}}, ""),
+        ({k: torch.nn.Parameter(v) for k, v in SMALL.items()}, ""),
+        ({f"module.module.{k}": v for k, v in SMALL.items()}, "wrapper of the network"),
+        ({f"module._orig_mod.{k}": v for k, v in SMALL.items()}, "wrapper"),
+        ({f"_orig_mod.{k}": v for k, v in SMALL.items()}, "wrapper"),
+    ],
+)
+def test_one_container_and_wrappers_are_taken_away(
+    tool, tmp_path, capsys, content, noted
+):
+    read = tool.read_state(_names(tmp_path / "a.pth", content))
+    assert read.keys() == SMALL.keys()
+    for name, array in read.items():
+        np.testing.assert_array_equal(array, SMALL[name].numpy())
+    told = capsys.readouterr().err
+    assert noted in told
+    assert bool(told) == bool(noted)
+
+
+def test_several_state_dicts_are_named_and_one_can_be_chosen(tool, tmp_path, capsys):
+    other = {name: tensor + 1 for name, tensor in SMALL.items()}
+    path = _names(tmp_path / "a.pth", {"model": SMALL, "ema": {"shadow": other}})
+    with pytest.raises(ValueError, match=r"2 state dicts: 'model' \(2 tensors\), 'ema"):
+        tool.read_state(path)
+    read = tool.read_state(path, "ema.shadow")
+    np.testing.assert_array_equal(read["conv1a.bias"], [2, 2])
+    with pytest.raises(ValueError, match="no state dict under 'best'; it holds 2"):
+        tool.read_state(path, "best")
+    target = str(tmp_path / "out")
+    assert tool.main(["superretina", str(path), target]) == 2
+    assert "choose one with --key" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.bfloat16, torch.float16, torch.float64, torch.int64, torch.bool]
+)
+def test_any_plain_number_is_read(tool, tmp_path, dtype):
+    state = {name: tensor.to(dtype) for name, tensor in SMALL.items()}
+    read = tool.read_state(_names(tmp_path / "a.pth", state))
+    for name, tensor in SMALL.items():
+        wanted = tensor.numpy().astype(bool) if dtype == torch.bool else tensor.numpy()
+        np.testing.assert_array_equal(read[name], wanted)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "kind"),
+    [
+        (lambda: torch.eye(3).to_sparse(), "sparse"),
+        (lambda: torch.eye(3).to(torch.complex64), "complex"),
+        (lambda: torch.empty(3, device="meta"), "without values"),
+    ],
+)
+def test_tensors_that_are_not_plain_are_named(tool, tmp_path, tensor, kind):
+    path = _names(tmp_path / "a.pth", {**SMALL, "conv1b.bias": tensor()})
+    with pytest.raises(ValueError, match=f"a.pth: conv1b.bias is {kind}"):
+        tool.read_state(path)
+
+
+def test_safetensors_with_the_names_of_pytorch(tool, tmp_path):
+    from safetensors.torch import save_file
+
+    state = {name: tensor.to(torch.bfloat16) for name, tensor in SMALL.items()}
+    save_file(state, tmp_path / "a.safetensors")
+    read = tool.read_state(tmp_path / "a.safetensors")
+    np.testing.assert_array_equal(read["conv1a.weight"], SMALL["conv1a.weight"])
+
+
+@pytest.mark.parametrize("prefix", ["model.", "net.", "backbone.student."])
+def test_one_prefix_is_taken_off_and_told(tool, tmp_path, capsys, prefix):
+    state = {f"{prefix}{k}": v for k, v in _superretina().items()}
+    source, target = tmp_path / "a.ckpt", tmp_path / "out.safetensors"
+    torch.save({"state_dict": state, "optimizer_states": []}, source)
+    assert tool.main(["superretina", str(source), str(target)]) == 0
+    assert f"names without their prefix {prefix!r}" in capsys.readouterr().err
+    loaded = weights.load(target)
+    bias = loaded.variables["params"]["stage3"]["conv_a"]["bias"]
+    np.testing.assert_array_equal(bias, state[f"{prefix}conv3a.bias"])
+
+
+def test_a_network_under_two_prefixes_is_refused(tool, tmp_path, capsys):
+    small = {k: torch.zeros(1) for k in tool.superretina_names()}
+    both = {f"{p}.{k}": v for p in ("student", "teacher") for k, v in small.items()}
+    source = _names(tmp_path / "a.pth", both)
+    assert tool.main(["superretina", str(source), str(tmp_path / "out")]) == 2
+    message = capsys.readouterr().err
+    assert "under several prefixes: student., teacher.; save one" in message
+
+
+def test_a_prefix_whose_removal_would_lose_a_tensor_stays():
+    state = {"a.w": 1, "m.a.w": 2, "m.b.w": 3}
+    assert foreign_weights.strip_prefix(state, ["a.w", "b.w"]) == (state, "")
+    assert foreign_weights.strip_prefix(state, ["c"]) == (state, "")
+
+
+def test_many_wrong_names_are_cut(tool, tmp_path, capsys):
+    state = {f"layer{n:02d}.weight": torch.zeros(1) for n in range(31)}
+    source = _names(tmp_path / "a.pth", state)
+    assert tool.main(["superretina", str(source), str(tmp_path / "out")]) == 2
+    message = capsys.readouterr().err
+    assert "layer07.weight and 23 more" in message
+    assert "and 30 more" in message  # of the 38 that are missing
+    assert len(message) < 1000
+
+
+@pytest.mark.parametrize("what", ["itself", "photo", "other safetensors", "link"])
+def test_files_that_are_not_ours_are_never_written_over(
+    tool, tmp_path, capsys, monkeypatch, what
+):
+    source = _names(tmp_path / "a.pth", SMALL)
+    target = source if what == "itself" else tmp_path / "out.safetensors"
+    if what == "photo":
+        target.write_bytes(b"\x89PNG")
+    elif what == "other safetensors":
+        from safetensors.torch import save_file
+
+        save_file(SMALL, target)
+    elif what == "link":
+        target.symlink_to(source)
+    before = target.read_bytes()
+
+    def work(*_):
+        raise AssertionError("worked before it looked at OUT")
+
+    monkeypatch.setattr(tool, "read_state", work)
+    assert tool.main(["superretina", str(source), str(target)]) == 2
+    message = capsys.readouterr().err
+    assert str(target) in message
+    assert "choose another OUT" in message
+    assert target.read_bytes() == before
 
 
 class _Code:

@@ -1,6 +1,7 @@
 """The runs of an experiment: what each is given, what they share, what is refused."""
 
 import json
+import types
 
 import pytest
 
@@ -87,6 +88,53 @@ def test_a_changed_field_is_named_as_it_was_typed(tmp_path, seen):
     config.teacher.steps = 6
     with pytest.raises(ValueError, match=r"teacher\.steps: 5 -> 6"):
         experiment.run(config, tmp_path)
+
+
+def test_a_longer_experiment_goes_on_with_the_stages_that_get_longer(tmp_path, seen):
+    config = whole_experiment()
+    experiment.run(config, tmp_path)
+    config.loop.steps *= 2
+    experiment.run(config, tmp_path)
+    for folder, steps in {
+        "pretraining": config.pretrain.steps,
+        "teacher": config.teacher.steps,
+        "scratch": config.loop.steps,
+        ".": config.loop.steps,
+    }.items():
+        written = json.loads((tmp_path / folder / run_folder.CONFIG).read_text())
+        assert written["loop"]["steps"] == steps
+    config.pretrain.steps += 1
+    with pytest.raises(ValueError, match=r"pretrain\.steps: 7 -> 8 \(later stages"):
+        experiment.run(config, tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["pretraining", "teacher", "scratch", "."])
+def test_files_of_others_in_any_stage_are_refused_before_anything_runs(
+    tmp_path, seen, folder
+):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    path = tmp_path / folder / run_folder.RESULTS
+    path.write_text("not ours")
+    with pytest.raises(ValueError, match=f"{path}: a run would write there"):
+        experiment.run(whole_experiment(), tmp_path)
+    assert not seen
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [path]
+
+
+def test_other_images_are_refused_before_the_config_is_written(
+    tmp_path, seen, monkeypatch
+):
+    config = whole_experiment()
+    experiment.run(config, tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
+    config.loop.log_every, config.data.data_dir = 3, "moved"
+    source = tasks.training_source(config)
+    names = ("another.png", *source.names[1:])
+    other = types.SimpleNamespace(names=names, n_labelled=source.n_labelled)
+    monkeypatch.setattr(tasks, "training_source", lambda config: other)
+    with pytest.raises(ValueError, match="other names"):
+        experiment.run(config, tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == before
 
 
 def test_stages_of_one_task_are_scored_on_the_same_data(tmp_path, seen):

@@ -1,5 +1,6 @@
 """The loop: resume bit for bit, stop on signals and bad numbers, write reports."""
 
+import dataclasses
 import signal
 
 import jax
@@ -59,6 +60,39 @@ def test_a_stopped_run_goes_on_bit_for_bit(straight, tmp_path, when):
     folder, whole = straight
     assert lines(tmp_path) == lines(folder)
     jax.tree.map(np.testing.assert_array_equal, outcome.variables, whole.variables)
+
+
+@pytest.mark.parametrize("first", [3, 4])
+def test_a_longer_run_goes_on_bit_for_bit(straight, tmp_path, first):
+    shorter = dataclasses.replace(PLAN, steps=first, checkpoint_every=3, eval_every=0)
+    run(tmp_path, plan=shorter)
+    outcome = run(tmp_path)
+    folder, whole = straight
+    trained, wanted = (
+        [entry for entry in lines(where) if entry["group"] == "train"]
+        for where in (tmp_path, folder)
+    )
+    assert trained == wanted
+    jax.tree.map(np.testing.assert_array_equal, outcome.variables, whole.variables)
+
+
+def test_a_best_score_on_other_data_counts_no_more(tmp_path):
+    told = []
+
+    def best(variables, metrics):
+        told.append(metrics["step"])
+
+    class Worse(LineTask):
+        def evaluate(self, variables, data):
+            return {"score": -1e9}, {}
+
+    run(tmp_path, plan=dataclasses.replace(PLAN, steps=4, held_out="24"), on_best=best)
+    longer = dataclasses.replace(PLAN, steps=6, held_out="24")
+    run(tmp_path, plan=longer, task=Worse(), on_best=best)
+    assert told == [4]
+    other = dataclasses.replace(PLAN, steps=8, held_out="12")
+    run(tmp_path, plan=other, task=Worse(), on_best=best)
+    assert told == [4, 8]
 
 
 class SignalsInEvaluation(LineTask):

@@ -25,6 +25,166 @@ def test_a_run_refuses_another_config_but_not_how_it_is_watched(tmp_path):
         run_folder.check(tmp_path, config)
 
 
+FREE = {
+    "loop.log_every": 3,
+    "loop.eval_every": 7,
+    "loop.eval_pairs": 5,
+    "loop.eval_kind": "embedded",
+    "loop.checkpoint_every": 11,
+    "loop.keep": 4,
+    "data.num_threads": 0,
+    "data.cache_mb": 1,
+    "data.data_dir": "moved/elsewhere",
+    "data.auxiliary_dir": "moved/too",
+}
+
+
+def put(config, field, value):
+    *groups, name = field.split(".")
+    for group in groups:
+        config = getattr(config, group)
+    setattr(config, name, value)
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """Return a function that makes a work directory with steps done, of a config."""
+
+    def make(config, steps):
+        run_folder.claim(tmp_path, config)
+        if steps:
+            (tmp_path / "checkpoints" / str(steps)).mkdir(parents=True)
+            (tmp_path / "manifests").mkdir()
+            (tmp_path / "manifests" / f"{steps}.json").write_text("{}")
+        return tmp_path
+
+    return make
+
+
+def test_what_changes_nothing_that_was_learned_may_change(begun):
+    config = schema.Config()
+    workdir = begun(config, 100)
+    for field, value in FREE.items():
+        put(config, field, value)
+    run_folder.check(workdir, config)
+    run_folder.claim(workdir, config)
+    written = schema.flatten(json.loads((workdir / run_folder.CONFIG).read_text()))
+    assert {field: written[field] for field in FREE} == FREE
+
+
+def test_every_other_field_is_refused_by_name(begun):
+    """What is not listed here as free, or as a length, must not change."""
+    config = schema.Config()
+    workdir = begun(config, 100)
+    lengths = {"loop.steps", "teacher.steps", "pretrain.steps"}
+    fields = schema.flatten(schema.as_dict(config)).keys() - FREE.keys() - lengths
+    for field in fields:
+        changed = schema.Config()
+        put(changed, field, "another")
+        with pytest.raises(ValueError, match=rf"\n  {field}: .* -> 'another'$"):
+            run_folder.check(workdir, changed)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "done", "steps", "reason"),
+    [
+        ("constant", 100, 300, None),
+        ("constant", 100, 100, None),
+        ("constant", 200, 199, r"loop\.steps: 200 -> 199 \(200 steps are done\)"),
+        ("constant", 0, 10, None),
+        ("cosine", 0, 300, None),
+        ("cosine", 100, 300, "cosine learning rate of the 100 steps .* for 200"),
+        ("cosine", 100, 200, None),
+        ("cosine", 100, 50, r"200 -> 50 \(100 steps are done\)"),
+    ],
+)
+def test_a_run_may_get_longer_unless_its_rate_depends_on_it(
+    begun, schedule, done, steps, reason
+):
+    config = schema.Config()
+    config.loop.steps, config.optim.schedule = 200, schedule
+    workdir = begun(config, done)
+    config.loop.steps = steps
+    if reason is None:
+        run_folder.check(workdir, config)
+    else:
+        with pytest.raises(ValueError, match=reason):
+            run_folder.check(workdir, config)
+
+
+@pytest.mark.parametrize("field", ["teacher.steps", "pretrain.steps"])
+def test_earlier_stages_may_get_longer_until_later_ones_begin(begun, field):
+    config = schema.Config()
+    workdir = begun(config, 0)
+    put(config, field, 12_345)
+    run_folder.check(workdir, config)
+    with pytest.raises(ValueError, match=rf"{field}: \d+ -> 12345 \(later stages"):
+        run_folder.check(workdir, config, begun=True)
+
+
+def test_finished_runs_count_without_their_checkpoints(begun):
+    config = schema.Config()
+    workdir = begun(config, 0)
+    assert run_folder.steps_done(workdir) == 0
+    (workdir / run_folder.WEIGHTS).touch()
+    assert run_folder.steps_done(workdir) == config.loop.steps
+    assert run_folder.steps_done(workdir / "elsewhere") == 0
+
+
+def test_a_new_field_at_its_default_is_no_difference(begun):
+    config = schema.Config()
+    workdir = begun(config, 100)
+    path = workdir / run_folder.CONFIG
+    saved = json.loads(path.read_text())
+    del saved["data"]["fold"], saved["task"]["landmarks"], saved["model"]["kernels"]
+    path.write_text(json.dumps(saved))
+    run_folder.check(workdir, config)
+    config.data.fold, config.model.kernels = 2, (3,)
+    with pytest.raises(ValueError, match="another config") as raised:
+        run_folder.check(workdir, config)
+    lines = ["  data.fold: -1 -> 2", "  model.kernels: [1, 3, 5] -> [3]"]
+    assert str(raised.value).splitlines()[1:] == lines
+
+
+def test_a_field_that_this_version_does_not_know_is_named(begun):
+    config = schema.Config()
+    workdir = begun(config, 100)
+    path = workdir / run_folder.CONFIG
+    saved = json.loads(path.read_text())
+    saved["task"]["color"] = 3
+    path.write_text(json.dumps(saved))
+    with pytest.raises(ValueError, match=r"task\.color: 3 -> \(this version has no"):
+        run_folder.check(workdir, config)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("weights.safetensors", "best.safetensors", "results.json", "data.json"),
+        *("metrics.jsonl", "checkpoints/1/a", "manifests/1.json"),
+        "pictures/eye_0000100.png",
+    ],
+)
+def test_files_of_others_are_refused_by_name(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("not ours")
+    (tmp_path / "photo.png").touch()
+    first = tmp_path / (name if name.startswith("pictures") else name.split("/")[0])
+    with pytest.raises(ValueError, match=f"{first}: a run would write there"):
+        run_folder.check(tmp_path, schema.Config())
+    assert path.read_text() == "not ours"
+
+
+@pytest.mark.parametrize("text", ["{}", '{"name": "site"}', '{"model": 3, "loop": 4}'])
+def test_a_config_of_others_is_refused(tmp_path, text):
+    path = tmp_path / run_folder.CONFIG
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"{path}: not the config of a run"):
+        run_folder.check(tmp_path, schema.Config())
+    assert path.read_text() == text
+
+
 def test_weights_tell_their_recipe_but_no_folder(tmp_path):
     config = schema.Config()
     config.model.widths, config.model.descriptor_dim = (4, 4, 4, 4), 8
@@ -56,6 +216,7 @@ def test_damaged_files_are_named(tmp_path, name, text):
         run_folder.check(tmp_path, schema.Config())
         run_folder.claim_data(tmp_path, records.Records([], size=32, max_labels=4))
 
+    run_folder.claim(tmp_path, schema.Config())
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=f"{name}.*JSON.*--workdir"):
         check()

@@ -114,7 +114,7 @@ def room_mib(proc: pathlib.Path = pathlib.Path("/proc")) -> float:
 
 def _mib(file: pathlib.Path, key: str) -> float | None:
     """Return a size that Linux tells in KiB, in MiB; None where it does not."""
-    lines = file.read_text().splitlines() if file.is_file() else []
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     found = [line for line in lines if line.startswith(f"{key}:")]
     return int(found[0].split()[1]) / 1024 if found else None
 

@@ -16,6 +16,7 @@ split, "train".
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 from typing import Any
 
@@ -30,6 +31,20 @@ BUILDERS = {
     "stare": "Stare",
     "wflw": "Wflw",
 }
+
+
+def check_array_record() -> None:
+    """Refuse to prepare or read a data set where its format cannot be read.
+
+    Raises:
+        OSError: `array_record` is not installed: it has no wheel for Windows.
+    """
+    if importlib.util.find_spec("array_record") is None:
+        raise OSError(
+            "array_record cannot be imported, which has no wheel for Windows: prepared "
+            "data sets need it; train on the images themselves, with data.kind folder, "
+            "lab or wflw"
+        )
 
 
 def build(
@@ -54,7 +69,9 @@ def build(
         ValueError: unknown name.
         TypeError: an option that this builder does not have.
         NotADirectoryError: `data_dir` is a file.
+        OSError: see `check_array_record`.
     """
+    check_array_record()
     if name not in BUILDERS:
         raise ValueError(f"unknown data set {name!r}; known: {', '.join(BUILDERS)}")
     module = importlib.import_module(f"{__name__}.{name}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import pathlib
-from collections.abc import Iterator
 
 import tensorflow_datasets as tfds
 
 from rkd_jax.data.builders import _common
+from rkd_jax.tables import read_table
 
 _PART = "B. Disease Grading"
 _IMAGES = {"train": "a. Training Set", "test": "b. Testing Set"}
@@ -69,29 +68,22 @@ class Idrid(_common.RawBuilder):
 
 
 def _read_grades(path: pathlib.Path) -> dict[str, tuple[int, int]]:
-    """Read rows "name, retinopathy, edema"; there may be blank columns behind."""
-    grades = {}
-    for number, row in _rows(path):
-        if number == 1 or not any(row):
-            continue
+    """Read rows "name, retinopathy, edema" below a line of names.
+
+    There may be blank columns behind, as in the published files.
+    """
+    grades: dict[str, tuple[int, int]] = {}
+    for row in read_table(path).rows[1:]:
+        name = row.cell(0)
         try:
-            grades[row[0].strip()] = int(row[1]), int(row[2])
-        except (IndexError, ValueError):
+            found = int(row.cell(1)), int(row.cell(2))
+        except ValueError:
             raise ValueError(
-                f"{path}, line {number}: expected 'name,grade,risk', found "
-                f"{[cell[:60] for cell in row[:3]]}"
+                f"{path}, line {row.line}: expected 'name,grade,risk', "
+                f"found {row.cells[:3]}"
             ) from None
+        if grades.setdefault(name, found) != found:
+            raise ValueError(
+                f"{path}, line {row.line}: {name} has other grades above; correct one"
+            )
     return grades
-
-
-def _rows(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of a table with their line numbers in the file."""
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        reader = csv.reader(file)
-        try:
-            for row in reader:
-                yield reader.line_num, row
-        except csv.Error as error:
-            raise ValueError(
-                f"{path}, line {reader.line_num}: not a table ({error}); correct it"
-            ) from None

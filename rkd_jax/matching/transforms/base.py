@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import cv2
 import numpy as np
+
+from rkd_jax.matching.transforms.inverse_map import InverseMap, Layer
 
 if TYPE_CHECKING:
     from rkd_jax.matching.transforms.homography import Homography
-
-_STRIP_POINTS = 1 << 20  # points inverted at once while warping: bounds the memory
-_GRID_STEP = 4  # pixels between the points that a curved inverse is solved at
-_INTERPOLATIONS = {
-    "nearest": cv2.INTER_NEAREST,
-    "linear": cv2.INTER_LINEAR,
-    "cubic": cv2.INTER_CUBIC,
-}
 
 
 def as_points(points: Any) -> np.ndarray:
@@ -81,20 +73,6 @@ class Transform:
             )
         return TRANSFORMS[family](**description)
 
-    def _inverse_rows(self, top: int, bottom: int, width: int) -> np.ndarray:
-        """Return where pixels of rows top..bottom-1 come from, `[rows, width, 2]`."""
-        rows = np.arange(top, bottom)
-        grid = np.stack(np.meshgrid(np.arange(width), rows), axis=-1)
-        return self.apply_inverse(grid)
-
-    def _sources(self, out_size: tuple[int, int]) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield strips of rows and where their pixels come from."""
-        height, width = out_size
-        step = max(1, _STRIP_POINTS // max(1, width))
-        for top in range(0, height, step):
-            bottom = min(top + step, height)
-            yield slice(top, bottom), self._inverse_rows(top, bottom, width)
-
     def warp(
         self,
         image: np.ndarray,
@@ -114,30 +92,9 @@ class Transform:
         Returns:
             `[H', W'(, C)]` with the dtype of `image`.
         """
-        if interpolation not in _INTERPOLATIONS:
-            raise ValueError(
-                f"interpolation: expected one of {sorted(_INTERPOLATIONS)}, "
-                f"found {interpolation!r}"
-            )
         image = np.asarray(image)
-        dtype = image.dtype
-        if dtype not in (np.uint8, np.uint16, np.float32):
-            image = image.astype(np.float32)
-        out = np.empty((*out_size, *image.shape[2:]), image.dtype)
-        border = (fill,) * 4
-        for rows, xy in self._sources(out_size):
-            far = -2.0 * max(image.shape[:2])
-            xy = np.clip(np.nan_to_num(xy, nan=far), far, -2.0 * far).astype(np.float32)
-            strip = cv2.remap(
-                image,
-                np.ascontiguousarray(xy[..., 0]),
-                np.ascontiguousarray(xy[..., 1]),
-                _INTERPOLATIONS[interpolation],
-                borderMode=cv2.BORDER_CONSTANT,
-                borderValue=border,
-            )
-            out[rows] = strip.reshape(out[rows].shape)
-        return out.astype(dtype)
+        inverse = InverseMap(self.apply_inverse, out_size, image.shape[:2])
+        return inverse.draw([Layer(image, interpolation, fill)])[0]
 
     def overlap(
         self,
@@ -147,47 +104,12 @@ class Transform:
         margin_px: float = 0.0,
     ) -> np.ndarray:
         """Return bool `[H', W']`: fixed pixels that show a part of the moving image."""
+        inverse = InverseMap(
+            self.apply_inverse, out_size, in_size, margin_px=-margin_px
+        )
+        limit_x, limit_y = in_size[1] - 1 - margin_px, in_size[0] - 1 - margin_px
         out = np.empty(out_size, bool)
-        limit = np.array([in_size[1], in_size[0]]) - 1.0 - margin_px
-        for rows, xy in self._sources(out_size):
-            out[rows] = np.all((xy >= margin_px) & (xy <= limit), axis=-1)
+        for rows, x, y in inverse.strips():
+            out[rows] = (x >= margin_px) & (x <= limit_x)
+            out[rows] &= (y >= margin_px) & (y <= limit_y)
         return out
-
-
-class CurvedTransform(Transform):
-    """A transform whose inverse is costly: images are warped on a coarse grid."""
-
-    def _inverse_rows(self, top: int, bottom: int, width: int) -> np.ndarray:
-        return coarsely(self.apply_inverse, top, bottom, width)
-
-
-def coarsely(
-    inverse: Callable[[np.ndarray], np.ndarray], top: int, bottom: int, width: int
-) -> np.ndarray:
-    """Evaluate a smooth map at every 4th pixel, and bilinearly between.
-
-    Off by the map's second derivative times 2 px^2: under .01 px for a bend of tens of
-    pixels.
-
-    Args:
-        inverse: of points `[..., 2]`.
-        top: first row.
-        bottom: the row after the last.
-        width: columns.
-
-    Returns:
-        The map at the pixels, `[bottom - top, width, 2]`.
-    """
-    rows = np.arange(top, bottom + _GRID_STEP, _GRID_STEP)
-    columns = np.arange(0, width + _GRID_STEP, _GRID_STEP)
-    coarse = inverse(np.stack(np.meshgrid(columns, rows), axis=-1))
-    coarse = _interpolate(coarse, bottom - top)
-    return _interpolate(coarse.swapaxes(0, 1), width).swapaxes(0, 1)
-
-
-def _interpolate(coarse: np.ndarray, count: int) -> np.ndarray:
-    """Refine the first axis of `[n, m, 2]` to `count` steps of one pixel."""
-    position = np.arange(count) / _GRID_STEP
-    index = position.astype(int)
-    fraction = (position - index)[:, None, None]
-    return coarse[index] * (1.0 - fraction) + coarse[index + 1] * fraction

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rkd_jax.matching.transforms.base import CurvedTransform, as_points
+from rkd_jax.matching.transforms.base import Transform, as_points
 from rkd_jax.matching.transforms.homography import Homography, as_matrix, project
 
 MAX_CURVATURE = 0.5
@@ -102,7 +102,7 @@ def unflatten(points: np.ndarray, curvature: float) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Radial(CurvedTransform):
+class Radial(Transform):
     """A homography between flattened fields: `unflatten(matrix flatten(u))`.
 
     Attributes:

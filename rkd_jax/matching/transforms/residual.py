@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rkd_jax.matching.transforms.base import CurvedTransform, Transform, as_points
+from rkd_jax.matching.transforms.base import Transform, as_points
 from rkd_jax.matching.transforms.homography import Homography
 from rkd_jax.matching.transforms.radial import Radial
 
@@ -33,7 +33,7 @@ def finite_array(name: str, value: Any, shape: tuple[int | None, ...]) -> np.nda
     return array
 
 
-class Corrected(CurvedTransform):
+class Corrected(Transform):
     """A base transform followed by u -> u + shift(u) in the fixed image.
 
     Subclasses set `_base` and `scale` (pixels to one unit of the correction) and give

@@ -11,7 +11,7 @@ import numpy as np
 from rkd_jax.matching.transforms.base import Transform
 from rkd_jax.matching.transforms.residual import Corrected, finite_array
 
-_CHUNK = 1 << 15  # points at once: bounds the memory of points x knots
+_CHUNK = 1 << 10  # points at once: points x knots stay in the processor's cache
 
 
 def thin_plate_terms(points: np.ndarray, knots: np.ndarray) -> np.ndarray:
@@ -21,9 +21,16 @@ def thin_plate_terms(points: np.ndarray, knots: np.ndarray) -> np.ndarray:
         >>> thin_plate_terms(np.array([[1.0, 0.0]]), np.zeros((1, 2))).tolist()
         [[0.0, 1.0, 1.0, 0.0]]
     """
-    squared = np.sum((points[:, None] - knots[None]) ** 2, axis=-1)
+    squared = _squared(points[:, None] - knots)
     bending = 0.5 * squared * np.log(np.where(squared > 0, squared, 1.0))
     return np.concatenate([bending, np.ones((len(points), 1)), points], axis=1)
+
+
+def _squared(vectors: np.ndarray) -> np.ndarray:
+    """Return the squared lengths of `[..., 2]`."""
+    # Several times faster than a sum along the last axis, which is two long.
+    x, y = vectors[..., 0], vectors[..., 1]
+    return x * x + y * y
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -86,7 +93,7 @@ class ThinPlate(Corrected):
     def _slopes(self, points: np.ndarray) -> np.ndarray:
         def slopes(v: np.ndarray) -> np.ndarray:
             away = v[:, None] - self.knots[None]
-            squared = np.sum(away**2, axis=-1)
+            squared = _squared(away)
             # The gradient of r^2 log r is (2 log r + 1) times the way to the knot.
             steep = np.log(np.where(squared > 0, squared, 1.0)) + 1.0
             bending, linear = self.weights[:, :-3], self.weights[:, -2:]

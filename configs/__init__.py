@@ -1,0 +1,1 @@
+"""Experiments; in a wheel, `rkd_jax.configs`."""

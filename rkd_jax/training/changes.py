@@ -1,0 +1,78 @@
+"""What may change in a config between a run and its continuation."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rkd_jax import config as schema
+
+# Reporting, scoring, reading and saving: nothing that was learned depends on them. The
+# names of the images are compared for themselves (`run_folder.claim_data`).
+FREE_FIELDS = frozenset(
+    {
+        *("loop.log_every", "loop.eval_every", "loop.eval_pairs", "loop.eval_kind"),
+        *("loop.checkpoint_every", "loop.keep"),
+        *("data.num_threads", "data.cache_mb", "data.data_dir", "data.auxiliary_dir"),
+    }
+)
+# Lengths of stages whose weights later stages start from or follow.
+_EARLIER_STEPS = ("pretrain.steps", "teacher.steps")
+
+
+def as_json(config: schema.Config) -> dict[str, Any]:
+    """Return a config as `config.json` gives it back: lists for tuples."""
+    return json.loads(json.dumps(schema.as_dict(config)))
+
+
+def forbidden_changes(
+    saved: Mapping[str, Any], config: schema.Config, *, done: int, begun: bool
+) -> list[str]:
+    """Return one line a change of config that a run cannot go on with.
+
+    `FREE_FIELDS` may change. A field that the version of the saved config did not have
+    is equal to its default of today. A run may get longer, and shorter down to the
+    steps that are done, unless its learning rate depends on the length.
+
+    Args:
+        saved: of the run, as JSON.
+        config: wanted now.
+        done: steps of the run that are saved.
+        begun: a stage that uses the weights of an earlier stage has saved steps.
+
+    >>> config = schema.Config()
+    >>> saved = as_json(config)
+    >>> config.loop.steps, config.optim.lr = 20_000, 0.5
+    >>> forbidden_changes(saved, config, done=10_000, begun=True)
+    ['optim.lr: 0.0001 -> 0.5']
+    """
+    theirs, ours = schema.flatten(dict(saved)), schema.flatten(as_json(config))
+    default = schema.flatten(as_json(schema.Config()))
+    lines = []
+    for field in sorted(theirs.keys() | ours.keys()):
+        old = theirs.get(field, default.get(field))
+        if field not in ours:
+            lines.append(f"{field}: {old!r} -> (this version has no such field)")
+        elif old != ours[field] and field not in FREE_FIELDS:
+            why = _why_not(field, old, ours[field], config, done=done, begun=begun)
+            if why is not None:
+                lines.append(f"{field}: {old!r} -> {ours[field]!r}{why}")
+    return lines
+
+
+def _why_not(
+    field: str, old: Any, new: Any, config: schema.Config, *, done: int, begun: bool
+) -> str | None:
+    """Return what to add to the line of a forbidden change; None: it is allowed."""
+    if field in _EARLIER_STEPS:
+        return " (later stages have begun with its weights)" if begun else None
+    if field != "loop.steps" or not done:
+        return None if field == "loop.steps" else ""
+    if new < done:
+        return f" ({done} steps are done)"
+    if config.optim.schedule != "constant":
+        return (
+            f" (the {config.optim.schedule} learning rate of the {done} steps that are "
+            f"done was made for {old}; a new run can start from its weights with "
+            "config.init_weights)"
+        )
+    return None
