@@ -187,8 +187,9 @@ def find(name: str | os.PathLike | None = None) -> Path:
     if path.name == name and named.is_file():
         return named
     names = sorted(file.stem for file in package.glob("*.safetensors"))
+    what = "a folder, no weight file" if path.is_dir() else "no such weight file"
     raise FileNotFoundError(
-        f"{name}: no such weight file; with the package come the names "
+        f"{name}: {what}; with the package come the names "
         f"{', '.join(names) or '(none: reinstall it)'}; others are made by "
         f"`python -m rkd_jax.train` or `{CONVERTER}` (tools/convert_weights.py)"
     )

@@ -83,3 +83,10 @@ def test_only_our_files_are_ours(tmp_path):
     assert not weights.is_ours(tmp_path / "none")
     assert not weights.is_ours(tmp_path)
     assert weights.is_ours(weights.find("small"))
+
+
+def test_a_folder_is_no_weight_file(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=f"{tmp_path}: a folder, no weight file"
+    ):
+        weights.find(tmp_path)
