@@ -63,7 +63,7 @@ HARSH = [
     STEEP,
     Quadratic(perspective(turned(2)).matrix, bend(120), MIDDLE, RADIUS),
     RadialQuadratic(STEEP, bend(120), MIDDLE, RADIUS),
-    ThinPlate(CURVED, KNOTS, dents(80), MIDDLE, RADIUS),
+    ThinPlate(CURVED, KNOTS, dents(120), MIDDLE, RADIUS),
 ]
 SIZES = [(1, 1), (1, 333), (333, 1), (16, 17), (SIDE, SIDE - 13)]
 
@@ -103,8 +103,17 @@ def deviation(inverse, size, in_size, tolerance_px=TOLERANCE_PX):
     # What shows nothing, or is undefined, must not show anything by the map.
     reach = 1 - tolerance_px
     seen = np.all((found > -reach) & (found < last + reach), axis=-1)
-    assert not np.any(seen & ~shows)
+    assert not np.any(seen & ~shows & ~beside_fold(exact))
     return off
+
+
+def beside_fold(exact):
+    """Return undefined pixels beside defined ones, where Newton's method fails at some.
+
+    It fails at single pixels between others, which the map may interpolate; but at few.
+    """
+    undefined = np.isnan(exact).any(axis=-1)
+    return undefined & ndimage.binary_dilation(~undefined, iterations=2)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -178,10 +187,14 @@ def test_drawn_image_is_the_moving_one_at_the_exact_places(transform):
     slope = np.hypot(*(np.abs(np.diff(image, axis=i)).max() for i in (0, 1)))
     limit = slope * (TOLERANCE_PX + np.sqrt(0.5) / 32)
     drawn = transform.warp(image, size)
+    unclear = beside_fold(transform.apply_inverse(grid(size)))
+    assert (drawn[unclear] > 0).sum() < 1e-3 * drawn.size
+    drawn[unclear] = 0
     np.testing.assert_allclose(drawn, expected, atol=limit)
     assert limit < 0.02
     assert expected.max() > 0.5
     grey = transform.warp(np.round(255 * image).astype(np.uint8), size)
+    grey[unclear] = 0
     np.testing.assert_allclose(grey, 255 * expected, atol=255 * limit + 1)
 
 

@@ -48,7 +48,8 @@ class InverseMap:
     the points. Cells of the grid in which a multiple of this bound (for x and y
     together) is above the tolerance are split until it is not, at last to single
     pixels. Cells with a point where the inverse is undefined are split, too; a pixel is
-    undefined (NaN) where the inverse is.
+    undefined (NaN) where the inverse is. (Beside a fold Newton's method fails at single
+    pixels between others. Such a pixel may be interpolated.)
 
     Args:
         inverse: maps fixed points `[N, 2]` (x, y) to the moving image, float64; NaN
