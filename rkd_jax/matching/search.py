@@ -35,7 +35,7 @@ MAX_SCALE = 8.0  # of one field's width to the other's: 25 degrees against 200
 TURNS_DEG = (45, 90, 135, 180, 225, 270, 315)
 
 _SIFT_SIDE_PX = 1536  # of the copy that SIFT sees: twice the usual working size
-_SIFT_POINTS = 4096
+_SIFT_POINTS, _NETWORK_POINTS = 4096, 2048
 _SIFT_RATIO = 0.85
 _GROUPS = 2  # turns and scales that are tried
 # How far matches may be from a common turn and scale to be of one group.
@@ -276,9 +276,8 @@ def by_network(
         _turned(fixed, 0.0),
         *(_turned(moving, turn) for turn in TURNS_DEG),
     )
-    points0, *points = features(
-        [(view.prepared, view.field) for view in (still, *turned)]
-    )
+    found = features([(view.prepared, view.field) for view in (still, *turned)])
+    points0, *points = (_compact(keypoints) for keypoints in found)
     reach = _REACH_FRAC * len(still.field)
     best: tuple[int, np.ndarray] = (_LEAST_NETWORK - 1, np.eye(3))
     for view, points1 in zip(turned, points, strict=True):
@@ -297,6 +296,22 @@ def by_network(
         return []
     transform = Similarity(matrix).between(fixed.prepared, moving.prepared)
     return [Hypothesis(transform, support, "network")]
+
+
+def _compact(keypoints: Keypoints) -> Keypoints:
+    """Keep the first `_NETWORK_POINTS` valid rows: a small image has no more.
+
+    Matching compares all rows, valid or not.
+    """
+    rows = np.flatnonzero(keypoints.mask)[:_NETWORK_POINTS]
+    rows = np.pad(rows, (0, _NETWORK_POINTS - len(rows)))
+    mask = np.arange(_NETWORK_POINTS) < keypoints.mask.sum()
+    return Keypoints(
+        xy=keypoints.xy[rows],
+        scores=keypoints.scores[rows],
+        mask=mask,
+        descriptors=keypoints.descriptors[rows],
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
