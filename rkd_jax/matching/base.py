@@ -76,7 +76,7 @@ class BaseMatcher:
 
     options: MatcherOptions
     working_size: int
-    tried = f"SIFT finds no other turn, nor a scale up to {MAX_SCALE:g}"
+    tried = f"tried too: any turn and scales up to {MAX_SCALE:g} by SIFT"
 
     def _features(self, views: Sequence[tuple[Resized, np.ndarray]]) -> list[Keypoints]:
         """Find keypoints of (prepared image, field) pairs, in working pixels."""

@@ -52,9 +52,7 @@ class Matcher(BaseMatcher):
         ((1, 64, 64), (1, 6, 6, 8))
     """
 
-    tried = (
-        f"{BaseMatcher.tried}; nor does the network in turns of {TURNS_DEG[0]} degrees"
-    )
+    tried = f"{BaseMatcher.tried}, turns of {TURNS_DEG[0]} degrees by the network"
 
     def __init__(
         self,

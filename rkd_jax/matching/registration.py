@@ -152,8 +152,9 @@ def judge(
       more of them than chance gives, by two standard deviations of a count;
     - where it is supported, and wherever both fields show the eye, it keeps the
       orientation, scales by less than 3 and stretches one axis by less than 2 against
-      the other, and so does its projective part at the corners of the whole moving
-      image;
+      the other, and so does its projective part at the corners of the moving image
+      (scales are those of the working images: photographs that the search has brought
+      to one scale, `rkd_jax.matching.rectify`, are judged at that one);
     - its confidence is at least one half.
 
     The confidence is the probability that the registration is right, by a logistic

@@ -165,7 +165,7 @@ def test_without_the_search_a_wide_field_is_refused(eye):
 def test_a_reason_says_what_was_tried(sift, eye, unrelated):
     result = sift.register(eye, unrelated)
     assert not result.ok
-    assert "SIFT finds no other turn, nor a scale up to 8" in result.reason
+    assert "tried too: any turn and scales up to 8 by SIFT" in result.reason
     plain = dataclasses.replace(sift.options, search=False)
     assert "turn" not in SiftMatcher(plain).register(eye, unrelated).reason
 
