@@ -181,6 +181,7 @@ def test_tiles_and_working_size_reach_the_network(
     options = {"widths": (4, 4, 8, 8), "descriptor_dim": 8}
     path, _ = save_untrained(options, size=64, recipe={})
     pair = [str(files / "fixed.png"), str(files / "moving.png"), "--no-pictures"]
+    pair += ["--no-search"]
     found = []
     # 256 px is more than a tile of 32 px with its surroundings.
     for number, more in enumerate(([], ["--tile", "32"])):
