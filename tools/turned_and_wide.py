@@ -79,11 +79,11 @@ def unrelated(
     matcher: BaseMatcher, folders: Sequence[str], count: int, seed: int
 ) -> int:
     """Print which pairs of different eyes are believed; return how many."""
-    pairs = unrelated_benchmark.list_pairs(folders, count, seed=seed)
+    paths = made_pairs.photographs(folders)
+    pairs = unrelated_benchmark.list_pairs(paths, count, seed=seed)
     rng = np.random.default_rng(seed)
     believed, highest = 0, 0.0
     for number, pair in enumerate(pairs):
-        made_pairs.photographs([pair.fixed.parent])  # refuses what is for testing only
         turn, field = rng.uniform(0, 360), float(np.exp(rng.uniform(0, np.log(5))))
         fixed = made_pairs.turned(pair.fixed, number).fixed
         moving = made_pairs.turned(pair.moving, number, turn_deg=turn, field=field)
