@@ -42,6 +42,7 @@ _GROUPS = 2  # turns and scales that are tried
 _TURN_DEG, _LOG_SCALE = 20.0, 0.4
 # Two views of a curved eye differ from a similarity by so much of the field's width.
 _REACH_FRAC = 0.02
+_NETWORK_SCALE = 2.0  # the network sees no scale beyond; a larger one is chance
 # Matches that must agree. Of SIFT's, 1 of 80 unrelated pairs had 4, none 5 (their turns
 # and scales must agree as well); of the network's a third had 12.
 _LEAST_SIFT, _LEAST_NETWORK = 5, 12
@@ -288,7 +289,7 @@ def by_network(
             continue
         similarity, agree = fitted
         support = _places(xy0[agree], reach)
-        if support > best[0]:
+        if support > best[0] and 1 / _NETWORK_SCALE < similarity.scale < _NETWORK_SCALE:
             back = np.linalg.inv(still.matrix)
             best = support, back @ similarity.matrix @ view.matrix
     support, matrix = best
