@@ -3,7 +3,9 @@
 import os
 import pickle
 import re
+import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,6 +115,10 @@ def read_state(
         raise FileNotFoundError(f"{path}: no such file")
     state = _state_dict(path, _load(path), key, note)
     plain = {_unwrapped(name): value for name, value in state.items()}
+    if len(plain) < len(state):
+        counts = Counter(map(_unwrapped, state))
+        twice = list_names([name for name in counts if counts[name] > 1])
+        raise ValueError(f"{path}: twice, with and without a wrapper's name: {twice}")
     while all(name.startswith("module.") for name in plain):
         plain = {name.removeprefix("module."): v for name, v in plain.items()}
     if plain.keys() != state.keys():
@@ -134,7 +140,8 @@ def _load(path: Path) -> Any:
             import safetensors.torch
 
             return safetensors.torch.load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of TorchScript: refused below
+            return torch.load(path, map_location="cpu", weights_only=True)
     # What it raises on a damaged file is not documented: a KeyError, for example.
     except Exception as error:
         raise ValueError(f"{path}: {_why_unreadable(path, error)}") from None
@@ -165,7 +172,10 @@ def _state_dict(
     path: Path, content: Any, key: str, note: Callable[[str], None]
 ) -> Mapping[str, Any]:
     """Return the one mapping of names to tensors in what a file holds."""
-    found = dict(_state_dicts(content))
+    try:
+        found = dict(_state_dicts(content))
+    except RecursionError:
+        raise ValueError(f"{path}: holds a mapping inside itself") from None
     if key:
         if key not in found:
             raise ValueError(f"{path}: no state dict under {key!r}; {_all(found)}")
@@ -243,10 +253,8 @@ def _array(path: Path, name: str, tensor: Any) -> np.ndarray:
     elif tensor.is_meta:
         kind = "without values"
     if kind:
-        raise ValueError(
-            f"{path}: {name} is {kind}; expected plain tensors: save the network in "
-            "float32"
-        )
+        wanted = "expected plain tensors: save the network in float32"
+        raise ValueError(f"{path}: {name} is {kind}; {wanted}")
     tensor = tensor.detach()
     return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
 
@@ -280,8 +288,9 @@ def strip_prefix(
     best = [prefix for prefix, count in counts.items() if count == most]
     if len(best) > 1 and 2 * most > len(known):
         raise ValueError(
-            f"the network is there under several prefixes: {', '.join(sorted(best))}; "
-            "save one of them alone"
+            "the network is there under several prefixes: "
+            f"{', '.join(prefix or 'none' for prefix in sorted(best))}; save one of "
+            "them alone"
         )
     stripped = {name.removeprefix(best[0]): value for name, value in state.items()}
     # What is in the way under the short name must not be lost.
