@@ -337,8 +337,11 @@ def test_torch_script_is_refused_without_a_warning(tool, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.jit.script(torch.nn.Linear(2, 2)).save(str(path))
-    with pytest.raises(ValueError, match=r"a\.pt: not a PyTorch file of plain"):
-        tool.read_state(path)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        with pytest.raises(ValueError, match=r"a\.pt: not a PyTorch file of plain"):
+            tool.read_state(path)
+    assert not seen
 
 
 def test_many_wrong_names_are_cut(tool, tmp_path, capsys):
