@@ -40,7 +40,8 @@ def describe(path: str | os.PathLike[str]) -> str:
         head = file.read(64)
     if head.startswith(b"PK"):
         return _archive(path)
-    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+    # A brace there: a cut file of safetensors, whose length begins like a pickle.
+    if re.match(rb"\x80[\x02-\x05](?!.{6}\{)", head, re.DOTALL):
         return f"{_PYTORCH} (or another pickle)"
     known = [what for start, what in _HEADS if head.lower().startswith(start.lower())]
     return known[0] if known else _SUFFIXES.get(path.suffix.lower(), "")
@@ -201,11 +202,9 @@ def _state_dicts(
     """Yield place and content of each state dict; those of optimizers are none."""
     import torch
 
-    if not isinstance(content, Mapping) or not content:
+    if not isinstance(content, Mapping) or not all(isinstance(k, str) for k in content):
         return
-    if not all(isinstance(name, str) for name in content):
-        return
-    if all(isinstance(value, torch.Tensor) for value in content.values()):
+    if content and all(isinstance(value, torch.Tensor) for value in content.values()):
         yield ".".join(where), content
         return
     for name, value in content.items():
