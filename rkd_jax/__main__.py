@@ -55,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = f"found {given[0]!r}" if given else "found none"
         print(f"{usage()}\nerror: expected a command, {found}", file=sys.stderr)
         return BAD_INPUT
+    if given[1:] == ["--version"]:
+        print(f"rkd_jax {__version__}")
+        return 0
     if argv is None:  # what parsers without a name of their own show as theirs
         sys.argv[0] = f"rkd-jax {given[0]}"
     return _load(COMMANDS[given[0]][0]).main(given[1:])

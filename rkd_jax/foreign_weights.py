@@ -3,7 +3,9 @@
 import os
 import pickle
 import re
+import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,8 @@ def describe(path: str | os.PathLike[str]) -> str:
         head = file.read(64)
     if head.startswith(b"PK"):
         return _archive(path)
-    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+    # A brace there: a cut file of safetensors, whose length begins like a pickle.
+    if re.match(rb"\x80[\x02-\x05](?!.{6}\{)", head, re.DOTALL):
         return f"{_PYTORCH} (or another pickle)"
     known = [what for start, what in _HEADS if head.lower().startswith(start.lower())]
     return known[0] if known else _SUFFIXES.get(path.suffix.lower(), "")
@@ -113,6 +116,10 @@ def read_state(
         raise FileNotFoundError(f"{path}: no such file")
     state = _state_dict(path, _load(path), key, note)
     plain = {_unwrapped(name): value for name, value in state.items()}
+    if len(plain) < len(state):
+        counts = Counter(map(_unwrapped, state))
+        twice = list_names([name for name in counts if counts[name] > 1])
+        raise ValueError(f"{path}: twice, with and without a wrapper's name: {twice}")
     while all(name.startswith("module.") for name in plain):
         plain = {name.removeprefix("module."): v for name, v in plain.items()}
     if plain.keys() != state.keys():
@@ -134,7 +141,8 @@ def _load(path: Path) -> Any:
             import safetensors.torch
 
             return safetensors.torch.load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of TorchScript: refused below
+            return torch.load(path, map_location="cpu", weights_only=True)
     # What it raises on a damaged file is not documented: a KeyError, for example.
     except Exception as error:
         raise ValueError(f"{path}: {_why_unreadable(path, error)}") from None
@@ -165,7 +173,10 @@ def _state_dict(
     path: Path, content: Any, key: str, note: Callable[[str], None]
 ) -> Mapping[str, Any]:
     """Return the one mapping of names to tensors in what a file holds."""
-    found = dict(_state_dicts(content))
+    try:
+        found = dict(_state_dicts(content))
+    except RecursionError:
+        raise ValueError(f"{path}: holds a mapping inside itself") from None
     if key:
         if key not in found:
             raise ValueError(f"{path}: no state dict under {key!r}; {_all(found)}")
@@ -191,11 +202,9 @@ def _state_dicts(
     """Yield place and content of each state dict; those of optimizers are none."""
     import torch
 
-    if not isinstance(content, Mapping) or not content:
+    if not isinstance(content, Mapping) or not all(isinstance(k, str) for k in content):
         return
-    if not all(isinstance(name, str) for name in content):
-        return
-    if all(isinstance(value, torch.Tensor) for value in content.values()):
+    if content and all(isinstance(value, torch.Tensor) for value in content.values()):
         yield ".".join(where), content
         return
     for name, value in content.items():
@@ -243,10 +252,8 @@ def _array(path: Path, name: str, tensor: Any) -> np.ndarray:
     elif tensor.is_meta:
         kind = "without values"
     if kind:
-        raise ValueError(
-            f"{path}: {name} is {kind}; expected plain tensors: save the network in "
-            "float32"
-        )
+        wanted = "expected plain tensors: save the network in float32"
+        raise ValueError(f"{path}: {name} is {kind}; {wanted}")
     tensor = tensor.detach()
     return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
 
@@ -280,8 +287,9 @@ def strip_prefix(
     best = [prefix for prefix, count in counts.items() if count == most]
     if len(best) > 1 and 2 * most > len(known):
         raise ValueError(
-            f"the network is there under several prefixes: {', '.join(sorted(best))}; "
-            "save one of them alone"
+            "the network is there under several prefixes: "
+            f"{', '.join(prefix or 'none' for prefix in sorted(best))}; save one of "
+            "them alone"
         )
     stripped = {name.removeprefix(best[0]): value for name, value in state.items()}
     # What is in the way under the short name must not be lost.

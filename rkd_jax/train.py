@@ -141,6 +141,8 @@ def _define_flags() -> Any:
 def _with_config_file(argv: Sequence[str]) -> list[str]:
     """Return the command line with the file that `--config` means.
 
+    That file may import its neighbors, from wherever the command is called.
+
     Raises:
         _UsageError: there is none, or the value is missing.
     """
@@ -155,6 +157,7 @@ def _with_config_file(argv: Sequence[str]) -> list[str]:
             file = shipped.find_config(value if equals else argv[place + 1])
         except FileNotFoundError as error:
             raise _UsageError(f"--config: {error}") from None
+        sys.path.append(str(pathlib.Path(file.split(":")[0]).absolute().parent))
         if equals:
             found[place] = f"{name}={file}"
         else:
@@ -189,9 +192,11 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
                     + "All are in rkd_jax/config/schema.py"
                 )
         return flags.FLAGS(argv)
-    except (flags.Error, _UsageError, IndexError, KeyError, TypeError) as error:
-        # A config file that raises comes as the text of its traceback.
-        lines = str(error).strip().splitlines()
+    except Exception as error:  # a config file is code: it may raise anything
+        told = isinstance(error, (flags.Error, _UsageError, IndexError, TypeError))
+        text = str(error) if told else f"--config: {type(error).__name__}: {error}"
+        # What it raises may come as the text of its traceback.
+        lines = text.strip().splitlines()
         shown = [line.strip() for line in lines]
         if "Traceback" in str(error):
             shown = [shown[0], shown[-1]]

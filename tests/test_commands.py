@@ -30,7 +30,7 @@ def call(*arguments, cwd):
     "command",
     [
         *("rkd_jax", "rkd_jax.register", "rkd_jax.evaluate", "rkd_jax.train"),
-        *("rkd_jax register", "rkd_jax evaluate", "rkd_jax train"),
+        *[f"rkd_jax {name}" for name in commands.COMMANDS],
     ],
 )
 def test_every_command_tells_the_version(tmp_path, command):

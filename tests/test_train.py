@@ -100,6 +100,28 @@ def test_unknown_variants_and_files_are_named(tmp_path, config, words):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("from neighbor import get_config", "unknown arguments: stray"),
+        ("import no_such_module", "--config: ModuleNotFoundError: No module named"),
+        ("def get_config(:", "--config: SyntaxError"),
+        ("print(unknown)", "--config: NameError"),
+        ("1 / 0", "--config: ZeroDivisionError"),
+    ],
+)
+def test_config_files_import_their_neighbors_and_may_raise_anything(
+    tmp_path, text, words
+):
+    ours = "from rkd_jax.config import Config\ndef get_config(): return Config()"
+    (tmp_path / "neighbor.py").write_text(ours)
+    (tmp_path / "mine.py").write_text(text)
+    done = call(tmp_path / "mine.py", tmp_path / "run", "stray")
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.slow
 def test_killed_runs_end_as_uninterrupted_ones_bit_for_bit(tmp_path):
     """SIGKILL at random moments, and once while a checkpoint is being written."""

@@ -277,9 +277,16 @@ def _own_part(kind: str, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         "swin_student": lambda: monai_names() | _head(),
         "monai_swin_unetr": monai_names,
     }[kind]()
+    whole = state
     state, prefix = foreign_weights.strip_prefix(state, list(known))
     if prefix:
         _note(f"names without their prefix {prefix!r}")
+        # Of what the network was a part of: its loss, the count of an average.
+        others = [name for name in whole if not name.startswith(prefix)]
+        if others:
+            shown = foreign_weights.list_names(others)
+            _note(f"left out, without that prefix: {shown}")
+        state = {k: v for k, v in state.items() if k not in others}
     teacher = [name for name in state if name.startswith(TEACHER)]
     if kind == "swin_student" and teacher:
         _note(

@@ -77,12 +77,12 @@ class Aligner:
         if model.out_channels != COUNT:
             raise ValueError(
                 f"{os.fspath(path)}: a network with {model.out_channels} heatmaps, not "
-                f"the {COUNT} of a face; train one with configs/faces.py"
+                f"the {COUNT} of a face; train one with --config faces"
             )
         if lacking := sorted(_FACTS - facts.keys()):
             raise ValueError(
                 f"{os.fspath(path)}: its preparation lacks {', '.join(lacking)}; give "
-                "a file that configs/faces.py trained"
+                "a file of `python -m rkd_jax.train --config faces`"
             )
         self.size, self.box_scale = int(facts["size"]), float(facts["box_scale"])
         self._variables = jax.device_put(self.weights.variables)

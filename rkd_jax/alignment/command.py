@@ -141,8 +141,8 @@ def _method(
 
         if not args.weights:
             raise ValueError(
-                "--weights is missing: give a file that configs/faces.py trained, or "
-                "--method mean_face"
+                "--weights is missing: give a file of `python -m rkd_jax.train "
+                "--config faces`, or --method mean_face"
             )
         align = Aligner(args.weights)
         digest = {"weights_sha256": align.weights.sha256}

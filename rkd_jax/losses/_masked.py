@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Array = jax.Array
 
@@ -70,8 +71,11 @@ def check_descriptors(first: str, a: Array, second: str, b: Array) -> None:
 
 
 def check_positive(name: str, value: float | Array) -> None:
-    """Raise ValueError unless a number is positive; a traced one is not known yet."""
-    if not isinstance(value, jax.core.Tracer) and not value > 0:
+    """Raise ValueError unless all is positive; what is traced is not known yet.
+
+    In NumPy: under `jit`, JAX traces also a comparison of known arrays.
+    """
+    if not isinstance(value, jax.core.Tracer) and not np.all(np.asarray(value) > 0):
         raise ValueError(f"{name} is {value}; expected a positive number")
 
 

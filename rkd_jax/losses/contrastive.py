@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rkd_jax.losses._masked import (
     check_descriptors,
@@ -70,7 +71,8 @@ def info_nce(
     points = desc0.shape[0]
     counted = mask[None, :] & mask[:, None]
     # A traced radius may turn out to be positive: then nothing is left out at 0.
-    if isinstance(exclude_radius, jax.core.Tracer) or exclude_radius > 0:
+    traced = isinstance(exclude_radius, jax.core.Tracer)
+    if traced or np.asarray(exclude_radius) > 0:
         if xy is None:
             raise ValueError(f"exclude_radius is {exclude_radius} px: pass xy [N, 2]")
         if xy.shape != (points, 2):

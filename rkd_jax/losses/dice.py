@@ -97,9 +97,10 @@ def label_kernel(size: int = 13, nsig: float | Array = 2.0) -> np.ndarray | Arra
     if size < 3 or size % 2 == 0:
         raise ValueError(f"size is {size}; expected an odd number of at least 3")
     check_positive("nsig", nsig)
-    # In float64 wherever the number is known.
+    # In float64 wherever the number is known; never in the number's own precision.
     traced = isinstance(nsig, jax.core.Tracer)
     xp, erf = (jnp, jax.lax.erf) if traced else (np, np.vectorize(math.erf))
+    nsig = nsig.astype(jnp.float32) if traced else float(nsig)
     half_cell = (2.0 * nsig + 1.0) / size / 2.0
     edges = xp.linspace(-nsig - half_cell, nsig + half_cell, size + 1)
     mass = xp.diff(0.5 * (1.0 + erf(edges / math.sqrt(2.0))))

@@ -90,6 +90,32 @@ def test_a_traced_number_gives_what_a_known_one_gives(loss, name, values):
             np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("loss", "name"), [number[:2] for number in NUMBERS])
+def test_an_array_of_jax_is_known_inside_a_jitted_function(loss, name):
+    function, arrays = total(loss, name)
+    value = jnp.float32(2)
+    inside = jax.jit(lambda *arrays: function(value, *arrays))(*arrays)
+    np.testing.assert_allclose(inside, function(2.0, *arrays), rtol=2e-5)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, jnp.bfloat16])
+def test_a_bump_is_not_computed_in_the_precision_of_its_number(kind):
+    wanted = losses.label_kernel(nsig=2.0)
+    np.testing.assert_array_equal(losses.label_kernel(nsig=kind(2)), wanted)
+    traced = jax.jit(lambda nsig: losses.label_kernel(nsig=nsig))(kind(2))
+    np.testing.assert_allclose(traced, wanted, atol=2e-5)
+
+
+def test_a_known_temperature_may_be_one_for_each_map():
+    temperatures = jnp.array([[0.5], [2.0]])
+    found = losses.soft_argmax(MAP, temperature=temperatures)
+    for i in (0, 1):
+        alone = losses.soft_argmax(MAP[i], temperature=float(temperatures[i, 0]))
+        np.testing.assert_allclose(found[i], alone, rtol=1e-5)
+    with pytest.raises(ValueError, match="expected a positive number"):
+        losses.soft_argmax(MAP, temperature=-temperatures)
+
+
 @pytest.mark.parametrize(
     ("loss", "name", "values"), [n for n in NUMBERS if n[1] != "exclude_radius"]
 )

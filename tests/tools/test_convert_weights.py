@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -290,12 +291,57 @@ def test_a_network_under_two_prefixes_is_refused(tool, tmp_path, capsys):
     assert tool.main(["superretina", str(source), str(tmp_path / "out")]) == 2
     message = capsys.readouterr().err
     assert "under several prefixes: student., teacher.; save one" in message
+    both = {f"{p}{k}": v for p in ("", "ema.") for k, v in small.items()}
+    source = _names(tmp_path / "a.pth", both)
+    assert tool.main(["superretina", str(source), str(tmp_path / "out")]) == 2
+    assert "under several prefixes: none, ema.; save" in capsys.readouterr().err
 
 
 def test_a_prefix_whose_removal_would_lose_a_tensor_stays():
     state = {"a.w": 1, "m.a.w": 2, "m.b.w": 3}
     assert foreign_weights.strip_prefix(state, ["a.w", "b.w"]) == (state, "")
     assert foreign_weights.strip_prefix(state, ["c"]) == (state, "")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "others"),
+    [("module.", {"n_averaged": torch.tensor(5)}), ("net.", {"loss.w": torch.ones(2)})],
+)
+def test_what_lies_beside_the_network_is_left_out_and_told(
+    tool, tmp_path, capsys, prefix, others
+):
+    """As torch.optim.swa_utils.AveragedModel and modules of Lightning save it."""
+    whole = {**others, **{f"{prefix}{k}": v for k, v in _superretina().items()}}
+    source, target = _names(tmp_path / "a.pth", whole), tmp_path / "out.safetensors"
+    assert tool.main(["superretina", str(source), str(target)]) == 0
+    told = capsys.readouterr().err
+    assert f"left out, without that prefix: {next(iter(others))}\n" in told
+    assert weights.load(target).model == "superretina"
+
+
+def test_a_tensor_with_and_without_a_wrapper_is_not_chosen(tool, tmp_path):
+    state = {**SMALL, "_orig_mod.conv1a.bias": torch.zeros(2)}
+    with pytest.raises(ValueError, match=r"twice, with and without .*: conv1a\.bias"):
+        tool.read_state(_names(tmp_path / "a.pth", state))
+
+
+def test_a_mapping_inside_itself_is_an_error(tool, tmp_path):
+    content = {"model": SMALL}
+    content["self"] = content
+    with pytest.raises(ValueError, match="holds a mapping inside itself"):
+        tool.read_state(_names(tmp_path / "a.pth", content))
+
+
+def test_torch_script_is_refused_without_a_warning(tool, tmp_path):
+    path = tmp_path / "a.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(torch.nn.Linear(2, 2)).save(str(path))
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        with pytest.raises(ValueError, match=r"a\.pt: not a PyTorch file of plain"):
+            tool.read_state(path)
+    assert not seen
 
 
 def test_many_wrong_names_are_cut(tool, tmp_path, capsys):

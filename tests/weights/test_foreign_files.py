@@ -64,7 +64,14 @@ def test_a_foreign_file_is_named(tmp_path, name, content, words):
     assert "convert" in message
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00" * 40, struct.pack("<Q", 4) + b"{}"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"\x00" * 40, struct.pack("<Q", 4) + b"{}"),
+        # Cut off; the length of its head begins as a pickle does.
+        struct.pack("<Q", 0x280) + b'{"__metadata__": {',
+    ],
+)
 def test_what_is_not_known_is_a_damaged_file_of_ours(tmp_path, content):
     path = tmp_path / "a.safetensors"
     path.write_bytes(content)

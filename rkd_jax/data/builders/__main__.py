@@ -11,7 +11,9 @@ from rkd_jax.data import builders
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prepare a data set; return 0, or 2 for bad input."""
-    parser = argparse.ArgumentParser(prog="rkd_jax.data.builders", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m rkd_jax.data.builders", description=__doc__
+    )
     parser.add_argument("name", choices=sorted(builders.BUILDERS))
     parser.add_argument("raw_dir", help="the data set as published, unpacked")
     parser.add_argument("data_dir", help="folder of prepared data sets")
