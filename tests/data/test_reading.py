@@ -160,6 +160,17 @@ class TestTiff:
         within = np.rint(over_black * top).astype(dtype)
         applied = tiff(np.dstack([within, alpha]), extra=[1], planar=planar)
         np.testing.assert_allclose(read_image(applied) / scale, over_black, **tolerance)
+        # Also where a color is more than its share, which "over black" cannot be.
+        brighter = tiff(np.dstack([image, alpha]), extra=[1], planar=planar)
+        np.testing.assert_allclose(
+            read_image(brighter) / scale, image / top, **tolerance
+        )
+        grey = tiff(np.dstack([within[..., 1], alpha]), extra=[1], planar=planar)
+        np.testing.assert_allclose(
+            np.atleast_3d(read_image(grey))[..., 0] / scale,
+            over_black[..., 1],
+            **tolerance,
+        )
         other = tiff(np.dstack([image, alpha]), extra=[0], planar=planar)
         np.testing.assert_allclose(read_image(other) / scale, image / top, **tolerance)
         grey = tiff(np.dstack([image[..., 1], alpha]), extra=[2], planar=planar)
@@ -420,6 +431,7 @@ def exif_blocks():
         "last link outside": good[:-4] + far,
         "no last link": good[:-4],
         "two turns in one": exif((0x112, 3, 2, struct.pack("<HH", 6, 6))),
+        "turn as byte": exif((0x112, 1, 1, b"\6\0\0\0")),
         "long number": exif((0x112, 4, 1, struct.pack("<I", 6))),
         "out of range": exif((0x112, 3, 1, struct.pack("<HH", 9, 0)), text),
         "zero": exif((0x112, 3, 1, bytes(4)), text),
@@ -628,6 +640,9 @@ class TestSizes:
 FOREIGN = {
     "DICOM": bytes(128) + b"DICM" + bytes(100),
     "DICOM file without": b"\x08\0\x05\0CS\x0a\0ISO_IR 100" + bytes(100),
+    "DICOM file without preamble": b"\x08\0\x16\0UI\x1e\x001.2.840" + bytes(100),
+    "a DICOM file without": b"\x08\0\x08\0\x10\0\0\0ORIGINAL" + bytes(100),
+    "DICOM file w": b"\0\x08\0\x05CS\0\x0aISO_IR 100" + bytes(100),
     "HEIC": b"\0\0\0\x18ftypheic" + bytes(100),
     "HEIF": b"\0\0\0\x14ftypMiHB\0\0\0\0heic" + bytes(100),
     "video": b"\0\0\0\x18ftypmp42" + bytes(100),
