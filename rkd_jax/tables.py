@@ -93,8 +93,17 @@ def read_table(path: str | os.PathLike[str], *, blanks: bool = False) -> Table:
         )
     text = _decoded(path.read_bytes(), path)
     _check_lines(text, path)
+    by_the_book = _AFTER_QUOTE.sub(r"\1", text)
+    separator = _Lines(text).separator or _separator(by_the_book, blanks=blanks)
+    try:
+        return _table(text, separator, path)
+    except ValueError:
+        # Only then: within a quoted cell the same characters are its content.
+        return _table(by_the_book, separator, path)
+
+
+def _table(text: str, separator: str | None, path: pathlib.Path) -> Table:
     lines = _Lines(text)
-    separator = lines.separator or _separator(text, blanks=blanks)
     if separator is None:
         rows = [Row(n, _split(line, f"{path}, line {n}")) for n, line in lines]
     else:
@@ -257,7 +266,7 @@ class _Lines:
                 continue
             if self._between:
                 self.number, self._between = number, False
-            yield _AFTER_QUOTE.sub(r"\1", line)
+            yield line
 
 
 def _rows(lines: _Lines, separator: str, path: pathlib.Path) -> Iterator[Row]:
