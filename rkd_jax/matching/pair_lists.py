@@ -7,7 +7,7 @@ import pathlib
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 
-from rkd_jax.data.image_files import is_image, list_images
+from rkd_jax.data.image_files import is_image, list_images, may_hold_images
 from rkd_jax.matching.pair_names import unusable_name
 from rkd_jax.matching.predictions import Pair
 from rkd_jax.own_files import own_names
@@ -189,8 +189,8 @@ def from_folder(folder: pathlib.Path, note: Note | None = None) -> list[Pair]:
 def _folders_with_images(folder: pathlib.Path) -> list[pathlib.Path]:
     with os.scandir(folder) as entries:
         inner = [pathlib.Path(e.path) for e in entries if e.is_dir()]
-    visible = (path for path in inner if not path.name.startswith((".", "__")))
-    return sorted(path for path in visible if _holds_images(path))
+    of_users = (path for path in inner if may_hold_images(path.name))
+    return sorted(path for path in of_users if _holds_images(path))
 
 
 def _only_pair(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:

@@ -110,6 +110,7 @@ def test_lists_that_are_not_clear_are_named(tmp_path, text, message):
         ),
         (["p/x.png", "p/y.tif", "e/t.txt"], [("p", "p/x.png", "p/y.tif")]),
         (["p/1.png", "p/2.png", ".h/z.png"], [("p", "p/1.png", "p/2.png")]),
+        (["p/1.png", "p/2.png", "#recycle/z.png"], [("p", "p/1.png", "p/2.png")]),
     ],
 )
 def test_folders_that_are_clear(tmp_path, names, pairs):
