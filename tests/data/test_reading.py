@@ -489,6 +489,24 @@ class TestExif:
         webp = encoded(picture, "WEBP", lossless=True, exif=b"Exif\0\0" + block)
         np.testing.assert_array_equal(read_image(webp), expected)
 
+    def test_damaged_notes_of_jpeg(self):
+        """Notes that are cut off; OpenCV reads the same bytes."""
+        jpeg = with_exif(self.jpeg(), exif_blocks()["sound"])
+        for marker, body in (
+            (0xE0, b"JFIF\0"),
+            (0xE2, b"ICC_PROFILE\0"),
+            (0xEE, b"Adobe"),
+            (0xED, b"Photoshop 3.0\0"),
+        ):
+            note = struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+            data = jpeg[:2] + note + jpeg[2:]
+            theirs = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+            ours = read_image(data)
+            assert ours.shape == theirs.shape == (96, 64, 3)
+            assert np.abs(ours.astype(int) - theirs[..., ::-1]).max() <= 3
+            with pytest.raises(ValueError, match=r"^a\.jpg: damaged or truncated"):
+                read_image(data[:-200], name="a.jpg")
+
     def test_damaged_notes_of_png(self, picture):
         turn = (b"eXIf", exif_blocks()["sound"])
         for kind in (b"pHYs", b"gAMA", b"cHRM", b"iCCP", b"zTXt", b"iTXt", b"tIME"):
