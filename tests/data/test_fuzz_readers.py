@@ -47,18 +47,7 @@ def test_images(form, tmp_path, others):
     all_outcomes(form, IMAGES, tmp_path, others)
 
 
-# `pair_lists.from_table` lets `csv.Error` through; its new reader ends this mark.
-KNOWN = {"pairs": pytest.mark.xfail(raises=AssertionError, strict=True)}
-
-
-@pytest.mark.parametrize(
-    "form",
-    [
-        pytest.param(form, marks=KNOWN.get(form.name, ()))
-        for form in fuzz_formats.text_formats()
-    ],
-    ids=lambda form: form.name,
-)
+@pytest.mark.parametrize("form", fuzz_formats.text_formats(), ids=lambda f: f.name)
 def test_texts(form, tmp_path, others):
     all_outcomes(form, TEXTS, tmp_path, others)
 
