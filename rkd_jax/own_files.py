@@ -203,6 +203,10 @@ def _record(name: str, path: pathlib.Path) -> dict[str, Any]:
 def _listed(folder: pathlib.Path) -> dict[str, list[dict[str, Any]]]:
     """Return the records of a folder's list by name of the file."""
     path = folder / LIST
+    if path.is_symlink():
+        raise FileExistsError(f"{path}: a link; choose another --out, or remove it")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: a folder; choose another --out, or remove it")
     try:
         lines = [line for line in path.read_bytes().splitlines() if line.strip()]
     except (FileNotFoundError, NotADirectoryError):
@@ -229,8 +233,6 @@ def _listed(folder: pathlib.Path) -> dict[str, list[dict[str, Any]]]:
 def _add(folder: pathlib.Path, record: dict[str, Any]) -> None:
     """Add a line to a folder's list, unless the content is listed already."""
     path = folder / LIST
-    if path.is_symlink():
-        raise FileExistsError(f"{path}: a link; choose another --out, or remove it")
     listed = _listed(folder)
     same = ("sha256", "mtime_ns")
     for known in listed.get(record["file"], ()):

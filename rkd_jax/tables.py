@@ -16,7 +16,7 @@ import itertools
 import os
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 MAX_BYTES, MAX_LINES, MAX_LINE = 64 * 2**20, 1_000_000, 2**20
@@ -93,8 +93,17 @@ def read_table(path: str | os.PathLike[str], *, blanks: bool = False) -> Table:
         )
     text = _decoded(path.read_bytes(), path)
     _check_lines(text, path)
+    by_the_book = _AFTER_QUOTE.sub(r"\1", text)
+    separator = _Lines(text).separator or _separator(by_the_book, blanks=blanks)
+    try:
+        return _table(text, separator, path)
+    except ValueError:
+        # Only then: within a quoted cell the same characters are its content.
+        return _table(by_the_book, separator, path)
+
+
+def _table(text: str, separator: str | None, path: pathlib.Path) -> Table:
     lines = _Lines(text)
-    separator = lines.separator or _separator(text, blanks=blanks)
     if separator is None:
         rows = [Row(n, _split(line, f"{path}, line {n}")) for n, line in lines]
     else:
@@ -136,6 +145,36 @@ def find_column(header: Row, name: str, path: pathlib.Path) -> int | None:
             f"{path}, line {header.line}: two columns are named {name!r}; rename one"
         )
     return names.index(name) if name in names else None
+
+
+def refuse_shifted(
+    rows: Iterable[Row], header: Row, columns: Sequence[int], path: pathlib.Path
+) -> None:
+    """Refuse rows where the names may belong to the columns one further.
+
+    R writes the numbers of rows below no name, so that all names are one column off.
+
+    Args:
+        rows: below the names.
+        header: the names.
+        columns: those that are to hold numbers.
+        path: the file.
+
+    Raises:
+        ValueError: a row has more cells than there are names, and numbers in both
+            places; the message names the line.
+
+    >>> header, row = Row(1, ["x", "y"]), Row(2, ["1", "2", "left"])
+    >>> refuse_shifted([row], header, (0, 1), pathlib.Path("a.csv"))
+    """
+    for row in rows:
+        wider = any(row.cells[len(header.cells) :])
+        if wider and all(number(row.cell(at + 1)) is not None for at in columns):
+            raise ValueError(
+                f"{path}, line {row.line}: {len(row.cells)} cells below "
+                f"{len(header.cells)} names of columns, so that it is not clear which "
+                "is which; write a name for each column"
+            )
 
 
 def names_of(header: Row) -> list[str]:
@@ -227,7 +266,7 @@ class _Lines:
                 continue
             if self._between:
                 self.number, self._between = number, False
-            yield _AFTER_QUOTE.sub(r"\1", line)
+            yield line
 
 
 def _rows(lines: _Lines, separator: str, path: pathlib.Path) -> Iterator[Row]:

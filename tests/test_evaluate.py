@@ -392,6 +392,9 @@ def test_pairs_across_modalities_are_scored_by_their_landmarks(tmp_path, capsys)
     (tmp_path / "07_landmarks.csv").write_text(head + "\n1,2,3\n")
     assert main([*arguments, "--overwrite"]) == 2
     assert "line 2: expected four finite numbers" in capsys.readouterr().err
+    (tmp_path / "07_landmarks.csv").write_text(head + "\n1,20,20,20,20\n")
+    assert main([*arguments, "--overwrite"]) == 2
+    assert "line 2: 5 cells below 4 names" in capsys.readouterr().err
     (tmp_path / "07_moving.png").unlink()
     assert main(arguments) == 2
     assert "07_moving.*: image missing" in capsys.readouterr().err

@@ -181,6 +181,18 @@ def test_a_foreign_list_is_refused(tmp_path):
     assert (tmp_path / own_files.LIST).read_text() == "my own notes\n"
 
 
+@pytest.mark.parametrize("kind", ["link", "folder"])
+def test_a_list_that_cannot_be_written_is_refused_before_any_work(tmp_path, kind):
+    place = tmp_path / own_files.LIST
+    if kind == "link":
+        place.symlink_to(tmp_path / "elsewhere")
+    else:
+        place.mkdir()
+    with pytest.raises(OSError, match=rf"{own_files.LIST}: a {kind}; choose another"):
+        own_files.claim([tmp_path / "a"])
+    assert [path.name for path in tmp_path.iterdir()] == [own_files.LIST]
+
+
 def test_names_that_are_not_utf8_are_listed(tmp_path):
     path = tmp_path / os.fsdecode(b"caf\xe9.csv")
     for text in ("one", "two"):

@@ -113,6 +113,46 @@ def test_no_input_is_replaced_or_deleted_even_if_it_is_of_a_run(
     assert _contents(work) == before
 
 
+def test_an_input_of_many_pairs_is_not_deleted(work, capsys, no_network):
+    """Without pictures, those of an earlier run are deleted: not if they are read."""
+    picture = work / "out" / "p" / "registered.png"
+    own_files.write_bytes(picture, (work / "moving.png").read_bytes())
+    (work / "list.csv").write_text(f"fixed,moving,name\nfixed.png,{picture},p\n")
+    before = _contents(work)
+    assert _run("list.csv", "--no-pictures", "--out", "out") == 2
+    assert "registered.png: rkd_jax would replace this file, which it is to" in (
+        capsys.readouterr().err
+    )
+    assert _contents(work) == before
+
+
+def test_a_run_killed_while_it_replaces_results_leaves_none_that_look_finished(
+    work, monkeypatch
+):
+    """Pictures of one run beside the transform of another would be skipped later."""
+    (work / "list.csv").write_text("fixed,moving,name\nfixed.png,moving.png,p\n")
+    assert _run("list.csv", "--out", "out") == 0
+    before = _contents(work / "out")
+    write = own_files.write_bytes
+
+    def kill(path, data):
+        write(path, data)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(own_files, "write_bytes", kill)
+        shutil.copy("moving.png", "kept.png")
+        shutil.copy("other.png", "moving.png")
+        assert _run("list.csv", "--out", "out") == 130
+    changed = _contents(work / "out")
+    assert changed["p/matches.png"] != before["p/matches.png"]
+    shutil.copy("kept.png", "moving.png")
+    assert _run("list.csv", "--out", "out") == 0
+    after = _contents(work / "out")
+    names = [f"p/{name}" for name in NAMES]
+    assert [after[name] for name in names] == [before[name] for name in names]
+
+
 def test_files_that_the_run_does_not_write_stay(work):
     (work / "points.csv").write_text("mine")
     (work / "notes.txt").write_text("mine")

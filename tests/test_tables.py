@@ -34,6 +34,21 @@ def test_what_the_csv_module_writes_is_read_back(tmp_path, separator, end, quote
         assert table.separator == separator
 
 
+@pytest.mark.parametrize("separator", [";", "\t", ","])
+def test_odd_cells_are_read_back(tmp_path, separator):
+    """A quote, a blank and a separator in a cell look like its end."""
+    rng = np.random.default_rng(0)
+    parts = ["a", "b c", "\u00e9", '"', " ", ",", ";", "\t", "\n", "\r\n", '" ,', '",']
+    for _ in range(200):
+        cells = ["".join(rng.choice(parts, 3)) + ".png" for _ in range(6)]
+        rows = [["fixed", "moving", "name"], cells[:3], cells[3:]]
+        text = io.StringIO(newline="")
+        csv.writer(text, delimiter=separator, lineterminator="\n").writerows(rows)
+        (tmp_path / "a.csv").write_bytes(text.getvalue().encode())
+        found = [row.cells for row in read_table(tmp_path / "a.csv").rows]
+        assert found == [[cell.strip() for cell in row] for row in rows]
+
+
 @pytest.mark.parametrize(
     ("text", "rows"),
     [
@@ -45,6 +60,7 @@ def test_what_the_csv_module_writes_is_read_back(tmp_path, separator, end, quote
         ("a,b\n , \n;;\n", [(1, "a", "b"), (3, ";;")]),
         # Blanks around cells, also outside of their quotes.
         (' "a" , "b ""c""" ,d\n', [(1, "a", 'b "c"', "d")]),
+        ('x;"a,b" ;c\n', [(1, "x", "a,b", "c")]),
         # The separator fits the rows, not the first one that is seen.
         ("a,b\nx;y.png,z.png\n", [(1, "a", "b"), (2, "x;y.png", "z.png")]),
         ("a;b\nx,y.png;z.png\n", [(1, "a", "b"), (2, "x,y.png", "z.png")]),

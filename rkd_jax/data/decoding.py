@@ -15,7 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax.data import foreign_files, png_chunks, tiff, tiff_pixels, tiff_plain
+from rkd_jax.data import (
+    foreign_files,
+    jpeg_segments,
+    png_chunks,
+    tiff,
+    tiff_pixels,
+    tiff_plain,
+)
 from rkd_jax.data.foreign_files import RefusedError
 from rkd_jax.data.orientation import orientation_of, turned
 
@@ -116,10 +123,14 @@ def _decoded(data: bytes, max_megapixels: float) -> np.ndarray:
     try:
         return turned(*_with_pillow(data, max_megapixels))
     except (RefusedError, OSError, SyntaxError, ValueError):
-        if not data.startswith(png_chunks.SIGNATURE):
+        # Pillow refuses files for damaged notes on resolution, gamma and the like.
+        for kind in (png_chunks, jpeg_segments):
+            if data.startswith(kind.SIGNATURE):
+                plain = kind.without_notes(data)
+                break
+        else:
             raise
-    # Pillow refuses a PNG for damaged notes on resolution, gamma and the like.
-    return turned(*_with_pillow(png_chunks.without_notes(data), max_megapixels))
+    return turned(*_with_pillow(plain, max_megapixels))
 
 
 def _with_pillow(

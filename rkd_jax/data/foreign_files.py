@@ -13,6 +13,7 @@ class RefusedError(ValueError):
     """What is wrong with an image, in words for the user, without the file's name."""
 
 
+_BARE_DICOM = "a DICOM file without preamble"
 _EXPORT = "export the photograph as PNG or TIFF"
 _UNPACK = "unpack it first"
 _DEVELOP = "develop it to TIFF or JPEG"
@@ -25,9 +26,13 @@ _ARRAY = "load the array in Python and pass it, or save it as PNG or TIFF"
 # (where, bytes there, what it is, what to do)
 _MAGICS: tuple[tuple[int, bytes, str, str], ...] = (
     (128, b"DICM", "a DICOM file", _EXPORT),
-    (0, b"\x08\x00\x05\x00", "a DICOM file without preamble", _EXPORT),
-    (0, b"\x02\x00\x00\x00\x04\x00", "a DICOM file without preamble", _EXPORT),
-    (0, b"\x02\x00\x00\x00UL", "a DICOM file without preamble", _EXPORT),
+    *(
+        (0, struct.pack(f"{order}HH", 8, element), _BARE_DICOM, _EXPORT)
+        for order in "<>"
+        for element in (0x00, 0x05, 0x08, 0x12, 0x13, 0x14, 0x16, 0x18)
+    ),
+    (0, b"\x02\x00\x00\x00\x04\x00", _BARE_DICOM, _EXPORT),
+    (0, b"\x02\x00\x00\x00UL", _BARE_DICOM, _EXPORT),
     (344, b"n+1\0", "a NIfTI volume", _VOLUME),
     (344, b"ni1\0", "a NIfTI header", _VOLUME),
     (0, b"NRRD0", "an NRRD volume", _VOLUME),

@@ -110,14 +110,21 @@ def _files(folder: pathlib.Path, recursive: bool) -> Iterator[pathlib.Path]:
             continue
         seen.add((facts.st_dev, facts.st_ino))
         yield from (pathlib.Path(place, name) for name in names)
-        folders[:] = sorted(name for name in folders if recursive and _may_hold(name))
+        folders[:] = sorted(
+            name for name in folders if recursive and may_hold_images(name)
+        )
 
 
 def _raise(error: OSError) -> NoReturn:
     raise error
 
 
-def _may_hold(name: str) -> bool:
+def may_hold_images(name: str) -> bool:
+    """Decide by its name whether a folder is looked into: not one of the system.
+
+    >>> may_hold_images("left"), may_hold_images("#recycle"), may_hold_images(".git")
+    (True, False, False)
+    """
     return not name.startswith(".") and name.lower() not in _SYSTEM_FOLDERS
 
 

@@ -37,7 +37,7 @@ def exif_orientation(block: bytes) -> int | None:
     end = min(at + 2 + 12 * count, len(block) - 11)
     for place in range(at + 2, end, 12):
         tag, kind, number = struct.unpack_from(order + "HHI", block, place)
-        code, most = {3: ("H", 2), 4: ("I", 1)}.get(kind, ("", 0))
+        code, most = {1: ("B", 4), 3: ("H", 2), 4: ("I", 1)}.get(kind, ("", 0))
         if tag == Tag.ORIENTATION and 1 <= number <= most:
             return struct.unpack_from(order + code, block, place + 8)[0]
     return None

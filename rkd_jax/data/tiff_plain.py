@@ -56,8 +56,10 @@ def plain_file(data: bytes, page: Page, *, plane: int = 0, **changed: int) -> by
         values[Tag.PREDICTOR] = page.predictor
     if samples == page.samples and page.extra:
         # Where colors are renamed, transparency is the caller's, not the decoder's.
-        raw = "photometric" in changed
-        values[Tag.EXTRA] = [0] * len(page.extra) if raw else page.extra
+        # Colors that are laid over black already (1) stay: Pillow divides them, which
+        # clips those above their share, and has no grey ones.
+        known = () if "photometric" in changed else (2,)
+        values[Tag.EXTRA] = [e if e in known else 0 for e in page.extra]
     if tiled:
         values[Tag.TILE_WIDTH] = one(order, tags, Tag.TILE_WIDTH) * wide
         values[Tag.TILE_HEIGHT] = one(order, tags, Tag.TILE_HEIGHT)

@@ -115,6 +115,7 @@ def claim_many(
             [out / TABLE, *([out / CAMERA] if one_camera else [])],
             (out / pair.name / name for pair in pairs for name in names),
         ),
+        removable=(out / pair.name / name for pair in pairs for name in outputs.ALL),
         inputs=[
             *inputs,
             *(str(p) for pair in pairs for p in (pair.fixed, pair.moving)),

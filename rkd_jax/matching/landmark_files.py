@@ -6,7 +6,15 @@ import pathlib
 
 import numpy as np
 
-from rkd_jax.tables import Row, Table, find_column, names_of, number, read_table
+from rkd_jax.tables import (
+    Row,
+    Table,
+    find_column,
+    names_of,
+    number,
+    read_table,
+    refuse_shifted,
+)
 
 # Parts of names of columns that are those of the other image.
 _OF_FIXED = ("fix", "ref", "target", "dst", "query")
@@ -55,10 +63,11 @@ def read_points(path: str | pathlib.Path) -> np.ndarray:
     rows, header = table.rows, None
     if rows and not any(_value(cell, table) is not None for cell in rows[0].cells):
         header, rows = rows[0], rows[1:]
+    elif table.comment is not None and _names_points(table.comment):
+        header = table.comment
     if header is not None:
         columns = _named(header, path)
-    elif table.comment is not None and _names_points(table.comment):
-        columns = _named(table.comment, path)
+        refuse_shifted(rows, header, columns, path)
     else:
         columns = (0, 1)
         _refuse_unclear(rows, table)

@@ -17,7 +17,7 @@ from rkd_jax.data.image_files import list_images
 from rkd_jax.matching.predictions import Pair, Prediction
 from rkd_jax.metrics.fire import pair_errors
 from rkd_jax.metrics.registration import registration_score
-from rkd_jax.tables import Row, find_column, number, read_table
+from rkd_jax.tables import Row, find_column, number, read_table, refuse_shifted
 
 COLUMNS = ("x_fixed", "y_fixed", "x_moving", "y_moving")
 SUCCESS_PX = 5.0  # of the files: the landmarks themselves carry 1 to 5 px
@@ -44,6 +44,7 @@ def load_landmarks(path: str | pathlib.Path) -> np.ndarray:
             f"{path}: columns {', '.join(header.cells)[:60]!r}; expected "
             f"{', '.join(COLUMNS)}"
         )
+    refuse_shifted(table.rows[1:], header, columns, path)
     rows = []
     for row in table.rows[1:]:
         cells = [row.cell(column) for column in columns]

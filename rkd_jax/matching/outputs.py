@@ -155,6 +155,8 @@ def write(out: pathlib.Path, files: dict[str, bytes], summary: str) -> None:
             rkd_jax did not write.
     """
     try:
+        # An older one would tell that the new files beside it are of its run.
+        own_files.remove(out / SUMMARY)
         for name, data in files.items():
             own_files.write_bytes(out / name, data)
         for name in (*PICTURES, POINTS):

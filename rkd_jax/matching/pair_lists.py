@@ -7,7 +7,7 @@ import pathlib
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 
-from rkd_jax.data.image_files import is_image, list_images
+from rkd_jax.data.image_files import is_image, list_images, may_hold_images
 from rkd_jax.matching.pair_names import unusable_name
 from rkd_jax.matching.predictions import Pair
 from rkd_jax.own_files import own_names
@@ -19,8 +19,8 @@ _ROLES = {"1": "fixed", "2": "moving", "fixed": "fixed", "moving": "moving"}
 
 def _images(folder: pathlib.Path) -> list[pathlib.Path]:
     """List a folder's photographs, without the pictures that rkd_jax wrote there."""
-    found, own = list_images(folder), own_names(folder)
-    photographs = [path for path in found if path.name not in own]
+    own = own_names(folder)
+    photographs = [path for path in list_images(folder) if path.name not in own]
     if not photographs:
         raise ValueError(f"{folder}: no images besides results of rkd_jax")
     return photographs
@@ -28,7 +28,9 @@ def _images(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def _holds_images(folder: pathlib.Path) -> bool:
     with os.scandir(folder) as entries:
-        return any(is_image(pathlib.Path(e.name)) and not e.is_dir() for e in entries)
+        names = {e.name for e in entries if not e.is_dir()}
+    images = {name for name in names if is_image(pathlib.Path(name))}
+    return bool(images and images - own_names(folder))
 
 
 def _listed(items: Sequence[object]) -> str:
@@ -75,6 +77,11 @@ def _path(cell: str, folder: pathlib.Path) -> pathlib.Path:
     return folder / os.path.expanduser(cell)
 
 
+def _stem(path: pathlib.Path) -> str:
+    """Return a file's name without suffix, also of a path of Windows."""
+    return pathlib.PurePath(str(path).replace("\\", "/")).stem
+
+
 def _columns(table: Table) -> tuple[list[Row], int, int, int | None]:
     """Return the rows of pairs, and the columns of fixed, moving and name."""
     header = table.rows[0]
@@ -114,7 +121,8 @@ def from_table(path: pathlib.Path) -> list[Pair]:
                 f"{', '.join(row.cells)[:60]!r}"
             )
         fixed, moving = (_path(cell, path.parent) for cell in cells)
-        pairs.append(Pair(name or f"{fixed.stem}_{moving.stem}", fixed, moving))
+        name = name or f"{_stem(fixed)}_{_stem(moving)}"
+        pairs.append(Pair(name, fixed, moving))
     if not pairs:
         raise ValueError(f"{path}: no pairs below the line of names")
     return _checked(pairs, path)
@@ -130,6 +138,7 @@ def from_folder(folder: pathlib.Path, note: Note | None = None) -> list[Pair]:
     """Pair the images `<name>_1` and `<name>_2`, or `<name>_fixed` and `<name>_moving`.
 
     A folder without images may have a folder for each pair, which gives the name.
+    Folders with results of rkd_jax alone are none of a pair.
 
     Args:
         folder: where they are.
@@ -180,8 +189,8 @@ def from_folder(folder: pathlib.Path, note: Note | None = None) -> list[Pair]:
 def _folders_with_images(folder: pathlib.Path) -> list[pathlib.Path]:
     with os.scandir(folder) as entries:
         inner = [pathlib.Path(e.path) for e in entries if e.is_dir()]
-    visible = (path for path in inner if not path.name.startswith((".", "__")))
-    return sorted(path for path in visible if _holds_images(path))
+    of_users = (path for path in inner if may_hold_images(path.name))
+    return sorted(path for path in of_users if _holds_images(path))
 
 
 def _only_pair(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:

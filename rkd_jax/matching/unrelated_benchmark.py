@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import pathlib
 import re
@@ -12,28 +13,30 @@ import numpy as np
 
 from rkd_jax.data import image_files
 from rkd_jax.matching.predictions import Pair, Prediction
+from rkd_jax.own_files import own_names
 
 _LABELS = re.compile(r"mask|1stho|2ndho|manual|label|groundtruth", re.IGNORECASE)
 
 
 def photographs(folders: Sequence[str | pathlib.Path]) -> list[pathlib.Path]:
-    """List the photographs below folders, sorted, without masks and labels.
+    """List the photographs below folders, sorted: no masks, labels, results of ours.
 
     Raises:
         FileNotFoundError: no such folder.
         ValueError: no photograph below it.
     """
-    found = []
+    found, own = [], functools.cache(own_names)
     for folder in map(pathlib.Path, folders):
         here = [
             path
             for path in image_files.list_images(folder, recursive=True)
             if not _LABELS.search(str(path.relative_to(folder)))
+            and path.name not in own(path.parent)
         ]
         if not here:
             raise ValueError(
                 f"{folder}: no photographs; all images there are masks or labels by "
-                f"their names ({_LABELS.pattern})"
+                f"their names ({_LABELS.pattern}), or results of rkd_jax"
             )
         found += here
     return found

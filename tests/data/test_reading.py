@@ -160,6 +160,17 @@ class TestTiff:
         within = np.rint(over_black * top).astype(dtype)
         applied = tiff(np.dstack([within, alpha]), extra=[1], planar=planar)
         np.testing.assert_allclose(read_image(applied) / scale, over_black, **tolerance)
+        # Also where a color is more than its share, which "over black" cannot be.
+        brighter = tiff(np.dstack([image, alpha]), extra=[1], planar=planar)
+        np.testing.assert_allclose(
+            read_image(brighter) / scale, image / top, **tolerance
+        )
+        grey = tiff(np.dstack([within[..., 1], alpha]), extra=[1], planar=planar)
+        np.testing.assert_allclose(
+            np.atleast_3d(read_image(grey))[..., 0] / scale,
+            over_black[..., 1],
+            **tolerance,
+        )
         other = tiff(np.dstack([image, alpha]), extra=[0], planar=planar)
         np.testing.assert_allclose(read_image(other) / scale, image / top, **tolerance)
         grey = tiff(np.dstack([image[..., 1], alpha]), extra=[2], planar=planar)
@@ -420,6 +431,7 @@ def exif_blocks():
         "last link outside": good[:-4] + far,
         "no last link": good[:-4],
         "two turns in one": exif((0x112, 3, 2, struct.pack("<HH", 6, 6))),
+        "turn as byte": exif((0x112, 1, 1, b"\6\0\0\0")),
         "long number": exif((0x112, 4, 1, struct.pack("<I", 6))),
         "out of range": exif((0x112, 3, 1, struct.pack("<HH", 9, 0)), text),
         "zero": exif((0x112, 3, 1, bytes(4)), text),
@@ -476,6 +488,24 @@ class TestExif:
         )
         webp = encoded(picture, "WEBP", lossless=True, exif=b"Exif\0\0" + block)
         np.testing.assert_array_equal(read_image(webp), expected)
+
+    def test_damaged_notes_of_jpeg(self):
+        """Notes that are cut off; OpenCV reads the same bytes."""
+        jpeg = with_exif(self.jpeg(), exif_blocks()["sound"])
+        for marker, body in (
+            (0xE0, b"JFIF\0"),
+            (0xE2, b"ICC_PROFILE\0"),
+            (0xEE, b"Adobe"),
+            (0xED, b"Photoshop 3.0\0"),
+        ):
+            note = struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+            data = jpeg[:2] + note + jpeg[2:]
+            theirs = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+            ours = read_image(data)
+            assert ours.shape == theirs.shape == (96, 64, 3)
+            assert np.abs(ours.astype(int) - theirs[..., ::-1]).max() <= 3
+            with pytest.raises(ValueError, match=r"^a\.jpg: damaged or truncated"):
+                read_image(data[:-200], name="a.jpg")
 
     def test_damaged_notes_of_png(self, picture):
         turn = (b"eXIf", exif_blocks()["sound"])
@@ -628,6 +658,9 @@ class TestSizes:
 FOREIGN = {
     "DICOM": bytes(128) + b"DICM" + bytes(100),
     "DICOM file without": b"\x08\0\x05\0CS\x0a\0ISO_IR 100" + bytes(100),
+    "DICOM file without preamble": b"\x08\0\x16\0UI\x1e\x001.2.840" + bytes(100),
+    "a DICOM file without": b"\x08\0\x08\0\x10\0\0\0ORIGINAL" + bytes(100),
+    "DICOM file w": b"\0\x08\0\x05CS\0\x0aISO_IR 100" + bytes(100),
     "HEIC": b"\0\0\0\x18ftypheic" + bytes(100),
     "HEIF": b"\0\0\0\x14ftypMiHB\0\0\0\0heic" + bytes(100),
     "video": b"\0\0\0\x18ftypmp42" + bytes(100),

@@ -85,6 +85,7 @@ def test_read_points_does_not_skip_an_empty_cell(tmp_path):
         "x,y,x_fixed,y_fixed\n100.5,200.5,1,2\n",
         "  100.5   200.5  \r\r\n",
         "100.5,200.5,fovea\n",
+        "x,y\n100.5,200.5,fovea\n",
     ],
 )
 def test_valid_tables_are_read(tmp_path, text):
@@ -109,6 +110,9 @@ def test_valid_tables_are_read(tmp_path, text):
         ("p1,100,200\n", "line 1: expected two numbers"),
         ('x,y\n\n# note\n"1\n2",3\n', "line 4: expected two numbers"),
         ('x,y\n"1,000","2,000"\n', "line 2: expected two numbers"),
+        ('"x" "y"\n"1" 100 200\n', "line 2: 3 cells below 2 names"),
+        ("x,y,what\n1,100,200,disc\n", "line 2: 4 cells below 3 names"),
+        ("# x y\n1 2\n3 4 5\n", "line 3: 3 cells below 2 names"),
         ("x,y\n1,inf\n", "line 2: x y must be finite"),
         ("x,y\n1,1e999\n", "line 2: x y must be finite"),
         ("x,y\n1_0,2\n", "line 2: expected two numbers"),

@@ -110,6 +110,7 @@ def test_lists_that_are_not_clear_are_named(tmp_path, text, message):
         ),
         (["p/x.png", "p/y.tif", "e/t.txt"], [("p", "p/x.png", "p/y.tif")]),
         (["p/1.png", "p/2.png", ".h/z.png"], [("p", "p/1.png", "p/2.png")]),
+        (["p/1.png", "p/2.png", "#recycle/z.png"], [("p", "p/1.png", "p/2.png")]),
     ],
 )
 def test_folders_that_are_clear(tmp_path, names, pairs):
@@ -179,6 +180,22 @@ def test_results_of_an_earlier_run_are_no_photographs(tmp_path):
     (tmp_path / "p" / "registered.png").write_text("somebody's own")
     with pytest.raises(ValueError, match=r"found 3: .*registered\.png"):
         _read(tmp_path, ".")
+
+
+@pytest.mark.parametrize("place", ["", "out"])
+def test_folders_of_pairs_may_hold_results_beside_them(tmp_path, place):
+    from rkd_jax import own_files
+
+    _fill(tmp_path, "p/a_1.png", "p/a_2.png")
+    own_files.write_text(tmp_path / place / "registered.png", "x")
+    assert _read(tmp_path, ".") == [("p", "p/a_1.png", "p/a_2.png")]
+
+
+def test_a_path_of_windows_that_is_not_there_is_a_matter_of_its_pair(tmp_path):
+    _fill(tmp_path, "a.png", "b.png")
+    text = "fixed,moving\na.png,b.png\nC:\\left\\c.png,\\\\server\\d.png\n"
+    (tmp_path / "list.csv").write_text(text)
+    assert [name for name, *_ in _read(tmp_path, "list.csv")] == ["a_b", "c_d"]
 
 
 def test_an_image_alone_lacks_its_partner(tmp_path):

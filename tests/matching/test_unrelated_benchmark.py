@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rkd_jax import own_files
 from rkd_jax.matching.predictions import Prediction
 from rkd_jax.matching.unrelated_benchmark import list_pairs, photographs, score
 
@@ -17,6 +18,15 @@ def test_photographs_are_images_but_no_masks_labels_or_hidden_files(tmp_path):
         path.touch()
     found = [path.relative_to(tmp_path).as_posix() for path in photographs([tmp_path])]
     assert found == wanted
+
+
+def test_pictures_of_an_earlier_run_below_the_folders_are_no_photographs(tmp_path):
+    (tmp_path / "1.png").touch()
+    for name in ("results/believed/1_2.png", "registered.png"):
+        own_files.write_text(tmp_path / name, "of a run")
+    (tmp_path / "results" / "believed" / "mine.png").touch()
+    found = [path.relative_to(tmp_path).as_posix() for path in photographs([tmp_path])]
+    assert found == ["1.png", "results/believed/mine.png"]
 
 
 def test_folders_without_photographs_are_named(tmp_path):
