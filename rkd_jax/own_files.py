@@ -116,6 +116,34 @@ def claim_readable(
     claim([path], inputs=inputs)
 
 
+def claim_results(
+    out: Path,
+    written: Iterable[Path],
+    predictions: Path,
+    load: Callable[[Path], Any],
+    *,
+    inputs: Iterable[Path] = (),
+) -> None:
+    """Claim the files of a benchmark: scores, pictures and its saved predictions.
+
+    Args:
+        out: folder of the run.
+        written: files in it that the run may write.
+        predictions: its file of predictions.
+        load: reads that file; see `claim_readable`.
+        inputs: see `claim`.
+
+    Raises:
+        OSError: a file, or a folder, is in the way.
+        ValueError: `out` is a file, or the predictions are of another form.
+    """
+    if os.path.exists(out) and not os.path.isdir(out):
+        raise ValueError(f"{out}: --out must be a folder, found a file")
+    inputs = list(inputs)
+    claim(written, inputs=inputs)
+    claim_readable(predictions, load, inputs=inputs)
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[pathlib.Path]:
     """Yield a temporary path, moved onto `path` unless a foreign file stands there.

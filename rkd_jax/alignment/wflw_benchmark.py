@@ -278,11 +278,10 @@ def claim(out: pathlib.Path, *, inputs: Iterable[str | pathlib.Path] = ()) -> No
         OSError: a file, or a folder, is in the way.
         ValueError: `out` is a file, or predictions.npz is none.
     """
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out}: --out must be a folder, found a file")
-    written = [out / name for name in (METRICS, TABLE, CURVE)]
-    own_files.claim([*written, *_largest(out)], inputs=inputs)
-    own_files.claim_readable(out / PREDICTIONS, load_predictions, inputs=inputs)
+    written = [*(out / name for name in (METRICS, TABLE, CURVE)), *_largest(out)]
+    own_files.claim_results(
+        out, written, out / PREDICTIONS, load_predictions, inputs=inputs
+    )
 
 
 def _largest(out: pathlib.Path) -> list[pathlib.Path]:

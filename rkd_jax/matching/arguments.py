@@ -1,4 +1,4 @@
-"""Arguments that the doors share: which keypoints, and how a transform is fitted."""
+"""Arguments that the commands share: which keypoints, and how a transform is fitted."""
 
 import argparse
 import pathlib

@@ -346,10 +346,10 @@ def claim(out: pathlib.Path, *, inputs: Iterable[str | pathlib.Path] = ()) -> No
         OSError: a file, or a folder, is in the way.
         ValueError: `out` is a file, or predictions.npz is none.
     """
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out}: --out must be a folder, found a file")
-    own_files.claim([out / TABLE, out / METRICS], inputs=inputs)
-    own_files.claim_readable(out / PREDICTIONS, load_predictions, inputs=inputs)
+    written = [out / TABLE, out / METRICS]
+    own_files.claim_results(
+        out, written, out / PREDICTIONS, load_predictions, inputs=inputs
+    )
 
 
 def write_scores(
