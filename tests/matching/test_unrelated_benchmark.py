@@ -29,6 +29,17 @@ def test_pictures_of_an_earlier_run_below_the_folders_are_no_photographs(tmp_pat
     assert found == ["1.png", "results/believed/mine.png"]
 
 
+def test_a_file_under_several_paths_is_one_photograph(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / "1.png").touch()
+    (tmp_path / "b" / "link.png").symlink_to(tmp_path / "a" / "1.png")
+    (tmp_path / "b" / "round.png").symlink_to("round.png")
+    monkeypatch.chdir(tmp_path)
+    found = photographs(["a", tmp_path / "a", "b"])
+    assert [path.as_posix() for path in found] == ["a/1.png", "b/round.png"]
+
+
 def test_folders_without_photographs_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="none: no such folder"):
         photographs([tmp_path / "none"])
