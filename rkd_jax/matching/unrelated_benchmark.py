@@ -58,7 +58,8 @@ def eye_of(path: pathlib.Path) -> tuple[str, str]:
         >>> eye_of(pathlib.Path("im0001.png"))
         ('im0001', '')
     """
-    match = re.fullmatch(r"(.*?)(?:_(left|right)|(?<=\d)([LR]))?", path.stem)
+    # (?s): a name may have lines.
+    match = re.fullmatch(r"(?s)(.*?)(?:_(left|right)|(?<=\d)([LR]))?", path.stem)
     patient = str(path.parent / match[1])
     return patient, match[2] or match[3] or ""
 

@@ -1,11 +1,13 @@
 """Which photographs count, which pairs are chosen, and how they are scored."""
 
+import pathlib
+
 import numpy as np
 import pytest
 
 from rkd_jax import own_files
 from rkd_jax.matching.predictions import Prediction
-from rkd_jax.matching.unrelated_benchmark import list_pairs, photographs, score
+from rkd_jax.matching.unrelated_benchmark import eye_of, list_pairs, photographs, score
 
 
 def test_photographs_are_images_but_no_masks_labels_or_hidden_files(tmp_path):
@@ -49,6 +51,10 @@ def test_folders_without_photographs_are_named(tmp_path):
     (tmp_path / "1_mask.png").touch()
     with pytest.raises(ValueError, match="all images there are masks or labels"):
         photographs([tmp_path])
+
+
+def test_a_name_of_two_lines_tells_the_eye():
+    assert eye_of(pathlib.Path("a\n1_left.png")) == ("a\n1", "left")
 
 
 CHOSEN = [  # by version 0.2.0, with seed 3
