@@ -347,7 +347,7 @@ class BaseMatcher:
             A `Registration`; `ok` is False, with a reason that says what was tried,
             where the pair cannot be registered. With `two_pass`, its evidence has
             "inlier_ratio" of the pass that stands and "inlier_ratio_pass_1",
-            "inlier_ratio_pass_2".
+            "inlier_ratio_pass_2"; a pair that the search finds has one pass.
 
         Raises:
             FileNotFoundError, TypeError, ValueError: an image cannot be used.

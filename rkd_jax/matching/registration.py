@@ -38,8 +38,9 @@ class Registration:
         evidence: the numbers behind the judgement.
         fixed_size: (height, width) of the fixed file.
         moving_size: (height, width) of the moving file.
-        frames: where the camera's field lies in the moving and in the fixed file;
-            None if nobody looked.
+        frames: where the camera's field lies in the moving and in the fixed file, with
+            the narrower one's radius for both where the search found the pair
+            (`rkd_jax.matching.rectify.frames_of`); None if nobody looked.
     """
 
     ok: bool

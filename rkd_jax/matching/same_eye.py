@@ -106,28 +106,29 @@ class _Names:
         self, photographs: Sequence[pathlib.Path], folder: pathlib.Path
     ) -> None:
         self._folder = folder
-        self._by_place = {path.resolve(): path for path in photographs}
+        # Not `Path.resolve`, which refuses links that lead nowhere.
+        self._by_place = {os.path.realpath(path): path for path in photographs}
         self._by_name = collections.defaultdict(list)
         self._by_stem = collections.defaultdict(list)
-        for place, path in self._by_place.items():
-            self._by_name[path.name].append(place)
-            self._by_stem[path.stem].append(place)
+        for path in photographs:
+            self._by_name[path.name].append(path)
+            self._by_stem[path.stem].append(path)
 
     def find(self, name: str, where: str) -> pathlib.Path:
         """Return the photograph of a name; refuse what is unknown or ambiguous."""
-        place = (self._folder / name).resolve()
+        place = os.path.realpath(self._folder / name)
         if place in self._by_place:
             return self._by_place[place]
         *folders, last = pathlib.PurePath(name).parts or ("",)
         for known in (self._by_name[last], self._by_stem[last]):
-            found = [p for p in known if _ends_with(p.parent.parts, folders)]
+            found = [p for p in known if _ends_with(p.absolute().parent.parts, folders)]
             if len(found) > 1:
                 raise ValueError(
                     f"{where}: {name!r} may be {', '.join(map(str, found[:3]))}; write "
                     "the path of one of them"
                 )
             if found:
-                return self._by_place[found[0]]
+                return found[0]
         raise ValueError(
             f"{where}: no photograph {name!r} in the folders of --photographs; "
             "expected a path, or the name of a file there"

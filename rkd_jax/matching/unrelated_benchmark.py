@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 import pathlib
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -20,6 +21,8 @@ _LABELS = re.compile(r"mask|1stho|2ndho|manual|label|groundtruth", re.IGNORECASE
 
 def photographs(folders: Sequence[str | pathlib.Path]) -> list[pathlib.Path]:
     """List the photographs below folders, sorted: no masks, labels, results of ours.
+
+    A file that several paths lead to (a link, a folder given twice) is listed once.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -39,7 +42,9 @@ def photographs(folders: Sequence[str | pathlib.Path]) -> list[pathlib.Path]:
                 f"their names ({_LABELS.pattern}), or results of rkd_jax"
             )
         found += here
-    return found
+    # Two paths to one file would be a pair of one eye, and half known to --same_eye.
+    once = {os.path.realpath(path): path for path in reversed(found)}
+    return [path for path in found if once[os.path.realpath(path)] is path]
 
 
 def eye_of(path: pathlib.Path) -> tuple[str, str]:
@@ -53,7 +58,8 @@ def eye_of(path: pathlib.Path) -> tuple[str, str]:
         >>> eye_of(pathlib.Path("im0001.png"))
         ('im0001', '')
     """
-    match = re.fullmatch(r"(.*?)(?:_(left|right)|(?<=\d)([LR]))?", path.stem)
+    # (?s): a name may have lines.
+    match = re.fullmatch(r"(?s)(.*?)(?:_(left|right)|(?<=\d)([LR]))?", path.stem)
     patient = str(path.parent / match[1])
     return patient, match[2] or match[3] or ""
 

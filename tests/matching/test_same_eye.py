@@ -47,6 +47,28 @@ def test_photographs_are_found_by_path_and_by_name(tmp_path, photographs, names,
     assert known_pairs(photographs, read_same_eye(path, photographs)) == {(1, 3)}
 
 
+@pytest.mark.parametrize("name", ["a/1_right.png", "1_right", "elsewhere/a/1_right"])
+def test_links_to_a_store_are_found_by_their_own_names(tmp_path, name):
+    folder = tmp_path / "elsewhere" / "a"
+    folder.mkdir(parents=True)
+    paths = [folder / "1_left.png", folder / "1_right.png"]
+    for number, path in enumerate(paths):
+        (tmp_path / f"blob{number}").touch()
+        path.symlink_to(tmp_path / f"blob{number}")
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (lists / "same.csv").write_text(f"1_left,{name}\n")
+    assert known_pairs(paths, read_same_eye(lists / "same.csv", paths)) == {(0, 1)}
+
+
+def test_a_name_that_is_a_link_in_a_circle_is_refused_by_line(tmp_path, photographs):
+    (tmp_path / "round").symlink_to("round")
+    path = tmp_path / "same.csv"
+    path.write_text("1_right,round\n")
+    with pytest.raises(ValueError, match="line 1: no photograph 'round'"):
+        read_same_eye(path, photographs)
+
+
 def test_columns_are_found_by_their_names(tmp_path, photographs):
     path = tmp_path / "same.csv"
     path.write_text("note;Moving;fixed;x\nsure;3.v1;1_right;\n;2_left;1_right;7\n")

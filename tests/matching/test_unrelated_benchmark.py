@@ -1,11 +1,13 @@
 """Which photographs count, which pairs are chosen, and how they are scored."""
 
+import pathlib
+
 import numpy as np
 import pytest
 
 from rkd_jax import own_files
 from rkd_jax.matching.predictions import Prediction
-from rkd_jax.matching.unrelated_benchmark import list_pairs, photographs, score
+from rkd_jax.matching.unrelated_benchmark import eye_of, list_pairs, photographs, score
 
 
 def test_photographs_are_images_but_no_masks_labels_or_hidden_files(tmp_path):
@@ -29,6 +31,17 @@ def test_pictures_of_an_earlier_run_below_the_folders_are_no_photographs(tmp_pat
     assert found == ["1.png", "results/believed/mine.png"]
 
 
+def test_a_file_under_several_paths_is_one_photograph(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / "1.png").touch()
+    (tmp_path / "b" / "link.png").symlink_to(tmp_path / "a" / "1.png")
+    (tmp_path / "b" / "round.png").symlink_to("round.png")
+    monkeypatch.chdir(tmp_path)
+    found = photographs(["a", tmp_path / "a", "b"])
+    assert [path.as_posix() for path in found] == ["a/1.png", "b/round.png"]
+
+
 def test_folders_without_photographs_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="none: no such folder"):
         photographs([tmp_path / "none"])
@@ -38,6 +51,10 @@ def test_folders_without_photographs_are_named(tmp_path):
     (tmp_path / "1_mask.png").touch()
     with pytest.raises(ValueError, match="all images there are masks or labels"):
         photographs([tmp_path])
+
+
+def test_a_name_of_two_lines_tells_the_eye():
+    assert eye_of(pathlib.Path("a\n1_left.png")) == ("a\n1", "left")
 
 
 CHOSEN = [  # by version 0.2.0, with seed 3
