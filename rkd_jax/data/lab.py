@@ -107,8 +107,11 @@ def read_split(
             )
         lines[image] = number
         files = root / "ImageData" / image, _label_file(root / "Annotations", label)
+        # A line may hold an absolute path, which lies outside of `root`.
         absent = [
-            str(f.relative_to(root))[:200] for f in files if not os.path.isfile(f)
+            str(f.relative_to(root) if f.is_relative_to(root) else f)[:200]
+            for f in files
+            if not os.path.isfile(f)
         ]
         if absent:
             missing.append(f"line {number}: {', '.join(absent)}")

@@ -95,6 +95,12 @@ class TestLab:
         with pytest.raises(ValueError, match=message):
             lab_source(root)
 
+    def test_an_absolute_path_in_a_list_is_named(self, root):
+        (split,) = (root / "ImageSets").glob("train.txt")
+        split.write_text("/nowhere/eye0.png, /nowhere/eye0.txt\n")
+        with pytest.raises(FileNotFoundError, match=r"train\.txt.*/nowhere/eye0\.png"):
+            lab_source(root)
+
     def test_missing_files_are_all_listed(self, root, caplog):
         (root / "ImageData/eye0.png").unlink()
         (root / "Annotations/eye2.txt").unlink()
