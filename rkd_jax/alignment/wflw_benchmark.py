@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import hashlib
 import io
 import json
 import pathlib
@@ -138,7 +137,7 @@ def predict(
     others, left = len(kept), []
     for face in faces:
         if face.image not in digests:
-            digests[face.image] = hashlib.sha256(face.image.read_bytes()).hexdigest()
+            digests[face.image] = own_files.digest(face.image)
         row = done.get(face.name)
         same = row is not None and (
             known.images[row] == digests[face.image]
