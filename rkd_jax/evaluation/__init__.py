@@ -1,0 +1,1 @@
+"""Benchmarks: what they read, and how they score."""

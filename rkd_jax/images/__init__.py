@@ -1,0 +1,1 @@
+"""Photographs: read, prepare, find the field of view."""

@@ -1,0 +1,1 @@
+"""What file formats say beside their pixels, read from the bytes."""

@@ -1,0 +1,1 @@
+"""Keypoint labels from vessel masks: skeleton, junctions, mask files."""

@@ -1,0 +1,1 @@
+"""Pairs, landmarks and results in files."""

@@ -1,0 +1,1 @@
+"""Keypoints that need no network: SIFT and its points."""

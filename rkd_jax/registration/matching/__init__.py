@@ -1,0 +1,1 @@
+"""Which keypoints belong together: nearest, guided, refined."""

@@ -1,0 +1,1 @@
+"""Pairs turned or scaled against each other: propose and rectify."""

@@ -1,0 +1,1 @@
+"""Whether a transform is right: evidence and confidence."""

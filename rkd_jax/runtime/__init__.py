@@ -1,0 +1,1 @@
+"""How commands run: memory, compile cache, errors of one line, progress."""

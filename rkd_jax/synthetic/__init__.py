@@ -1,0 +1,1 @@
+"""Drawn photographs: the default data of every experiment."""

@@ -1,0 +1,1 @@
+"""Keypoints of retinal photographs: detector, descriptor, distillation."""
