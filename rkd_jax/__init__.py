@@ -15,18 +15,18 @@ from rkd_jax.version import __version__ as __version__
 if TYPE_CHECKING:
     from rkd_jax import losses as losses
     from rkd_jax.keypoints import Keypoints as Keypoints
-    from rkd_jax.matching.matcher import load_matcher as load_matcher
-    from rkd_jax.matching.matcher import register as register
-    from rkd_jax.matching.options import MatcherOptions as MatcherOptions
-    from rkd_jax.matching.registration import Registration as Registration
+    from rkd_jax.registration.matcher import load_matcher as load_matcher
+    from rkd_jax.registration.matcher import register as register
+    from rkd_jax.registration.options import MatcherOptions as MatcherOptions
+    from rkd_jax.registration.result import Registration as Registration
 
 _PUBLIC = {
     "Keypoints": ("rkd_jax.keypoints", "Keypoints"),
-    "MatcherOptions": ("rkd_jax.matching.options", "MatcherOptions"),
-    "Registration": ("rkd_jax.matching.registration", "Registration"),
-    "load_matcher": ("rkd_jax.matching.matcher", "load_matcher"),
+    "MatcherOptions": ("rkd_jax.registration.options", "MatcherOptions"),
+    "Registration": ("rkd_jax.registration.result", "Registration"),
+    "load_matcher": ("rkd_jax.registration.matcher", "load_matcher"),
     "losses": ("rkd_jax.losses", None),
-    "register": ("rkd_jax.matching.matcher", "register"),
+    "register": ("rkd_jax.registration.matcher", "register"),
 }
 
 __all__ = [*_PUBLIC, "__version__"]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rkd_jax import shipped
+from rkd_jax.runtime import shipped
 from rkd_jax.version import __version__
 
 BAD_INPUT = 2

@@ -25,12 +25,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rkd_jax.alignment import command as faces_command
-from rkd_jax.allocation import keep_freed_memory
-from rkd_jax.command import run, say
-from rkd_jax.compiled import add_option, keep_compiled
-from rkd_jax.matching import arguments
-from rkd_jax.matching.progress import progress_of, read_names
+from rkd_jax.evaluation import wflw as faces_command
+from rkd_jax.registration import arguments
+from rkd_jax.runtime.command import run, say
+from rkd_jax.runtime.compile_cache import add_option, keep_compiled
+from rkd_jax.runtime.memory import keep_freed_memory
+from rkd_jax.runtime.progress import progress_of, read_names
 from rkd_jax.version import __version__
 
 OK = 0
@@ -181,8 +181,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _matcher(args: argparse.Namespace) -> Any:
     """Build the matcher that the arguments describe."""
-    from rkd_jax.matching.matcher import load_matcher
-    from rkd_jax.matching.options import MatcherOptions
+    from rkd_jax.registration.matcher import load_matcher
+    from rkd_jax.registration.options import MatcherOptions
 
     options = MatcherOptions.paper() if args.options == "paper" else None
     changes = arguments.network_changes(args)
@@ -226,7 +226,7 @@ def _predicted(
     overwrite: bool,
 ) -> tuple[dict[str, Any], list[Any]]:
     """Run loop 1; return settings and predictions as saved, of these pairs only."""
-    from rkd_jax.matching import predictions
+    from rkd_jax.registration.files import predictions
 
     out.mkdir(parents=True, exist_ok=True)
     path = out / predictions.PREDICTIONS
@@ -245,7 +245,7 @@ def _predicted(
 
 def _run(args: argparse.Namespace, pairs: Sequence[Any], score: Any) -> dict[str, Any]:
     """Predict, score, write; return the metrics."""
-    from rkd_jax.matching import predictions
+    from rkd_jax.registration.files import predictions
 
     files = [pair.fixed for pair in pairs] + [pair.moving for pair in pairs]
     files += [pair.source() for pair in pairs]
@@ -276,7 +276,7 @@ def _camera(settings: dict[str, Any]) -> str:
 
 def _fire(args: argparse.Namespace) -> None:
     """Run FIRE: loop 1 predicts and saves, loop 2 scores the saved file."""
-    from rkd_jax.matching import fire_benchmark
+    from rkd_jax.evaluation import fire as fire_benchmark
 
     pairs = fire_benchmark.list_pairs(args.data_dir, read_names(args.pairs))
     metrics = _run(args, pairs, fire_benchmark.score)
@@ -285,7 +285,7 @@ def _fire(args: argparse.Namespace) -> None:
 
 def _multimodal(args: argparse.Namespace) -> None:
     """Run pairs across modalities."""
-    from rkd_jax.matching import multimodal_benchmark
+    from rkd_jax.evaluation import multimodal as multimodal_benchmark
 
     pairs = multimodal_benchmark.list_pairs(args.data_dir, read_names(args.pairs))
     metrics = _run(args, pairs, multimodal_benchmark.score)
@@ -298,8 +298,10 @@ def _multimodal(args: argparse.Namespace) -> None:
 
 def _unrelated(args: argparse.Namespace) -> None:
     """Run pairs of different eyes."""
-    from rkd_jax.matching import believed, predictions, unrelated_benchmark
-    from rkd_jax.matching.same_eye import is_known, read_same_eye
+    from rkd_jax.evaluation import believed
+    from rkd_jax.evaluation import unrelated as unrelated_benchmark
+    from rkd_jax.evaluation.same_eye import is_known, read_same_eye
+    from rkd_jax.registration.files import predictions
 
     if args.count < 1:
         raise ValueError(f"--count {args.count}: expected at least 1")
@@ -336,8 +338,9 @@ def _unrelated(args: argparse.Namespace) -> None:
 def _ablation(args: argparse.Namespace) -> None:
     """Run every network by both protocols, and lay all of it out in one table."""
     from rkd_jax import weights
-    from rkd_jax.matching import ablation, fire_benchmark
-    from rkd_jax.matching.matcher import load_matcher
+    from rkd_jax.evaluation import ablation
+    from rkd_jax.evaluation import fire as fire_benchmark
+    from rkd_jax.registration.matcher import load_matcher
 
     files = ablation.parse_weights(args.weights)
     for file in files.values():

@@ -30,11 +30,11 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rkd_jax.allocation import keep_freed_memory
-from rkd_jax.command import BAD_INPUT, run, say, shown, stop_status
-from rkd_jax.compiled import add_option, keep_compiled
-from rkd_jax.matching import arguments
-from rkd_jax.matching.landmark_files import read_points
+from rkd_jax.registration import arguments
+from rkd_jax.registration.files.landmarks import read_points
+from rkd_jax.runtime.command import BAD_INPUT, run, say, shown, stop_status
+from rkd_jax.runtime.compile_cache import add_option, keep_compiled
+from rkd_jax.runtime.memory import keep_freed_memory
 from rkd_jax.version import __version__
 
 OK, NOT_REGISTERED = 0, 3
@@ -97,7 +97,7 @@ def _report(summary: dict[str, Any], out: str) -> str:
 
 def _single(args: argparse.Namespace, work: Callable[[], Any]) -> int:
     """Register one pair."""
-    from rkd_jax.matching import batch
+    from rkd_jax.registration import batch
 
     if args.one_camera:
         raise ValueError("--one_camera: there is one pair only; give a folder or a CSV")
@@ -116,7 +116,7 @@ def _many(
     args: argparse.Namespace, pairs: Sequence[Any], work: Callable[[], Any]
 ) -> int:
     """Register all pairs that are not finished; go on past one that cannot be read."""
-    from rkd_jax.matching import batch
+    from rkd_jax.registration import batch
 
     if args.points is not None:
         raise ValueError("--points: landmarks are of one pair; drop it for many pairs")
@@ -162,8 +162,8 @@ def _say_result(result: Any, *, as_json: bool) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from rkd_jax.matching.matcher import load_matcher
-    from rkd_jax.matching.pair_lists import list_pairs
+    from rkd_jax.registration.files.pair_lists import list_pairs
+    from rkd_jax.registration.matcher import load_matcher
 
     out = pathlib.Path(args.out)
     if out.exists() and not out.is_dir():
@@ -174,7 +174,7 @@ def _run(args: argparse.Namespace) -> int:
 
     def work() -> Any:
         """Load the network: when all that can be refused before was not."""
-        from rkd_jax.matching.batch import Work
+        from rkd_jax.registration.batch import Work
 
         keep_compiled(args.compilation_cache_dir)
         changes = arguments.network_changes(args)
@@ -203,7 +203,7 @@ class _Door(types.ModuleType):
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        from rkd_jax.matching.matcher import register
+        from rkd_jax.registration.matcher import register
 
         return register(*args, **kwargs)
 

@@ -22,9 +22,9 @@ from absl import app, flags
 from absl import logging as absl_logging
 
 from rkd_jax import config as schema
-from rkd_jax import shipped
-from rkd_jax.allocation import keep_freed_memory, start_again
-from rkd_jax.compiled import default_folder, keep_compiled
+from rkd_jax.runtime import shipped
+from rkd_jax.runtime.compile_cache import default_folder, keep_compiled
+from rkd_jax.runtime.memory import keep_freed_memory, start_again
 from rkd_jax.version import __version__
 
 

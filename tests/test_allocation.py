@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from rkd_jax import allocation
-from rkd_jax.allocation import at_start, before_start
+from rkd_jax.runtime import memory
+from rkd_jax.runtime.memory import at_start, before_start
 
-GLIBC = pytest.mark.skipif(not allocation._glibc(), reason="glibc's malloc")
+GLIBC = pytest.mark.skipif(not memory._glibc(), reason="glibc's malloc")
 
 PROGRAM = """
 import resource, sys
@@ -71,9 +71,7 @@ def test_aligned_blocks_do_not_grow_the_process_at_each_call(give_back, given):
     )
     # Six blocks one after the other, each freed before the next. Kept ones may be held
     # twice: scraps of one keep the next from taking its place.
-    mapped = give_back and allocation._has_huge_pages(
-        at_start({"GLIBC_TUNABLES": given})
-    )
+    mapped = give_back and memory._has_huge_pages(at_start({"GLIBC_TUNABLES": given}))
     assert 1.0 <= float(done.stdout) < (1.5 if mapped else 2.5)
 
 
@@ -96,9 +94,9 @@ def test_blocks_are_mapped_only_with_huge_pages(
     file = tmp_path / "enabled"
     if pages is not None:
         file.write_text(pages)
-    monkeypatch.setattr(allocation, "_HUGE_PAGES", file)
-    monkeypatch.setattr(allocation, "_glibc", lambda: version)
-    assert allocation._has_huge_pages({"GLIBC_TUNABLES": tunables}) is expected
+    monkeypatch.setattr(memory, "_HUGE_PAGES", file)
+    monkeypatch.setattr(memory, "_glibc", lambda: version)
+    assert memory._has_huge_pages({"GLIBC_TUNABLES": tunables}) is expected
 
 
 AGAIN = """
@@ -127,7 +125,7 @@ def test_a_program_starts_again_once_with_its_arguments(given, tmp_path):
 
 def _plain():
     """Return the environment of a machine without accelerator, nothing asked for."""
-    given = {k: v for k, v in os.environ.items() if k != allocation._SWITCH}
+    given = {k: v for k, v in os.environ.items() if k != memory._SWITCH}
     return {**before_start(given), "JAX_PLATFORMS": "cpu"}
 
 
@@ -182,5 +180,5 @@ def test_a_program_whose_tunables_are_taken_away_starts_again_only_once(tmp_path
 
 def test_the_given_environment_is_found_again():
     given = {"A": "1", "GLIBC_TUNABLES": "glibc.malloc.check=0"}
-    started = {**at_start(given), allocation._GIVEN: given["GLIBC_TUNABLES"]}
+    started = {**at_start(given), memory._GIVEN: given["GLIBC_TUNABLES"]}
     assert before_start(started) == given == before_start(given)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from rkd_jax import command
+from rkd_jax.runtime import command
 
 
 def _raise(error):

@@ -9,8 +9,9 @@ import types
 import pytest
 
 from rkd_jax import __main__ as commands
-from rkd_jax import __version__, shipped, weights
-from rkd_jax.matching import arguments
+from rkd_jax import __version__, weights
+from rkd_jax.registration import arguments
+from rkd_jax.runtime import shipped
 
 ROOT = pathlib.Path(__file__).parents[1]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rkd_jax import compiled
+from rkd_jax.runtime import compile_cache
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -58,10 +58,10 @@ def test_opting_out_and_a_folder_of_jax_stand(tmp_path):
 
 def test_default_folder_follows_the_environment(monkeypatch):
     monkeypatch.setenv("RKD_JAX_CACHE_DIR", "/some/where")
-    assert compiled.default_folder() == "/some/where"
+    assert compile_cache.default_folder() == "/some/where"
     monkeypatch.delenv("RKD_JAX_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
-    assert compiled.default_folder() == "/caches/rkd_jax"
+    assert compile_cache.default_folder() == "/caches/rkd_jax"
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_user_without_home_has_no_default_folder(monkeypatch, environment, fol
     monkeypatch.setattr("pwd.getpwuid", nobody)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert compiled.default_folder() == folder
+    assert compile_cache.default_folder() == folder
 
 
 # What a container does with `docker run --user 23456`: the id has no entry.
@@ -156,8 +156,10 @@ def test_a_folder_that_cannot_be_written_is_read(tmp_path, monkeypatch, caplog):
 
     asked = {}
     monkeypatch.setattr(jax.config, "update", asked.__setitem__)
-    monkeypatch.setattr(compiled.os, "access", lambda path, mode: not mode & os.W_OK)
-    compiled.keep_compiled(str(tmp_path))
+    monkeypatch.setattr(
+        compile_cache.os, "access", lambda path, mode: not mode & os.W_OK
+    )
+    compile_cache.keep_compiled(str(tmp_path))
     assert asked == {
         "jax_compilation_cache_dir": str(tmp_path),
         "jax_persistent_cache_min_compile_time_secs": float("inf"),

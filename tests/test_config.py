@@ -8,8 +8,8 @@ import pytest
 
 from rkd_jax import config as schema
 from rkd_jax.augment import DEFORMATION_PRESETS, GEOMETRY_PRESETS
-from rkd_jax.expansion import ExpansionOptions
-from rkd_jax.tasks.retina import expansion_options
+from rkd_jax.tasks.retina.expansion import ExpansionOptions
+from rkd_jax.tasks.retina.task import expansion_options
 
 
 def with_value(field, value):

@@ -11,11 +11,11 @@ import pytest
 from made_pictures import texture
 
 import rkd_jax
-from rkd_jax import own_files
 from rkd_jax.evaluate import main
-from rkd_jax.matching import ablation, fire_benchmark, multimodal_benchmark
-from rkd_jax.matching import predictions as predictions_file
-from rkd_jax.matching.transforms import Homography
+from rkd_jax.evaluation import ablation, fire, multimodal
+from rkd_jax.files import own_files
+from rkd_jax.registration.files import predictions as predictions_file
+from rkd_jax.registration.transforms import Homography
 
 SHIFT = Homography([[0.98, 0.06, 8.0], [-0.05, 1.0, 14.0], [4e-5, 0.0, 1.0]])
 
@@ -85,7 +85,7 @@ def test_second_loop_needs_the_saved_file_alone(finished, tmp_path):
     settings, predictions = predictions_file.load_predictions(
         finished / "predictions.npz"
     )
-    metrics, rows = fire_benchmark.score(predictions)
+    metrics, rows = fire.score(predictions)
     saved = json.loads((finished / "metrics.json").read_text())
     assert saved.pop("camera") == "each pair for itself"
     assert {**json.loads(json.dumps(metrics)), "settings": settings} == saved
@@ -100,7 +100,7 @@ def test_second_loop_needs_the_saved_file_alone(finished, tmp_path):
 
 
 def test_finished_pairs_are_skipped(benchmark, finished, monkeypatch, capsys):
-    from rkd_jax.matching.sift import SiftMatcher
+    from rkd_jax.registration.keypoints.sift import SiftMatcher
 
     def refuse(*_, **__):
         raise AssertionError("looked at an image of a finished pair")
@@ -115,7 +115,7 @@ def test_finished_pairs_are_skipped(benchmark, finished, monkeypatch, capsys):
 def test_interrupted_run_goes_on_and_sees_each_photograph_once(
     benchmark, tmp_path, monkeypatch, capsys
 ):
-    from rkd_jax.matching.sift import SiftMatcher
+    from rkd_jax.registration.keypoints.sift import SiftMatcher
 
     seen, stop_at = [], 3
     original = SiftMatcher._one
@@ -226,7 +226,7 @@ def test_files_of_others_are_named_and_kept(
     def refuse(*_, **__):
         raise AssertionError("the matcher was loaded")
 
-    monkeypatch.setattr("rkd_jax.matching.matcher.load_matcher", refuse)
+    monkeypatch.setattr("rkd_jax.registration.matcher.load_matcher", refuse)
     (tmp_path / name).write_text("mine")
     for more in ([], ["--overwrite"]):
         assert _run(benchmark, tmp_path, *more) == 2
@@ -249,7 +249,9 @@ def test_predictions_of_a_version_without_a_list_go_on(
     benchmark, finished, tmp_path, monkeypatch
 ):
     shutil.copy(finished / "predictions.npz", tmp_path)
-    monkeypatch.setattr("rkd_jax.matching.sift.SiftMatcher._features", None)
+    monkeypatch.setattr(
+        "rkd_jax.registration.keypoints.sift.SiftMatcher._features", None
+    )
     assert _run(benchmark, tmp_path) == 0
     assert (tmp_path / "metrics.json").exists()
 
@@ -258,7 +260,9 @@ def test_an_unexpected_error_names_the_pair(benchmark, tmp_path, capsys, monkeyp
     def fail(*_, **__):
         raise OverflowError("too large")
 
-    monkeypatch.setattr("rkd_jax.matching.sift.SiftMatcher._features", fail)
+    monkeypatch.setattr(
+        "rkd_jax.registration.keypoints.sift.SiftMatcher._features", fail
+    )
     assert _run(benchmark, tmp_path) == 2
     (told,) = capsys.readouterr().err.splitlines()[1:]
     assert told.startswith("error: unexpected OverflowError: too large (A03: ")
@@ -311,7 +315,7 @@ def test_ablation_lays_both_protocols_side_by_side(benchmark, tmp_path, capsys):
         assert (
             settings["transform"] == {"paper": "homography", "ours": "auto"}[protocol]
         )
-        metrics, _ = fire_benchmark.score(predictions)
+        metrics, _ = fire.score(predictions)
         assert float(row["mAUC"]) == pytest.approx(metrics["mAUC"], abs=6e-4)
     assert (tmp_path / "ablation.md").read_text() in shown
     assert cv2.imread(str(tmp_path / "ablation.png")).shape[1] == 900
@@ -411,11 +415,11 @@ def test_landmarks_of_pairs_are_read_in_any_form(tmp_path, text):
     path = tmp_path / "01_landmarks.csv"
     for encoding in ("utf-8-sig", "utf-16"):
         path.write_bytes(text.encode(encoding))
-        found = multimodal_benchmark.load_landmarks(path)
+        found = multimodal.load_landmarks(path)
         np.testing.assert_array_equal(found, [[1.5, 2, 3, 4]])
     path.write_text(text + "\n1;2;3;nan")
     with pytest.raises(ValueError, match=r"01_landmarks\.csv, line \d: expected four"):
-        multimodal_benchmark.load_landmarks(path)
+        multimodal.load_landmarks(path)
 
 
 def test_a_second_image_of_a_name_is_refused(tmp_path, capsys):

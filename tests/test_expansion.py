@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from rkd_jax import expansion
-from rkd_jax.expansion import (
+from rkd_jax.tasks.retina import expansion
+from rkd_jax.tasks.retina.expansion import (
     ExpansionOptions,
     confirmed_candidates,
     content_matches,

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from rkd_jax import files
+from rkd_jax.files import atomic
 
 
 def test_content_is_synced_before_it_is_renamed(tmp_path, monkeypatch):
@@ -14,17 +14,17 @@ def test_content_is_synced_before_it_is_renamed(tmp_path, monkeypatch):
     monkeypatch.setattr(
         os, "replace", lambda a, b: (calls.append("rename"), replace(a, b))
     )
-    files.write_bytes(tmp_path / "new" / "a.bin", b"one")
+    atomic.write_bytes(tmp_path / "new" / "a.bin", b"one")
     assert (tmp_path / "new" / "a.bin").read_bytes() == b"one"
     assert calls == ["sync", "rename"]
 
 
 def test_a_failed_block_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "a.txt"
-    files.write_text(path, "old")
+    atomic.write_text(path, "old")
 
     def write_half():
-        with files.atomic_path(path) as part:
+        with atomic.atomic_path(path) as part:
             part.write_text("half")
             raise RuntimeError
 
@@ -37,7 +37,7 @@ def test_a_failed_block_leaves_the_old_file_and_no_other(tmp_path):
 def test_folders_and_files_in_the_way_are_named(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(IsADirectoryError, match="a folder; expected the name of a fil"):
-        files.write_text(tmp_path, "x")
+        atomic.write_text(tmp_path, "x")
     for path in (tmp_path / "file/a.txt", tmp_path / "file/b/a.txt"):
         with pytest.raises(NotADirectoryError, match="cannot be made a folder"):
-            files.write_text(path, "x")
+            atomic.write_text(path, "x")

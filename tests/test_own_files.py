@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from rkd_jax import own_files
+from rkd_jax.files import own_files
 
 
 def _foreign(path, kind):
@@ -127,7 +127,7 @@ def test_a_run_killed_at_any_moment_can_go_on(tmp_path, monkeypatch, moment):
         raise Killed
 
     with monkeypatch.context() as patch:
-        name = "rkd_jax.own_files._add"
+        name = "rkd_jax.files.own_files._add"
         patch.setattr("os.replace" if moment == "after the list" else name, die)
         with pytest.raises(Killed):
             own_files.write_text(path, "new")

@@ -13,9 +13,9 @@ from made_pictures import texture
 import rkd_jax
 import rkd_jax.register
 from rkd_jax.evaluate import main as evaluate_main
-from rkd_jax.matching.transforms import Homography, Transform
 from rkd_jax.models.tiles import apply_in_tiles
 from rkd_jax.register import main
+from rkd_jax.registration.transforms import Homography, Transform
 
 TRUTH = Homography([[0.97, 0.1, 10.0], [-0.08, 1.01, 22.0], [8e-5, -4e-5, 1.0]])
 
@@ -177,7 +177,7 @@ def test_tiles_and_working_size_reach_the_network(
         seen.append((max(images.shape[1:3]), tile))
         return apply_in_tiles(module, variables, images, tile=tile)
 
-    monkeypatch.setattr("rkd_jax.matching.matcher.apply_in_tiles", spy)
+    monkeypatch.setattr("rkd_jax.registration.matcher.apply_in_tiles", spy)
     options = {"widths": (4, 4, 8, 8), "descriptor_dim": 8}
     path, _ = save_untrained(options, size=64, recipe={})
     pair = [str(files / "fixed.png"), str(files / "moving.png"), "--no-pictures"]
@@ -237,7 +237,7 @@ def test_a_crash_while_drawing_leaves_earlier_results(files, tmp_path, monkeypat
     def fail(*_):
         raise ValueError("no memory")
 
-    monkeypatch.setattr("rkd_jax.matching.outputs.overlay_picture", fail)
+    monkeypatch.setattr("rkd_jax.registration.files.outputs.overlay_picture", fail)
     assert _run(files, "moving.png", "moving.png", tmp_path) == 2
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
@@ -291,7 +291,7 @@ def test_folder_of_pairs_is_registered_and_finished_pairs_skipped(
         raise AssertionError("looked at a finished pair")
 
     with monkeypatch.context() as patch:
-        patch.setattr("rkd_jax.matching.base.BaseMatcher.view", refuse)
+        patch.setattr("rkd_jax.registration.base.BaseMatcher.view", refuse)
         assert _many(out, folder, "--no-pictures") == 3
     assert (out / "a" / "transform.json").read_bytes() == before
     assert _many(out, folder) == 3
@@ -344,7 +344,7 @@ def test_one_camera_shares_its_curvature(folder, tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("calibrated again")
 
-    monkeypatch.setattr("rkd_jax.matching.calibrate.calibrate", refuse)
+    monkeypatch.setattr("rkd_jax.registration.fitting.calibrate.calibrate", refuse)
     assert _many(out, folder, *options) == 3
 
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from made_pictures import texture
 
-from rkd_jax import own_files
-from rkd_jax.matching import batch
-from rkd_jax.matching.matcher import load_matcher
+from rkd_jax.files import own_files
 from rkd_jax.register import main
+from rkd_jax.registration import batch
+from rkd_jax.registration.matcher import load_matcher
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def no_network(monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("the matcher was loaded")
 
-    monkeypatch.setattr("rkd_jax.matching.matcher.load_matcher", refuse)
+    monkeypatch.setattr("rkd_jax.registration.matcher.load_matcher", refuse)
 
 
 NAMES = ["transform.json", "registered.png", "overlay.png", "matches.png"]
@@ -204,7 +204,7 @@ def test_names_equal_up_to_case_are_refused_where_they_are_one(
 ):
     rows = "fixed.png,moving.png,a\nfixed.png,other.png,A\n"
     (work / "list.csv").write_text(f"fixed,moving,name\n{rows}")
-    monkeypatch.setattr("rkd_jax.matching.batch._ignores_case", lambda _: True)
+    monkeypatch.setattr("rkd_jax.registration.batch._ignores_case", lambda _: True)
     assert _run("list.csv", "--out", "out") == 2
     assert "pairs 'a' and 'A' would have one folder" in capsys.readouterr().err
     assert not (work / "out").exists()
@@ -287,7 +287,7 @@ def test_what_is_no_file_is_an_error_of_its_pair(work):
 def test_a_stopped_batch_has_its_table_and_goes_on(
     work, capsys, monkeypatch, number, status, options
 ):
-    from rkd_jax.matching.sift import SiftMatcher
+    from rkd_jax.registration.keypoints.sift import SiftMatcher
 
     rows = "".join(f"fixed.png,moving.png,{name}\n" for name in "abc")
     (work / "list.csv").write_text(f"fixed,moving,name\n{rows}")
@@ -385,6 +385,6 @@ def test_the_matcher_is_loaded_for_what_is_not_refused(work, monkeypatch):
         calls.append(given)
         return load_matcher(*given, **more)
 
-    monkeypatch.setattr("rkd_jax.matching.matcher.load_matcher", note)
+    monkeypatch.setattr("rkd_jax.registration.matcher.load_matcher", note)
     assert _run("fixed.png", "moving.png", "--out", "out") == 0
     assert len(calls) == 1

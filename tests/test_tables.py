@@ -6,8 +6,8 @@ import io
 import numpy as np
 import pytest
 
-from rkd_jax import tables
-from rkd_jax.tables import Row, read_table
+from rkd_jax.files import tables
+from rkd_jax.files.tables import Row, read_table
 
 WORDS = [["name", "fixed", "moving"], ["ä", "a b.png", "c,d.png"], ["x", "1", "2"]]
 

@@ -29,7 +29,7 @@ from benchmarks import cases, measure, report
 from benchmarks.run import LAYOUTS, PRECISIONS, Run
 from benchmarks.sections import SECTIONS
 
-from rkd_jax.allocation import start_again
+from rkd_jax.runtime.memory import start_again
 
 
 def machine(device: str) -> dict[str, Any]:

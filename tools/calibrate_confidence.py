@@ -28,17 +28,17 @@ import made_pairs
 import numpy as np
 
 from rkd_jax import __version__
-from rkd_jax.files import atomic_path, write_text
-from rkd_jax.matching.ablation import PROTOCOLS
-from rkd_jax.matching.base import BaseMatcher
-from rkd_jax.matching.charts import reliability_chart
-from rkd_jax.matching.confidence import (
+from rkd_jax.evaluation.ablation import PROTOCOLS
+from rkd_jax.evaluation.charts import reliability_chart
+from rkd_jax.evaluation.unrelated import eye_of, unrelated
+from rkd_jax.files.atomic import atomic_path, write_text
+from rkd_jax.registration.base import BaseMatcher
+from rkd_jax.registration.verdict.confidence import (
     FEATURES,
     ConfidenceModel,
     features,
     fit_logistic,
 )
-from rkd_jax.matching.unrelated_benchmark import eye_of, unrelated
 
 RIGHT_PX = 5.0
 _BINS = np.linspace(0, 1, 11)
@@ -167,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
-    from rkd_jax.matching.matcher import load_matcher
+    from rkd_jax.registration.matcher import load_matcher
 
     args = _parser().parse_args(argv)
     out = pathlib.Path(args.out)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rkd_jax import foreign_weights
+from rkd_jax.weights import foreign
 
 KINDS = {
     "superretina": "superretina",
@@ -243,9 +243,9 @@ def _their_view(array: np.ndarray, target: Target) -> tuple[int, ...]:
 def read_state(path: Path, key: str = "") -> dict[str, np.ndarray]:
     """Read the state dict of a PyTorch file; say on stderr what is left out.
 
-    See `rkd_jax.foreign_weights.read_state`.
+    See `rkd_jax.weights.foreign.read_state`.
     """
-    return foreign_weights.read_state(path, key, _note)
+    return foreign.read_state(path, key, _note)
 
 
 def _note(text: str) -> None:
@@ -278,13 +278,13 @@ def _own_part(kind: str, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         "monai_swin_unetr": monai_names,
     }[kind]()
     whole = state
-    state, prefix = foreign_weights.strip_prefix(state, list(known))
+    state, prefix = foreign.strip_prefix(state, list(known))
     if prefix:
         _note(f"names without their prefix {prefix!r}")
         # Of what the network was a part of: its loss, the count of an average.
         others = [name for name in whole if not name.startswith(prefix)]
         if others:
-            shown = foreign_weights.list_names(others)
+            shown = foreign.list_names(others)
             _note(f"left out, without that prefix: {shown}")
         state = {k: v for k, v in state.items() if k not in others}
     teacher = [name for name in state if name.startswith(TEACHER)]

@@ -41,15 +41,15 @@ def encoded(image: Any, kind: str, **options: Any) -> bytes:
 
 
 def _read_photograph(path: pathlib.Path) -> None:
-    from rkd_jax.data import image_files, preprocess
+    from rkd_jax.images import image_files, prepare
 
     data = image_files.read_bytes(path)
-    image = preprocess.read_image(data, max_megapixels=_MEGAPIXELS, name=str(path))
+    image = prepare.read_image(data, max_megapixels=_MEGAPIXELS, name=str(path))
     if image.dtype not in (np.uint8, np.float32) or not np.isfinite(image).all():
         raise AssertionError(f"{image.dtype} that may not be finite")
-    box = preprocess.field_box(image)
-    normalized = preprocess.normalize(image, name=str(path))
-    preprocess.fit_to(normalized, 32, box=box)
+    box = prepare.field_box(image)
+    normalized = prepare.normalize(image, name=str(path))
+    prepare.fit_to(normalized, 32, box=box)
 
 
 def _jpegs() -> list[bytes]:
@@ -174,11 +174,11 @@ def image_formats() -> list[Format]:
 
 
 def _faces() -> list[bytes]:
-    from rkd_jax.data import face_synthesis
+    from rkd_jax.synthetic import faces
 
     rows = []
     for number in range(2):
-        face = face_synthesis.face(number, size=96)
+        face = faces.face(number, size=96)
         numbers = [f"{v:.3f}" for v in face.points.ravel()]
         box = [str(round(float(v))) for v in face.box]
         rows.append((numbers, box))
@@ -201,7 +201,7 @@ def _read_faces(path: pathlib.Path) -> None:
 
 
 def _read_split(path: pathlib.Path) -> None:
-    from rkd_jax.data import lab
+    from rkd_jax.data import superretina_layout as lab
 
     root = path.parents[1]
     for name in ("ImageData/a.png", "ImageData/b.png", "Annotations/a.txt"):
@@ -293,7 +293,7 @@ def _arrays(**arrays: Any) -> bytes:
 def _predictions() -> bytes:
     import tempfile
 
-    from rkd_jax.matching import predictions
+    from rkd_jax.registration.files import predictions
 
     one = predictions.Prediction(
         *("S01", False, True, "", 0.9, json.dumps({"family": "homography"})),

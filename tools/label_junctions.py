@@ -14,7 +14,7 @@ writes
 A point at pixel (x, y), centers at whole numbers, is written as x/width y/height: as
 in the published annotations, x_px = x * width. Bifurcations are drawn in cyan,
 crossings in yellow, the mask's outline in green. How points are found:
-`rkd_jax/data/junctions.py`. A second run gives the same bytes.
+`rkd_jax/junctions/points.py`. A second run gives the same bytes.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ import sys
 
 import numpy as np
 
-from rkd_jax import files
-from rkd_jax.data.image_files import read_bytes
-from rkd_jax.data.junctions import Junctions, field_of_view, find_junctions
-from rkd_jax.data.preprocess import resize_points
-from rkd_jax.data.reading import check_sides, read_image
-from rkd_jax.data.vessel_masks import DATASETS, LAYOUTS, Sample, folders, split
+from rkd_jax.files import atomic
+from rkd_jax.images.image_files import read_bytes
+from rkd_jax.images.prepare import resize_points
+from rkd_jax.images.reading import check_sides, read_image
+from rkd_jax.junctions.points import Junctions, field_of_view, find_junctions
+from rkd_jax.junctions.vessel_masks import DATASETS, LAYOUTS, Sample, folders, split
 
 PICTURE_PX = 1200
 MOST_VESSELS_FRAC = 0.5  # of an image; in a photograph vessels cover about a tenth
@@ -194,10 +194,10 @@ def write_lab(
                 f"{path}: exists with other content; remove it or choose another --out"
             )
     for path, data in contents.items():
-        files.write_bytes(path, data)
+        atomic.write_bytes(path, data)
     for part, lines in lists.items():
         text = "".join(f"{line}\n" for line in lines)
-        files.write_bytes(out / "ImageSets" / f"{part}.txt", text.encode())
+        atomic.write_bytes(out / "ImageSets" / f"{part}.txt", text.encode())
     return lists
 
 

@@ -17,13 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from rkd_jax.augment import visit_light
-from rkd_jax.data.fundus_synthesis import visits
-from rkd_jax.data.preprocess import field_box, read_image
-from rkd_jax.matching import unrelated_benchmark
-from rkd_jax.matching.field import field_of_view
-from rkd_jax.matching.transforms import Frame, Radial
-from rkd_jax.matching.transforms.homography import project
-from rkd_jax.matching.transforms.radial import flatten
+from rkd_jax.evaluation import unrelated
+from rkd_jax.images.field import field_of_view
+from rkd_jax.images.prepare import field_box, read_image
+from rkd_jax.registration.transforms import Frame, Radial
+from rkd_jax.registration.transforms.homography import project
+from rkd_jax.registration.transforms.radial import flatten
+from rkd_jax.synthetic.fundus import visits
 
 _VIEW = 0.5  # of the photograph's width that one view of it has
 
@@ -52,7 +52,7 @@ def photographs(folders: Sequence[str | pathlib.Path]) -> list[pathlib.Path]:
             raise ValueError(
                 f"{folder}: FIRE and multimodal pairs are for testing only"
             )
-    return unrelated_benchmark.photographs(folders)
+    return unrelated.photographs(folders)
 
 
 def _view_matrix(rng: np.random.Generator, shift: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from rkd_jax import weights
-from rkd_jax.matching.arguments import working_size
+from rkd_jax.registration.arguments import working_size
 
 FOLDERS = {"data_dir": "LAB", "auxiliary_dir": "IDRID_TRAINING_IMAGES"}
 

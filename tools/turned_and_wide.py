@@ -22,8 +22,9 @@ import made_pairs
 import numpy as np
 
 import rkd_jax
-from rkd_jax.matching import arguments, unrelated_benchmark
-from rkd_jax.matching.base import BaseMatcher
+from rkd_jax.evaluation import unrelated as unrelated_benchmark
+from rkd_jax.registration import arguments
+from rkd_jax.registration.base import BaseMatcher
 
 TURNS_DEG = (0.0, 30.0, 45.0, 60.0, 90.0, 135.0, 180.0)
 FIELDS = (1.5, 2.0, 3.0, 4.0, 5.0)

@@ -25,11 +25,11 @@ import numpy as np
 
 from rkd_jax import config as schema
 from rkd_jax import evaluate, train
-from rkd_jax.alignment import pictures
-from rkd_jax.alignment import wflw_benchmark as benchmark
-from rkd_jax.compiled import add_option
 from rkd_jax.data import wflw
-from rkd_jax.files import write_text
+from rkd_jax.evaluation import wflw_run as benchmark
+from rkd_jax.files.atomic import write_text
+from rkd_jax.runtime.compile_cache import add_option
+from rkd_jax.tasks.faces import pictures
 
 MEAN_FACE = "mean face"
 SCORES = ("nme", "failure_rate", "auc")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax.data import preprocess
+from rkd_jax.images import prepare
 
 ImageSource = Any  # what preprocess.read_image accepts
 
@@ -119,10 +119,8 @@ class Records(CachedRecords):
         resize_mode: str = "fit",
         cache_mb: float = 2048,
     ):
-        if size < preprocess.MIN_SIDE_PX:
-            raise ValueError(
-                f"size={size}; expected at least {preprocess.MIN_SIDE_PX} px"
-            )
+        if size < prepare.MIN_SIDE_PX:
+            raise ValueError(f"size={size}; expected at least {prepare.MIN_SIDE_PX} px")
         super().__init__(items, size=size, cache_mb=cache_mb)
         self.max_labels = max_labels
         self.crop_field = crop_field
@@ -132,12 +130,10 @@ class Records(CachedRecords):
     def _make(self, index: int) -> dict[str, np.ndarray]:
         item = self._items[index]
         source, fractions = item.read()
-        image = preprocess.read_image(source, name=item.name)
-        box = preprocess.field_box(image) if self.crop_field else None
-        normalized = preprocess.normalize(image, name=item.name)
-        resized = preprocess.fit_to(
-            normalized, self.size, mode=self.resize_mode, box=box
-        )
+        image = prepare.read_image(source, name=item.name)
+        box = prepare.field_box(image) if self.crop_field else None
+        normalized = prepare.normalize(image, name=item.name)
+        resized = prepare.fit_to(normalized, self.size, mode=self.resize_mode, box=box)
         xy = np.zeros((0, 2)) if fractions is None else _keypoints(fractions, resized)
         if len(xy) > self.max_labels:
             raise ValueError(
@@ -156,7 +152,7 @@ class Records(CachedRecords):
         }
 
 
-def _keypoints(fractions: np.ndarray, resized: preprocess.Resized) -> np.ndarray:
+def _keypoints(fractions: np.ndarray, resized: prepare.Resized) -> np.ndarray:
     """Bring fractions of the file to pixels of the resized image; drop those cut off.
 
     A fraction of 1 is legal and means the last pixel.

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax.data import image_files, lab
+from rkd_jax.data import superretina_layout
 from rkd_jax.data.records import Item, Records
+from rkd_jax.images import image_files
 
 KINDS = ("embedded", "lab", "folder", "tfds")
 # The embedded data set draws photograph i of part p of seed s from the integer
@@ -124,11 +125,11 @@ def embedded_pairs(
         Dicts with "fixed" and "moving", uint8 [size, size, 3] RGB, and
         "control_points", float32 [M, 4]: x_fixed, y_fixed, x_moving, y_moving, px.
     """
-    from rkd_jax.data import fundus_synthesis
+    from rkd_jax.synthetic import fundus
 
     pairs = []
     for i in range(count):
-        pair = fundus_synthesis.visits(embedded_seed("pairs", seed, i), size=size)
+        pair = fundus.visits(embedded_seed("pairs", seed, i), size=size)
         pairs.append(
             {
                 "fixed": pair.fixed.image,
@@ -149,9 +150,9 @@ def _required(data_dir: Any, kind: str) -> pathlib.Path:
 
 def _embedded_item(number: int, size: int, labelled: bool) -> Item:
     def read():
-        from rkd_jax.data import fundus_synthesis
+        from rkd_jax.synthetic import fundus
 
-        shot = fundus_synthesis.photograph(number, size=size)
+        shot = fundus.photograph(number, size=size)
         height, width = shot.image.shape[:2]
         xy = np.asarray(shot.keypoints, np.float64) / (width, height)
         return shot.image, xy.clip(0, 1) if labelled else None
@@ -161,10 +162,12 @@ def _embedded_item(number: int, size: int, labelled: bool) -> Item:
 
 def _lab_items(root: pathlib.Path, split: str, skip_missing: bool) -> list[Item]:
     items = []
-    for image, label in lab.read_split(root, split, skip_missing=skip_missing):
-        points = lab.read_annotation(label)
+    for image, label in superretina_layout.read_split(
+        root, split, skip_missing=skip_missing
+    ):
+        points = superretina_layout.read_annotation(label)
         if not len(points):
-            lab.logger.warning("%s: no keypoint in this file", label)
+            superretina_layout.logger.warning("%s: no keypoint in this file", label)
         items.append(Item(str(image), functools.partial(_pair, image, points), True))
     return items
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from rkd_jax.data.face_points import ATTRIBUTES, COUNT, EYE_CORNERS
+from rkd_jax.synthetic.faces.points import ATTRIBUTES, COUNT, EYE_CORNERS
 
 IMAGES, ANNOTATIONS = "WFLW_images", "WFLW_annotations"
 # Folders of lists, and how their files begin; of equal names the first counts.

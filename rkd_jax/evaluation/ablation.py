@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 
 import rkd_jax
-from rkd_jax import own_files
-from rkd_jax.matching.charts import bar_chart
-from rkd_jax.matching.fire_benchmark import results
-from rkd_jax.matching.options import MatcherOptions
-from rkd_jax.matching.predictions import Prediction, table_text
-from rkd_jax.matching.predictions import claim as claim_predictions
+from rkd_jax.evaluation.charts import bar_chart
+from rkd_jax.evaluation.fire import results
+from rkd_jax.evaluation.published import PAPER
+from rkd_jax.files import own_files
 from rkd_jax.metrics import fire
-from rkd_jax.metrics.published import PAPER
+from rkd_jax.registration.files.predictions import Prediction, table_text
+from rkd_jax.registration.files.predictions import claim as claim_predictions
+from rkd_jax.registration.options import MatcherOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +167,7 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def chart_bars(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Arrange mAUC for `rkd_jax.matching.charts.bar_chart`: by network and protocol."""
+    """Arrange mAUC for `rkd_jax.evaluation.charts.bar_chart`: by network and protocol."""
     bars: dict[str, dict[str, Any]] = {}
     for row in rows:
         group = bars.setdefault(row["network"], {})
@@ -215,7 +215,7 @@ def claim(out: pathlib.Path, networks: Iterable[str], *, inputs: Iterable[str]) 
         inputs: files that the run reads.
 
     Raises:
-        OSError, ValueError: see `rkd_jax.matching.predictions.claim`.
+        OSError, ValueError: see `rkd_jax.registration.files.predictions.claim`.
     """
     inputs = list(inputs)
     names = ("ablation.csv", "differences.csv", "ablation.md", "ablation.png")

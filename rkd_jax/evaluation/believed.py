@@ -15,13 +15,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import cv2
 import numpy as np
 
-from rkd_jax import own_files
-from rkd_jax.data.preprocess import read_image
-from rkd_jax.matching import outputs
-from rkd_jax.matching.matches import Matches
-from rkd_jax.matching.predictions import Pair, Prediction
-from rkd_jax.matching.registration import Registration
-from rkd_jax.matching.transforms import Transform
+from rkd_jax.files import own_files
+from rkd_jax.images.prepare import read_image
+from rkd_jax.registration.files import outputs
+from rkd_jax.registration.files.predictions import Pair, Prediction
+from rkd_jax.registration.matching.matches import Matches
+from rkd_jax.registration.result import Registration
+from rkd_jax.registration.transforms import Transform
 
 LIST = "believed.csv"
 FOLDER = "believed"

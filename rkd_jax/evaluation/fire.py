@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax.matching.predictions import Pair, Prediction
 from rkd_jax.metrics import fire
+from rkd_jax.registration.files.predictions import Pair, Prediction
 
 
 @dataclasses.dataclass(frozen=True)

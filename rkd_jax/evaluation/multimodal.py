@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax.data.image_files import list_images
-from rkd_jax.matching.predictions import Pair, Prediction
+from rkd_jax.files.tables import Row, find_column, number, read_table, refuse_shifted
+from rkd_jax.images.image_files import list_images
 from rkd_jax.metrics.fire import pair_errors
 from rkd_jax.metrics.registration import registration_score
-from rkd_jax.tables import Row, find_column, number, read_table, refuse_shifted
+from rkd_jax.registration.files.predictions import Pair, Prediction
 
 COLUMNS = ("x_fixed", "y_fixed", "x_moving", "y_moving")
 SUCCESS_PX = 5.0  # of the files: the landmarks themselves carry 1 to 5 px

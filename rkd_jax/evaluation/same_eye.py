@@ -10,7 +10,7 @@ import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
-from rkd_jax.tables import find_column, read_table
+from rkd_jax.files.tables import find_column, read_table
 
 
 def read_same_eye(

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax.data import image_files
-from rkd_jax.matching.predictions import Pair, Prediction
-from rkd_jax.own_files import own_names
+from rkd_jax.files.own_files import own_names
+from rkd_jax.images import image_files
+from rkd_jax.registration.files.predictions import Pair, Prediction
 
 _LABELS = re.compile(r"mask|1stho|2ndho|manual|label|groundtruth", re.IGNORECASE)
 

@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from rkd_jax.command import say
+from rkd_jax.runtime.command import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,8 +74,8 @@ def run(args: argparse.Namespace, progress: Callable[[int, int, str], None]) -> 
     Raises:
         OSError, ValueError: bad input; the message says which.
     """
-    from rkd_jax.alignment import wflw_benchmark as benchmark
     from rkd_jax.data import wflw
+    from rkd_jax.evaluation import wflw_run as benchmark
 
     if args.fold is None and args.folds is not None:
         raise ValueError("--folds without --fold: say which part to score")
@@ -126,7 +126,7 @@ def _method(
     import rkd_jax
 
     if args.method == "mean_face":
-        from rkd_jax.alignment import wflw_benchmark as benchmark
+        from rkd_jax.evaluation import wflw_run as benchmark
 
         if args.weights:
             raise ValueError("--method mean_face takes no --weights")
@@ -137,7 +137,7 @@ def _method(
             return benchmark.place_mean_face(shape, boxes)
 
     else:
-        from rkd_jax.alignment.aligner import Aligner
+        from rkd_jax.tasks.faces.aligner import Aligner
 
         if not args.weights:
             raise ValueError(

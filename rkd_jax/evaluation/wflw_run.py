@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax import own_files
-from rkd_jax.alignment import pictures
-from rkd_jax.data.face_points import ATTRIBUTES, COUNT
-from rkd_jax.data.faces import BOX_SCALE, crop_face
-from rkd_jax.data.reading import read_image
 from rkd_jax.data.wflw import Face
-from rkd_jax.files import read_predictions, refuse_other_settings
+from rkd_jax.files import own_files
+from rkd_jax.files.atomic import read_predictions, refuse_other_settings
+from rkd_jax.images.reading import read_image
 from rkd_jax.metrics import landmarks as metrics
+from rkd_jax.synthetic.faces.points import ATTRIBUTES, COUNT
+from rkd_jax.tasks.faces import pictures
+from rkd_jax.tasks.faces.crops import BOX_SCALE, crop_face
 
 PREDICTIONS = "predictions.npz"
 METRICS = "metrics.json"

@@ -1,6 +1,6 @@
 """Files that no reader or crash finds half written, and files of predictions.
 
-Into a user's folder of results `rkd_jax.own_files` writes.
+Into a user's folder of results `rkd_jax.files.own_files` writes.
 """
 
 import contextlib

@@ -21,7 +21,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from rkd_jax.files import atomic_path
+from rkd_jax.files.atomic import atomic_path
 
 LIST = ".rkd_jax_files.jsonl"
 _ABOUT = {
@@ -148,7 +148,7 @@ def claim_results(
 def replacing(path: Path) -> Iterator[pathlib.Path]:
     """Yield a temporary path, moved onto `path` unless a foreign file stands there.
 
-    As `rkd_jax.files.atomic_path`, and the file is listed as written by rkd_jax.
+    As `rkd_jax.files.atomic.atomic_path`, and the file is listed as written by rkd_jax.
 
     Raises:
         FileExistsError: a file that rkd_jax did not write stands at `path`.

@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax.data import (
-    foreign_files,
+from rkd_jax.images import foreign_files
+from rkd_jax.images.foreign_files import RefusedError
+from rkd_jax.images.formats import (
     jpeg_segments,
     png_chunks,
     tiff,
     tiff_pixels,
     tiff_plain,
 )
-from rkd_jax.data.foreign_files import RefusedError
-from rkd_jax.data.orientation import orientation_of, turned
+from rkd_jax.images.orientation import orientation_of, turned
 
 MAX_SIDE_PX = 32766
 """OpenCV's functions that warp pictures take no longer side."""
@@ -81,7 +81,7 @@ def check_size(width: int, height: int, max_megapixels: float) -> None:
     >>> check_size(40_000, 50, 100)
     Traceback (most recent call last):
     ...
-    rkd_jax.data.foreign_files.RefusedError: image is 40000x50 px; ...
+    rkd_jax.images.foreign_files.RefusedError: image is 40000x50 px; ...
     """
     megapixels = width * height / 1e6
     if megapixels > max_megapixels:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from rkd_jax.data.preprocess import Resized, brightest, percentile
+from rkd_jax.images.prepare import Resized, brightest, percentile
 
 _SIDE_PX = 768  # the field of a larger image is found on a smaller copy
 

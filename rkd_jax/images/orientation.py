@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax.data.tiff import Tag, is_tiff
+from rkd_jax.images.formats.tiff import Tag, is_tiff
 
 
 def exif_orientation(block: bytes) -> int | None:

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax.data.channels import green_or_fullest
-from rkd_jax.data.reading import (
+from rkd_jax.images.channels import green_or_fullest
+from rkd_jax.images.reading import (
     MAX_MEGAPIXELS,
     MIN_SIDE_PX,
     check_sides,

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax.data import decoding, image_files
-from rkd_jax.data.foreign_files import RefusedError
+from rkd_jax.images import decoding, image_files
+from rkd_jax.images.foreign_files import RefusedError
 
 MAX_MEGAPIXELS = 100.0
 MIN_SIDE_PX = 32

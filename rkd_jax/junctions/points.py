@@ -14,7 +14,7 @@ import itertools
 import numpy as np
 from scipy import ndimage
 
-from rkd_jax.data.skeleton import SkeletonGraph
+from rkd_jax.junctions.skeleton import SkeletonGraph
 
 _EIGHT = np.ones((3, 3), bool)
 

@@ -6,8 +6,8 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
-from rkd_jax.data.image_files import is_image
-from rkd_jax.data.image_files import stem as stem_of
+from rkd_jax.images.image_files import is_image
+from rkd_jax.images.image_files import stem as stem_of
 
 
 @dataclasses.dataclass(frozen=True)

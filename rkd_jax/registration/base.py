@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 import rkd_jax
-from rkd_jax.data.preprocess import (
+from rkd_jax.images.field import prepared_field
+from rkd_jax.images.prepare import (
     Resized,
     describe,
     field_box,
@@ -21,18 +22,17 @@ from rkd_jax.data.preprocess import (
     read_image,
 )
 from rkd_jax.keypoints import Keypoints
-from rkd_jax.matching.confidence import model_digest
-from rkd_jax.matching.curvature import Curvature
-from rkd_jax.matching.evidence import Sizes, gather
-from rkd_jax.matching.field import prepared_field
-from rkd_jax.matching.guided import fit_pair
-from rkd_jax.matching.matches import PairMatcher, Placed
-from rkd_jax.matching.options import MatcherOptions
-from rkd_jax.matching.patches import Aligner, Photograph, seen_from
-from rkd_jax.matching.rectify import Detail, frames_of, shared_parts
-from rkd_jax.matching.registration import Registration, judge
-from rkd_jax.matching.search import MAX_SCALE, Hypothesis, by_sift
-from rkd_jax.matching.transforms import Frame, Transform
+from rkd_jax.registration.fitting.curvature import Curvature
+from rkd_jax.registration.matching.guided import fit_pair
+from rkd_jax.registration.matching.matches import PairMatcher, Placed
+from rkd_jax.registration.matching.refine import Aligner, Photograph, seen_from
+from rkd_jax.registration.options import MatcherOptions
+from rkd_jax.registration.result import Registration, judge
+from rkd_jax.registration.search.propose import MAX_SCALE, Hypothesis, by_sift
+from rkd_jax.registration.search.rectify import Detail, frames_of, shared_parts
+from rkd_jax.registration.transforms import Frame, Transform
+from rkd_jax.registration.verdict.confidence import model_digest
+from rkd_jax.registration.verdict.evidence import Sizes, gather
 
 Source = str | os.PathLike | bytes | np.ndarray
 
@@ -327,21 +327,21 @@ class BaseMatcher:
         Args:
             fixed: path, array or `View`.
             moving: path, array or `View`.
-            transform: family, of `rkd_jax.matching.fit.CHOICES`; "auto" takes the
+            transform: family, of `rkd_jax.registration.fitting.fit.CHOICES`; "auto" takes the
                 one that explains held-out matches best.
-            estimator: a key of `rkd_jax.matching.fit.ESTIMATORS`.
+            estimator: a key of `rkd_jax.registration.fitting.fit.ESTIMATORS`.
             guided: look for more matches near where a first fit expects them
-                (`rkd_jax.matching.guided`).
+                (`rkd_jax.registration.matching.guided`).
             two_pass: warp the moving image by the first result, find and match
                 keypoints again, and fit anew from these points, taken back into the
                 original moving image. Where the second pass fits nothing, or is not
                 believed though the first is, the first one stands (see the option
                 `second_pass_decides`).
-            curvature: what is known of the camera (`rkd_jax.matching.calibrate`);
+            curvature: what is known of the camera (`rkd_jax.registration.fitting.calibrate`);
                 None: nothing but geometry.
 
         A pair that is not believed as it was taken is tried again, turned and scaled
-        (`rkd_jax.matching.search`; the option `search`).
+        (`rkd_jax.registration.search.propose`; the option `search`).
 
         Returns:
             A `Registration`; `ok` is False, with a reason that says what was tried,

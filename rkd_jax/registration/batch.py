@@ -14,15 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax import own_files
-from rkd_jax.command import describe_error, portable
-from rkd_jax.data.reading import read_image
-from rkd_jax.matching import calibrate, outputs
-from rkd_jax.matching.base import BaseMatcher
-from rkd_jax.matching.curvature import Curvature
-from rkd_jax.matching.landmark_files import check_inside
-from rkd_jax.matching.pair_names import CAMERA, TABLE, same_up_to_case
-from rkd_jax.matching.predictions import Pair, table_text
+from rkd_jax.files import own_files
+from rkd_jax.images.reading import read_image
+from rkd_jax.registration.base import BaseMatcher
+from rkd_jax.registration.files import outputs
+from rkd_jax.registration.files.landmarks import check_inside
+from rkd_jax.registration.files.pair_names import CAMERA, TABLE, same_up_to_case
+from rkd_jax.registration.files.predictions import Pair, table_text
+from rkd_jax.registration.fitting import calibrate
+from rkd_jax.registration.fitting.curvature import Curvature
+from rkd_jax.runtime.command import describe_error, portable
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,14 +16,14 @@ import numpy as np
 from rkd_jax import keypoints as kp
 from rkd_jax import models
 from rkd_jax import weights as weight_files
-from rkd_jax.data.preprocess import Resized
+from rkd_jax.images.prepare import Resized
 from rkd_jax.keypoints import Keypoints
-from rkd_jax.matching.base import BaseMatcher, Source, View
-from rkd_jax.matching.dog import dog_points, make_sift
-from rkd_jax.matching.options import MatcherOptions
-from rkd_jax.matching.registration import Registration
-from rkd_jax.matching.search import TURNS_DEG, Hypothesis, by_network
 from rkd_jax.models.tiles import apply_in_tiles, halo
+from rkd_jax.registration.base import BaseMatcher, Source, View
+from rkd_jax.registration.keypoints.dog import dog_points, make_sift
+from rkd_jax.registration.options import MatcherOptions
+from rkd_jax.registration.result import Registration
+from rkd_jax.registration.search.propose import TURNS_DEG, Hypothesis, by_network
 
 Array = jax.Array
 
@@ -102,7 +102,7 @@ class Matcher(BaseMatcher):
 
         Args:
             images: `[B, H, W, 1]` float32 in 0..1, prepared as
-                `rkd_jax.data.preprocess.normalize` does.
+                `rkd_jax.images.prepare.normalize` does.
 
         Returns:
             heatmap `[B, H, W]` float32 in 0..1, and descriptors `[B, h, w, D]`,
@@ -221,7 +221,7 @@ def load_matcher(
     if method == "sift":
         if weights is not None:
             raise ValueError("method 'sift' takes no weights: drop one of the two")
-        from rkd_jax.matching.sift import SiftMatcher
+        from rkd_jax.registration.keypoints.sift import SiftMatcher
 
         return SiftMatcher(options, **changes)
     if method != "network":

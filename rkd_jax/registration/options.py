@@ -38,12 +38,12 @@ class MatcherOptions:
         separation: points nearer than this to the best match are no second best.
         min_similarity: least cosine of a match found again near where the transform
             expects it; less where a network's true matches are less alike
-            (`rkd_jax.matching.matches.PairMatcher.learn_similarity`).
+            (`rkd_jax.registration.matching.matches.PairMatcher.learn_similarity`).
         threshold_px: inlier distance of the estimator.
         align: after guided matching move the points to where the images around them
-            agree (`rkd_jax.matching.patches`).
+            agree (`rkd_jax.registration.matching.refine`).
         search: try other turns and scales where a pair is not believed as it was taken
-            (`rkd_jax.matching.search`).
+            (`rkd_jax.registration.search.propose`).
         truncate_points: drop the fraction of keypoints in file pixels, and place
             them without the half-pixel rule, as the published evaluation does. It
             costs up to a pixel; for parity only.

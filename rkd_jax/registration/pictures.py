@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from rkd_jax.matching.registration import Registration
+from rkd_jax.registration.result import Registration
 
 _INLIER = (80, 220, 100)  # RGB
 _OUTLIER = (235, 90, 70)

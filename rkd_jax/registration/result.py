@@ -10,11 +10,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from rkd_jax.matching.confidence import ConfidenceModel, packaged_model
-from rkd_jax.matching.evidence import Sizes, implausible
-from rkd_jax.matching.fit import Fit
-from rkd_jax.matching.matches import Matches
-from rkd_jax.matching.transforms import Frame, Transform
+from rkd_jax.registration.fitting.fit import Fit
+from rkd_jax.registration.matching.matches import Matches
+from rkd_jax.registration.transforms import Frame, Transform
+from rkd_jax.registration.verdict.confidence import ConfidenceModel, packaged_model
+from rkd_jax.registration.verdict.evidence import Sizes, implausible
 
 _MIN_SUPPORT = 8  # matches; four of them fit any homography
 _MIN_COVERAGE_FRAC = 0.03  # of the overlap, by the hull of the supporting points
@@ -40,7 +40,7 @@ class Registration:
         moving_size: (height, width) of the moving file.
         frames: where the camera's field lies in the moving and in the fixed file, with
             the narrower one's radius for both where the search found the pair
-            (`rkd_jax.matching.rectify.frames_of`); None if nobody looked.
+            (`rkd_jax.registration.search.rectify.frames_of`); None if nobody looked.
     """
 
     ok: bool
@@ -104,7 +104,7 @@ class Registration:
         Raises:
             ValueError: if the pair is not registered or the size is another.
         """
-        from rkd_jax.data.preprocess import read_image
+        from rkd_jax.images.prepare import read_image
 
         transform = self._trusted()
         array = image if isinstance(image, np.ndarray) else read_image(image)
@@ -155,19 +155,19 @@ def judge(
       orientation, scales by less than 3 and stretches one axis by less than 2 against
       the other, and so does its projective part at the corners of the moving image
       (scales are those of the working images: photographs that the search has brought
-      to one scale, `rkd_jax.matching.rectify`, are judged at that one);
+      to one scale, `rkd_jax.registration.search.rectify`, are judged at that one);
     - its confidence is at least one half.
 
     The confidence is the probability that the registration is right, by a logistic
     model of the evidence: number and share of the supporting matches, matches found
     near it against those found beside it, their distance, coverage, and how well a fit
-    in the other direction agrees (`rkd_jax.matching.confidence`). An implausible
+    in the other direction agrees (`rkd_jax.registration.verdict.confidence`). An implausible
     transform has confidence 0.
 
     Args:
-        fit: result of `rkd_jax.matching.fit.fit`.
+        fit: result of `rkd_jax.registration.fitting.fit.fit`.
         matches: the points that were fitted.
-        evidence: what `rkd_jax.matching.evidence.gather` measured of the fit; empty
+        evidence: what `rkd_jax.registration.verdict.evidence.gather` measured of the fit; empty
             without a transform.
         sizes: of both files.
         frames: fields of the moving and the fixed file; None does not look there.

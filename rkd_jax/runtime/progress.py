@@ -7,8 +7,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from rkd_jax.command import say, shown
-from rkd_jax.tables import read_table
+from rkd_jax.files.tables import read_table
+from rkd_jax.runtime.command import say, shown
 
 _LINE_EVERY_S = 20.0
 

@@ -104,11 +104,11 @@ def build(options: TaskConfig, **parts: Any) -> Task:
             `labeled`, `steps_per_epoch`, `teacher_model`, `teacher_grid`, `axis_name`.
     """
     if options.name == "retina":
-        from rkd_jax.tasks.retina import RetinaTask as Kind
+        from rkd_jax.tasks.retina.task import RetinaTask as Kind
     elif options.name == "landmarks":
-        from rkd_jax.tasks.landmarks import LandmarksTask as Kind
+        from rkd_jax.tasks.faces.task import LandmarksTask as Kind
     else:
-        from rkd_jax.tasks.pretraining import PretrainingTask as Kind
+        from rkd_jax.tasks.pretraining.task import PretrainingTask as Kind
     return Kind(options=options, **parts)
 
 
@@ -121,18 +121,18 @@ def training_source(config: Config) -> Any:
         FileNotFoundError, ValueError: the data are missing or bad.
     """
     if config.task.name == "landmarks":
-        from rkd_jax.tasks.landmarks import training_faces as collect
+        from rkd_jax.tasks.faces.task import training_faces as collect
     else:
-        from rkd_jax.tasks.views import training_photographs as collect
+        from rkd_jax.tasks.retina.views import training_photographs as collect
     return collect(config)
 
 
 def preprocess(config: Config) -> dict[str, Any]:
     """Return how images are prepared and outputs read, for the weights file."""
     if config.task.name == "landmarks":
-        from rkd_jax.tasks.landmarks import preprocess as tell
+        from rkd_jax.tasks.faces.task import preprocess as tell
     else:
-        from rkd_jax.tasks.views import preprocess as tell
+        from rkd_jax.tasks.retina.views import preprocess as tell
     return tell(config)
 
 
@@ -145,7 +145,7 @@ def shared_preprocess(config: Config, *, teacher: bool) -> dict[str, Any]:
     """
     if config.task.name != "landmarks":
         return {}
-    from rkd_jax.tasks.landmarks import shared_preprocess as choose
+    from rkd_jax.tasks.faces.task import shared_preprocess as choose
 
     return choose(config, teacher=teacher)
 
@@ -155,9 +155,9 @@ def held_out(config: Config) -> list[dict[str, np.ndarray]] | None:
     if not config.loop.eval_pairs:
         return None
     if config.task.name == "retina":
-        from rkd_jax.tasks.retina_evaluation import held_out_pairs as collect
+        from rkd_jax.tasks.retina.held_out import held_out_pairs as collect
     elif config.task.name == "landmarks":
-        from rkd_jax.tasks.landmarks import held_out_faces as collect
+        from rkd_jax.tasks.faces.task import held_out_faces as collect
     else:
-        from rkd_jax.tasks.pretraining import held_out_images as collect
+        from rkd_jax.tasks.pretraining.task import held_out_images as collect
     return collect(config)

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from rkd_jax.files import write_text
+from rkd_jax.files.atomic import write_text
 from rkd_jax.training.disk import reason, report_once
 
 PyTree = Any

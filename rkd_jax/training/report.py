@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from rkd_jax.files import atomic_path, write_text
+from rkd_jax.files.atomic import atomic_path, write_text
 from rkd_jax.training.disk import name_file
 from rkd_jax.training.tensorboard import EventFile
 

@@ -12,7 +12,7 @@ import jax
 
 from rkd_jax import config as schema
 from rkd_jax import tasks, weights
-from rkd_jax.files import write_text
+from rkd_jax.files.atomic import write_text
 from rkd_jax.training import changes
 from rkd_jax.training.checkpoint import CHECKPOINTS, MANIFESTS, saved_steps
 from rkd_jax.training.disk import name_file

@@ -16,8 +16,9 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from rkd_jax import files, models
-from rkd_jax.foreign_weights import CONVERTER, advise, list_names
+from rkd_jax import models
+from rkd_jax.files import atomic
+from rkd_jax.weights.foreign import CONVERTER, advise, list_names
 
 __all__ = [
     "Weights",
@@ -163,7 +164,7 @@ def save(
         "parameters": str(sum(math.prod(shape) for shape in shapes.values())),
     }
     metadata[DIGEST] = _digest(metadata, tensors)
-    files.write_bytes(path, safetensors.numpy.save(tensors, metadata))
+    atomic.write_bytes(path, safetensors.numpy.save(tensors, metadata))
 
 
 def find(name: str | os.PathLike | None = None) -> Path:

@@ -10,12 +10,13 @@ from made_faces import write_wflw
 from PIL import Image
 
 from rkd_jax import models, weights
-from rkd_jax.alignment import pictures, wflw_benchmark
-from rkd_jax.alignment.aligner import Aligner
 from rkd_jax.data import wflw
-from rkd_jax.data.face_points import ATTRIBUTES
 from rkd_jax.evaluate import main
+from rkd_jax.evaluation import wflw_run
 from rkd_jax.metrics import landmarks as metrics
+from rkd_jax.synthetic.faces.points import ATTRIBUTES
+from rkd_jax.tasks.faces import pictures
+from rkd_jax.tasks.faces.aligner import Aligner
 
 OPTIONS = {"widths": (4, 4, 8, 8), "descriptor_dim": 0, "out_channels": 98}
 
@@ -55,7 +56,7 @@ def finished(root, network, tmp_path_factory):
 
 
 def test_scores_come_from_the_saved_file_alone(finished):
-    settings, saved = wflw_benchmark.load_predictions(finished / "predictions.npz")
+    settings, saved = wflw_run.load_predictions(finished / "predictions.npz")
     assert settings["method"] == "network"
     assert len(saved) == 8
     unit = np.linalg.norm(saved.truth[:, 60] - saved.truth[:, 72], axis=1)
@@ -74,12 +75,12 @@ def test_scores_come_from_the_saved_file_alone(finished):
     np.testing.assert_allclose(
         [float(row["error_percent"]) for row in rows], 100 * errors, atol=1e-3
     )
-    again, _ = wflw_benchmark.score(saved)
+    again, _ = wflw_run.score(saved)
     assert again["subsets"] == written["subsets"]
 
 
 def test_pictures_are_of_the_largest_errors(finished):
-    _, saved = wflw_benchmark.load_predictions(finished / "predictions.npz")
+    _, saved = wflw_run.load_predictions(finished / "predictions.npz")
     errors = metrics.face_errors(saved.predicted, saved.truth)
     worst = str(saved.names[errors.argmax()]).rpartition("/")[2].replace("#", "_face")
     files = sorted((finished / "largest_errors").glob("*.png"))
@@ -170,7 +171,7 @@ def test_folds_score_their_faces_with_the_mean_face_of_the_others(root, tmp_path
     out = tmp_path / "out"
     options = ("--method", "mean_face", "--fold", 1, "--folds", 3)
     assert run(root, out, *options) == 0
-    _, saved = wflw_benchmark.load_predictions(out / "predictions.npz")
+    _, saved = wflw_run.load_predictions(out / "predictions.npz")
     assert saved.names.tolist() == [face.name for face in held]
     shape = np.zeros((98, 2))
     for face in training:
@@ -187,7 +188,7 @@ def test_pupils_are_an_option(root, finished, network, tmp_path):
     out = tmp_path / "copy"
     shutil.copytree(finished, out)
     assert run(root, out, "--weights", network, "--normalizer", "pupils") == 0
-    _, saved = wflw_benchmark.load_predictions(out / "predictions.npz")
+    _, saved = wflw_run.load_predictions(out / "predictions.npz")
     unit = np.linalg.norm(saved.truth[:, 96] - saved.truth[:, 97], axis=1)
     errors = np.linalg.norm(saved.predicted - saved.truth, axis=2).mean(axis=1) / unit
     written = json.loads((out / "metrics.json").read_text())
@@ -226,7 +227,7 @@ def test_one_folder_serves_a_list_and_parts_of_it(root, network, tmp_path):
     other = tmp_path / "other.txt"
     other.write_text("\n".join([" ".join(words), lines[1]]) + "\n")
     assert run(root, tmp_path, *options, "--list", other) == 0
-    _, saved = wflw_benchmark.load_predictions(tmp_path / "predictions.npz")
+    _, saved = wflw_run.load_predictions(tmp_path / "predictions.npz")
     assert len(saved) == 8
     assert saved.of(wflw.read_list(root, str(other))).attributes[0].tolist() == [
         int(flag) for flag in words[200:206]
@@ -255,7 +256,7 @@ def test_files_of_others_are_named_and_kept(root, tmp_path, capsys, name):
 
 
 def test_a_stopped_run_keeps_what_is_done(root, tmp_path, monkeypatch, capsys):
-    place, calls = wflw_benchmark.place_mean_face, []
+    place, calls = wflw_run.place_mean_face, []
 
     def stop(shape, boxes):
         calls.append(len(boxes))
@@ -263,12 +264,12 @@ def test_a_stopped_run_keeps_what_is_done(root, tmp_path, monkeypatch, capsys):
             raise KeyboardInterrupt
         return place(shape, boxes)
 
-    monkeypatch.setattr(wflw_benchmark, "_CHUNK", 3)
-    monkeypatch.setattr(wflw_benchmark, "place_mean_face", stop)
+    monkeypatch.setattr(wflw_run, "_CHUNK", 3)
+    monkeypatch.setattr(wflw_run, "place_mean_face", stop)
     options = ("--method", "mean_face", "--train_list", "test")
     assert run(root, tmp_path, *options) == 130
     assert capsys.readouterr().err.endswith("stopped; what is finished is kept\n")
-    _, saved = wflw_benchmark.load_predictions(tmp_path / "predictions.npz")
+    _, saved = wflw_run.load_predictions(tmp_path / "predictions.npz")
     assert len(saved) == 6
     assert run(root, tmp_path, *options) == 0
     assert calls == [3, 3, 2, 2]
@@ -390,7 +391,7 @@ def test_pictures_tell_rank_error_and_attributes(root, tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "face_picture", note)
     options = ("--method", "mean_face", "--fold", 0, "--folds", 3, "--worst", 2)
     assert run(root, tmp_path, *options) == 0
-    _, saved = wflw_benchmark.load_predictions(tmp_path / "predictions.npz")
+    _, saved = wflw_run.load_predictions(tmp_path / "predictions.npz")
     errors = metrics.face_errors(saved.predicted, saved.truth)
     for rank, row in enumerate(np.argsort(-errors)[:2]):
         names = [a for a, flag in zip(ATTRIBUTES, saved.attributes[row]) if flag]

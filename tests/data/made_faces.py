@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from rkd_jax.data import face_synthesis
+from rkd_jax.synthetic import faces as face_synthesis
 
 
 def line(points, name, box=None, flags=None):

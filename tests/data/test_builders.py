@@ -16,8 +16,10 @@ from made_pictures import photo
 from PIL import Image
 
 import rkd_jax
-from rkd_jax.data import builders, faces, preprocess, sources
-from rkd_jax.data.face_points import ATTRIBUTES
+from rkd_jax.data import builders, sources
+from rkd_jax.images import prepare
+from rkd_jax.synthetic.faces.points import ATTRIBUTES
+from rkd_jax.tasks.faces import crops
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
@@ -78,7 +80,7 @@ def test_image_folder_keeps_png_and_jpeg_bytes(tmp_path):
     for path, example in zip(lossless, examples[2:], strict=True):
         assert example["image"].startswith(b"\x89PNG")
         np.testing.assert_array_equal(
-            preprocess.read_image(example["image"]), preprocess.read_image(path)
+            prepare.read_image(example["image"]), prepare.read_image(path)
         )
 
 
@@ -187,7 +189,7 @@ def test_chase_db1(tmp_path):
     write(raw / "Image_01L_2ndHO.png", mask(2))
     builder = prepared("chase_db1", raw, tmp_path)
     (example,) = builder.as_data_source(split="train")
-    assert_vessels(example, preprocess.read_image(jpeg), [mask(1), mask(2)])
+    assert_vessels(example, prepare.read_image(jpeg), [mask(1), mask(2)])
     assert names(builder, "train") == ["Image_01L"]
 
 
@@ -216,7 +218,7 @@ def test_hrf(tmp_path):
     write(raw / "mask/01_dr_mask.tif", mask(3))
     builder = prepared("hrf", raw, tmp_path)
     first, second = builder.as_data_source(split="train")
-    assert_vessels(first, preprocess.read_image(jpeg), [mask(2)], [mask(3)])
+    assert_vessels(first, prepare.read_image(jpeg), [mask(2)], [mask(3)])
     assert len(second["vessels"]) == 0
     label = builder.info.features["diagnosis"]
     assert label.int2str(int(first["diagnosis"])) == "diabetic_retinopathy"
@@ -282,8 +284,8 @@ def test_wflw_and_its_source(tmp_path):
         found = [bool(example["attributes"][a][0]) for a in ATTRIBUTES]
         assert found == flags.tolist()
     options = {"split": "test", "size": 48}
-    direct = faces.make_source("wflw", data_dir=raw, **options)
-    through = faces.make_source("tfds", data_dir=tmp_path / "prepared", **options)
+    direct = crops.make_source("wflw", data_dir=raw, **options)
+    through = crops.make_source("tfds", data_dir=tmp_path / "prepared", **options)
     assert through.n_labelled == len(through) == len(direct)
     for i in range(len(direct)):
         for key, value in direct[i].items():

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from rkd_jax.data import face_synthesis
-from rkd_jax.data.face_points import ATTRIBUTES
-from rkd_jax.data.face_synthesis import canvas, photo, shape
+from rkd_jax.synthetic import faces as face_synthesis
+from rkd_jax.synthetic.faces import canvas, photo, shape
+from rkd_jax.synthetic.faces.points import ATTRIBUTES
 
 SEEDS = range(40)
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from made_faces import write_wflw
 
-from rkd_jax.data import faces, wflw
+from rkd_jax.data import wflw
+from rkd_jax.tasks.faces import crops
 
 
 def smooth_picture(seed=0, height=150, width=190):
@@ -16,7 +17,7 @@ def smooth_picture(seed=0, height=150, width=190):
 @pytest.mark.parametrize("box", [(40.0, 30.0, 99.0, 110.0), (-20.0, -9.5, 80.0, 70.25)])
 def test_crops_show_the_picture_where_their_map_says(box):
     picture = smooth_picture()
-    crop = faces.crop_face(picture, box, 96, scale=1.2)
+    crop = crops.crop_face(picture, box, 96, scale=1.2)
     grid = np.stack(np.meshgrid(np.arange(6, 90, 7.0), np.arange(6, 90, 7.0)), -1)
     there = crop.to_picture(grid).astype(np.float32)
     height, width = picture.shape
@@ -31,14 +32,14 @@ def test_crops_show_the_picture_where_their_map_says(box):
 
 
 def test_crops_are_square_about_the_box_with_the_margin():
-    crop = faces.crop_face(smooth_picture(), (50, 20, 89, 119), 60, scale=1.2)
+    crop = crops.crop_face(smooth_picture(), (50, 20, 89, 119), 60, scale=1.2)
     assert crop.scale == pytest.approx(60 / 120)
     middle = crop.from_picture([[69.5, 69.5]])
     np.testing.assert_allclose(middle, [[29.5, 29.5]])
 
 
 def test_what_lies_beyond_the_picture_is_black():
-    crop = faces.crop_face(np.ones((40, 40), np.float32), (-30, 5, 19, 34), 50, scale=1)
+    crop = crops.crop_face(np.ones((40, 40), np.float32), (-30, 5, 19, 34), 50, scale=1)
     beyond = crop.to_picture(np.stack([np.arange(50), np.full(50, 25)], -1))[:, 0] < -2
     assert beyond.sum() > 20
     assert not crop.image[25][beyond].any()
@@ -48,27 +49,27 @@ def test_what_lies_beyond_the_picture_is_black():
 def test_bad_boxes_are_refused():
     picture = smooth_picture()
     with pytest.raises(ValueError, match="is empty"):
-        faces.crop_face(picture, (10, 10, 10, 40), 32)
+        crops.crop_face(picture, (10, 10, 10, 40), 32)
     with pytest.raises(ValueError, match=r"outside its picture of 190x150"):
-        faces.crop_face(picture, (300, 10, 340, 40), 32)
+        crops.crop_face(picture, (300, 10, 340, 40), 32)
     with pytest.raises(ValueError, match=r"more than 2 times as large"):
-        faces.crop_face(picture, (0, 0, 1e6, 1e6), 32)
+        crops.crop_face(picture, (0, 0, 1e6, 1e6), 32)
     # Its middle lies outside, and the crop is smaller than the box.
     with pytest.raises(ValueError, match=r"0\.2 times the box .* outside its picture"):
-        faces.crop_face(picture, (180, 10, 400, 40), 32, scale=0.2)
+        crops.crop_face(picture, (180, 10, 400, 40), 32, scale=0.2)
 
 
 def test_grey_is_luma_of_any_depth():
     rng = np.random.default_rng(0)
     color = rng.integers(0, 255, (5, 4, 3), np.uint8)
     expected = cv2.cvtColor(color, cv2.COLOR_RGB2GRAY) / 255
-    np.testing.assert_allclose(faces.grey(color), expected, atol=0.5 / 255)
+    np.testing.assert_allclose(crops.grey(color), expected, atol=0.5 / 255)
     as_float = color.astype(np.float32) / 255
-    np.testing.assert_allclose(faces.grey(as_float), faces.grey(color), atol=1e-6)
+    np.testing.assert_allclose(crops.grey(as_float), crops.grey(color), atol=1e-6)
 
 
 def test_embedded_sources_hide_what_is_not_labelled():
-    source = faces.make_source("embedded", size=48, count=2, unlabeled=1)
+    source = crops.make_source("embedded", size=48, count=2, unlabeled=1)
     assert (len(source), source.n_labelled) == (3, 2)
     first, last = source[0], source[2]
     assert first["image"].shape == (48, 48, 1)
@@ -79,21 +80,21 @@ def test_embedded_sources_hide_what_is_not_labelled():
     assert not last["labelled"]
     assert not last["landmarks"].any()
     np.testing.assert_array_equal(source[0]["image"], first["image"])
-    held = faces.make_source("embedded", size=48, count=1, split="val")
+    held = crops.make_source("embedded", size=48, count=1, split="val")
     assert (held[0]["image"] != first["image"]).any()
 
 
 def test_lists_make_sources_and_folds_part_them(tmp_path):
     write_wflw(tmp_path)
-    whole = faces.make_source("wflw", data_dir=tmp_path, split="test", size=48)
+    whole = crops.make_source("wflw", data_dir=tmp_path, split="test", size=48)
     options = {"data_dir": tmp_path, "split": "test", "size": 48, "folds": 3}
-    training = faces.make_source("wflw", fold=1, **options)
-    held = faces.make_source("wflw", fold=1, held_out=True, **options)
+    training = crops.make_source("wflw", fold=1, **options)
+    held = crops.make_source("wflw", fold=1, held_out=True, **options)
     assert sorted(training.names + held.names) == sorted(whole.names)
     face = wflw.read_list(tmp_path, "test")[0]
     record = whole[0]
-    image = faces.grey(cv2.imread(str(face.image))[..., ::-1])
-    crop = faces.crop_face(image, face.box, 48)
+    image = crops.grey(cv2.imread(str(face.image))[..., ::-1])
+    crop = crops.crop_face(image, face.box, 48)
     np.testing.assert_allclose(record["image"][..., 0], crop.image, atol=0.6 / 255)
     np.testing.assert_allclose(
         record["landmarks"], crop.from_picture(face.points), atol=1e-3
@@ -102,13 +103,13 @@ def test_lists_make_sources_and_folds_part_them(tmp_path):
 
 def test_bad_sources_are_named(tmp_path):
     with pytest.raises(ValueError, match="unknown source 'lab'"):
-        faces.make_source("lab", size=48)
+        crops.make_source("lab", size=48)
     with pytest.raises(ValueError, match="needs data_dir"):
-        faces.make_source("wflw", size=48)
+        crops.make_source("wflw", size=48)
     with pytest.raises(ValueError, match="no face"):
-        faces.make_source("embedded", size=48, count=0)
+        crops.make_source("embedded", size=48, count=0)
     write_wflw(tmp_path, pictures=1)
     picture = tmp_path / "WFLW_images" / "0--Event" / "face 0.png"
     picture.write_bytes(picture.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"face 0\.png"):
-        faces.make_source("wflw", data_dir=tmp_path, split="test", size=48)[0]
+        crops.make_source("wflw", data_dir=tmp_path, split="test", size=48)[0]

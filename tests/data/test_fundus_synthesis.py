@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from rkd_jax.data import fundus_synthesis
-from rkd_jax.data.fundus_synthesis import camera, vessel_tree
+from rkd_jax.synthetic import fundus
+from rkd_jax.synthetic.fundus import camera, vessel_tree
 
 SIZE = 160
 SEEDS = (0, 1, 2, 3)
@@ -16,12 +16,12 @@ SEEDS = (0, 1, 2, 3)
 
 @pytest.fixture(scope="module")
 def photographs():
-    return [fundus_synthesis.photograph(seed, size=SIZE) for seed in SEEDS]
+    return [fundus.photograph(seed, size=SIZE) for seed in SEEDS]
 
 
 @pytest.fixture(scope="module")
 def pairs():
-    return [fundus_synthesis.visits(seed, size=SIZE) for seed in SEEDS]
+    return [fundus.visits(seed, size=SIZE) for seed in SEEDS]
 
 
 def _places(rng, count=200):
@@ -39,7 +39,7 @@ def _homography_residual(pair):
 
 
 def test_same_seed_same_photograph_other_seed_other_eye(photographs):
-    again = fundus_synthesis.photograph(SEEDS[0], size=SIZE)
+    again = fundus.photograph(SEEDS[0], size=SIZE)
     for name in ("image", "keypoints", "field", "vessels"):
         np.testing.assert_array_equal(
             getattr(again, name), getattr(photographs[0], name)
@@ -49,7 +49,7 @@ def test_same_seed_same_photograph_other_seed_other_eye(photographs):
 
 def test_visits_are_deterministic_and_independent_of_global_randomness(pairs):
     np.random.seed(5)  # noqa: NPY002
-    again = fundus_synthesis.visits(SEEDS[1], size=SIZE)
+    again = fundus.visits(SEEDS[1], size=SIZE)
     np.testing.assert_array_equal(again.moving.image, pairs[1].moving.image)
     np.testing.assert_array_equal(again.control_points, pairs[1].control_points)
 
@@ -77,7 +77,7 @@ def test_keypoints_lie_on_vessels_within_the_field(photographs, pairs):
 
 def test_keypoints_have_more_arms_than_other_vessel_pixels():
     """Around a fork or crossing three or more arms leave; on a plain vessel two."""
-    made = fundus_synthesis.photograph(6, size=640, lesions=False)
+    made = fundus.photograph(6, size=640, lesions=False)
 
     def arms(x, y, radius):
         angle = np.linspace(0, 2 * np.pi, 120, endpoint=False)
@@ -130,14 +130,14 @@ def test_density_and_lesions_are_options():
     )
     assert few < 0.8 * normal
     assert normal < 0.9 * many
-    sparse = fundus_synthesis.photograph(1, size=SIZE, vessels=0.4)
-    dense = fundus_synthesis.photograph(1, size=SIZE, vessels=2.0)
+    sparse = fundus.photograph(1, size=SIZE, vessels=0.4)
+    dense = fundus.photograph(1, size=SIZE, vessels=2.0)
     assert not np.array_equal(sparse.vessels, dense.vessels)
     seeds = range(6)
     differ = [
         not np.array_equal(
-            fundus_synthesis.photograph(s, size=64).image,
-            fundus_synthesis.photograph(s, size=64, lesions=False).image,
+            fundus.photograph(s, size=64).image,
+            fundus.photograph(s, size=64, lesions=False).image,
         )
         for s in seeds
     ]
@@ -176,10 +176,10 @@ def test_both_visits_see_the_same_keypoints(pairs):
 
 
 def test_no_motion_and_no_change_give_the_same_picture():
-    pair = fundus_synthesis.visits(4, size=SIZE, motion=0.0, change=0.0)
+    pair = fundus.visits(4, size=SIZE, motion=0.0, change=0.0)
     np.testing.assert_array_equal(pair.fixed.image, pair.moving.image)
     np.testing.assert_array_equal(pair.fixed.keypoints, pair.moving.keypoints)
-    changed = fundus_synthesis.visits(4, size=SIZE, motion=0.0)
+    changed = fundus.visits(4, size=SIZE, motion=0.0)
     assert not np.array_equal(changed.fixed.image, changed.moving.image)
     np.testing.assert_array_equal(changed.fixed.vessels, changed.moving.vessels)
 
@@ -207,7 +207,7 @@ def test_the_true_mapping_registers_the_vessels(pairs):
 def test_overlap_is_as_asked(seed):
     axis = np.arange(SIZE, dtype=float)
     grid = np.stack(np.meshgrid(axis, axis), axis=-1)
-    pair = fundus_synthesis.visits(seed, size=SIZE, overlap=(0.5, 0.6))
+    pair = fundus.visits(seed, size=SIZE, overlap=(0.5, 0.6))
     lookup = pair.fixed_to_moving(grid).astype(np.float32)
     seen = cv2.remap(
         pair.moving.field.astype(np.float32), lookup[..., 0], lookup[..., 1], 1
@@ -217,15 +217,15 @@ def test_overlap_is_as_asked(seed):
 
 
 def test_curved_retina_is_no_homography_and_flat_one_is():
-    curved = fundus_synthesis.visits(2, size=SIZE, overlap=(0.5, 0.6))
-    flat = fundus_synthesis.visits(2, size=SIZE, overlap=(0.5, 0.6), curvature=0.0)
+    curved = fundus.visits(2, size=SIZE, overlap=(0.5, 0.6))
+    flat = fundus.visits(2, size=SIZE, overlap=(0.5, 0.6), curvature=0.0)
     assert _homography_residual(curved) > 0.004 * SIZE  # 12 px of a 2912-pixel file
     assert _homography_residual(flat) < 1e-4
 
 
 def test_radial_correction_of_both_images_makes_it_a_homography():
     """The published recipe, written independently: p' = c + (p - c)(1 + k r^2)."""
-    pair = fundus_synthesis.visits(2, size=SIZE, overlap=(0.5, 0.6), curvature=0.12)
+    pair = fundus.visits(2, size=SIZE, overlap=(0.5, 0.6), curvature=0.12)
     moving = _places(np.random.default_rng(1))
     center, half = (SIZE - 1) / 2, SIZE / 2
 
@@ -247,8 +247,8 @@ def test_mapping_pickles_and_keeps_leading_shape(pairs):
 
 
 def test_size_changes_sampling_but_not_the_eye():
-    small = fundus_synthesis.visits(5, size=96)
-    large = fundus_synthesis.visits(5, size=192)
+    small = fundus.visits(5, size=96)
+    large = fundus.visits(5, size=192)
     xy = _places(np.random.default_rng(2)) * 96 / SIZE
     doubled = (small.moving_to_fixed(xy) + 0.5) * 2 - 0.5
     np.testing.assert_allclose(
@@ -320,16 +320,14 @@ def test_crossing_is_one_keypoint():
 def test_options_out_of_range_are_refused(option, value):
     options = {"seed": 0, option: value}
     with pytest.raises(ValueError, match=option):
-        fundus_synthesis.visits(options.pop("seed"), **options)
+        fundus.visits(options.pop("seed"), **options)
 
 
 def test_fields_of_left_and_right_eyes_hold_the_middle_of_the_eye():
     """Half of the eyes are mirrored; disc and fovea stay near every field."""
     sides = []
     for seed in range(8):
-        session = fundus_synthesis._Session(
-            seed, SIZE, 1.0, False, 0.12, (0.6, 0.9), 1.0, 1.0
-        )
+        session = fundus._Session(seed, SIZE, 1.0, False, 0.12, (0.6, 0.9), 1.0, 1.0)
         sides.append(session.eye.mirrored)
         for view in session.views:
             disc = view.from_chart(np.array(session.eye.disc[:2]))

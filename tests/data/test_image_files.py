@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rkd_jax.data import image_files, preprocess
-from rkd_jax.data.image_files import is_image, list_images
+from rkd_jax.images import image_files, prepare
+from rkd_jax.images.image_files import is_image, list_images
 
 APPLE_DOUBLE = b"\0\5\26\7\0\2\0\0Mac OS X        "
 
@@ -37,7 +37,7 @@ def test_every_suffix_is_one_that_is_read(tmp_path, suffix):
     image = Image.fromarray(np.full((40, 50, 3), 90, np.uint8))
     image.convert("1" if suffix == ".pbm" else "RGB").save(path, kind)
     assert names(tmp_path) == [path.name]
-    assert preprocess.read_image(path).shape[:2] == (40, 50)
+    assert prepare.read_image(path).shape[:2] == (40, 50)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from rkd_jax.data.junctions import field_of_view, fill_small_holes, find_junctions
-from rkd_jax.data.skeleton import SkeletonGraph
+from rkd_jax.junctions.points import field_of_view, fill_small_holes, find_junctions
+from rkd_jax.junctions.skeleton import SkeletonGraph
 
 SIZE = 240
 CENTER = np.array([120.0, 120.0])

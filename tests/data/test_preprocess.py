@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rkd_jax.data import preprocess
+from rkd_jax.images import prepare
 
 
 def scene(height=96, width=128, seed=0):
@@ -66,23 +66,21 @@ class TestReadImage:
         for suffix in ("png", "tiff", "bmp", "ppm"):
             path = tmp_path / f"eye.{suffix}"
             Image.fromarray(image).save(path)
-            np.testing.assert_array_equal(preprocess.read_image(path), image)
-            np.testing.assert_array_equal(
-                preprocess.read_image(path.read_bytes()), image
-            )
-        np.testing.assert_array_equal(preprocess.read_image(image), image)
+            np.testing.assert_array_equal(prepare.read_image(path), image)
+            np.testing.assert_array_equal(prepare.read_image(path.read_bytes()), image)
+        np.testing.assert_array_equal(prepare.read_image(image), image)
 
     def test_grey(self):
         grey = scene()[..., 0]
-        np.testing.assert_array_equal(preprocess.read_image(encode(grey)), grey)
-        np.testing.assert_array_equal(preprocess.read_image(grey[..., None]), grey)
+        np.testing.assert_array_equal(prepare.read_image(encode(grey)), grey)
+        np.testing.assert_array_equal(prepare.read_image(grey[..., None]), grey)
 
     def test_sixteen_bits_keep_their_precision(self):
         deep = (scene()[..., 1].astype(np.uint16) << 8) + np.arange(
             128, dtype=np.uint16
         )
         for source in (encode(deep), encode(deep, "TIFF"), deep):
-            image = preprocess.read_image(source)
+            image = prepare.read_image(source)
             assert image.dtype == np.float32
             np.testing.assert_allclose(image * 65535.0, deep, atol=0.01)
 
@@ -90,9 +88,9 @@ class TestReadImage:
         flat = (scene() // 64) * 64
         palette = Image.fromarray(flat).quantize(256, method=Image.Quantize.MAXCOVERAGE)
         expected = np.asarray(palette.convert("RGB"))
-        np.testing.assert_array_equal(preprocess.read_image(encode(palette)), expected)
+        np.testing.assert_array_equal(prepare.read_image(encode(palette)), expected)
         np.testing.assert_array_equal(
-            preprocess.read_image(encode(palette, "GIF")), expected
+            prepare.read_image(encode(palette, "GIF")), expected
         )
 
     def test_transparency_is_laid_over_black(self):
@@ -102,9 +100,9 @@ class TestReadImage:
         alpha[:, 40:80] = 128
         both = np.dstack([image, alpha])
         expected = np.rint(image * (alpha[..., None] / 255.0)).astype(np.uint8)
-        np.testing.assert_array_equal(preprocess.read_image(encode(both)), expected)
-        np.testing.assert_array_equal(preprocess.read_image(both), expected)
-        floats = preprocess.read_image(both / np.float32(255))
+        np.testing.assert_array_equal(prepare.read_image(encode(both)), expected)
+        np.testing.assert_array_equal(prepare.read_image(both), expected)
+        floats = prepare.read_image(both / np.float32(255))
         np.testing.assert_allclose(floats * 255, expected, atol=0.51)
 
     def test_a_transparent_grey_level_is_black(self):
@@ -112,19 +110,17 @@ class TestReadImage:
         data = encode(grey, transparency=int(grey[3, 4]))
         expected = np.where(grey == grey[3, 4], 0, grey)
         for band in range(3):
-            np.testing.assert_array_equal(
-                preprocess.read_image(data)[..., band], expected
-            )
+            np.testing.assert_array_equal(prepare.read_image(data)[..., band], expected)
 
     def test_grey_palette_is_grey(self):
         grey = scene()[..., 1]
         palette = Image.fromarray(grey).convert("P")
-        np.testing.assert_array_equal(preprocess.read_image(encode(palette)), grey)
+        np.testing.assert_array_equal(prepare.read_image(encode(palette)), grey)
 
     def test_cmyk_jpeg(self):
         image = scene()
         cmyk = Image.fromarray(image).convert("CMYK")
-        read = preprocess.read_image(encode(cmyk, "JPEG", quality=95))
+        read = prepare.read_image(encode(cmyk, "JPEG", quality=95))
         assert read.shape == image.shape
         assert np.abs(read.astype(int) - image).mean() < 6
 
@@ -132,14 +128,14 @@ class TestReadImage:
         image = scene()
         exif = Image.Exif()
         exif[0x0112] = 6  # shown turned by 90 degrees, clockwise
-        read = preprocess.read_image(encode(image, "PNG", exif=exif))
+        read = prepare.read_image(encode(image, "PNG", exif=exif))
         np.testing.assert_array_equal(read, np.rot90(image, -1))
 
     @pytest.mark.parametrize("top", [1.0, 255.0])
     def test_float_ranges(self, top):
         image = scene()[..., 1]
         image[0, 0] = 255
-        read = preprocess.read_image(image / np.float32(255) * np.float32(top))
+        read = prepare.read_image(image / np.float32(255) * np.float32(top))
         np.testing.assert_allclose(read, image / 255.0, atol=1e-6)
 
     @pytest.mark.parametrize(
@@ -156,7 +152,7 @@ class TestReadImage:
     )
     def test_bad_arrays(self, array, error, message):
         with pytest.raises(error, match=message):
-            preprocess.read_image(array)
+            prepare.read_image(array)
 
     def test_damaged_files_are_named(self, tmp_path):
         jpeg = encode(scene(), "JPEG")
@@ -172,12 +168,12 @@ class TestReadImage:
             path = tmp_path / name
             path.write_bytes(data)
             with pytest.raises(ValueError, match=message) as caught:
-                preprocess.read_image(path)
+                prepare.read_image(path)
             assert str(path) in str(caught.value)
         with pytest.raises(FileNotFoundError, match=r"absent\.png"):
-            preprocess.read_image(tmp_path / "absent.png")
+            prepare.read_image(tmp_path / "absent.png")
         with pytest.raises(ValueError, match="found a folder"):
-            preprocess.read_image(tmp_path)
+            prepare.read_image(tmp_path)
 
     def test_huge_png_is_refused_before_decoding(self, tmp_path):
         def chunk(kind, data):
@@ -195,10 +191,10 @@ class TestReadImage:
         )
         limit = Image.MAX_IMAGE_PIXELS
         with pytest.raises(ValueError, match=r"huge\.png.*400.*max_megapixels"):
-            preprocess.read_image(path)
+            prepare.read_image(path)
         assert limit == Image.MAX_IMAGE_PIXELS
         with pytest.raises(ValueError, match="megapixels"):
-            preprocess.read_image(np.zeros((40, 50), np.uint8), max_megapixels=0.001)
+            prepare.read_image(np.zeros((40, 50), np.uint8), max_megapixels=0.001)
 
 
 class TestNormalize:
@@ -208,7 +204,7 @@ class TestNormalize:
         stretched = (green - green.min()) / (green.max() - green.min()) * 255
         clahe = numpy_clahe(np.floor(stretched + 1e-6).astype(np.uint8))
         expected = np.floor(255 * (np.rint(clahe) / 255) ** (1 / 1.2)) / 255
-        result = preprocess.normalize(image)
+        result = prepare.normalize(image)
         assert result.dtype == np.float32
         assert np.abs(result - expected).max() < 4.5 / 255
         assert np.abs(result - expected).mean() < 0.1 / 255
@@ -222,24 +218,24 @@ class TestNormalize:
 
         monkeypatch.setattr(cv2, "createCLAHE", lambda **_: Identity())
         ramp = np.tile(np.arange(256, dtype=np.uint8), (32, 1))
-        levels = np.rint(preprocess.normalize(ramp)[0] * 255)
+        levels = np.rint(prepare.normalize(ramp)[0] * 255)
         assert (levels[0], levels[64], levels[128], levels[255]) == (0, 80, 143, 255)
 
     def test_only_green_counts_and_scale_does_not(self):
         image = scene()
         other = image.copy()
         other[..., [0, 2]] = 7
-        result = preprocess.normalize(image)
-        np.testing.assert_array_equal(result, preprocess.normalize(other))
-        np.testing.assert_array_equal(result, preprocess.normalize(image[..., 1]))
-        unit = preprocess.read_image(image / 255.0)
-        np.testing.assert_array_equal(result, preprocess.normalize(unit))
+        result = prepare.normalize(image)
+        np.testing.assert_array_equal(result, prepare.normalize(other))
+        np.testing.assert_array_equal(result, prepare.normalize(image[..., 1]))
+        unit = prepare.read_image(image / 255.0)
+        np.testing.assert_array_equal(result, prepare.normalize(unit))
 
     def test_constant_and_tiny(self):
         with pytest.raises(ValueError, match=r"eye\.png: constant image"):
-            preprocess.normalize(np.full((64, 64, 3), 9, np.uint8), name="eye.png")
+            prepare.normalize(np.full((64, 64, 3), 9, np.uint8), name="eye.png")
         with pytest.raises(ValueError, match=r"1x1 px.*at least 32"):
-            preprocess.normalize(np.zeros((1, 1), np.uint8))
+            prepare.normalize(np.zeros((1, 1), np.uint8))
 
 
 class TestFitTo:
@@ -248,7 +244,7 @@ class TestFitTo:
     def test_round_trip_and_corners(self, shape, size, mode):
         box = (3, 5, shape[1] - 4, shape[0] - 7)
         image = np.zeros(shape, np.float32)
-        resized = preprocess.fit_to(image, size, mode=mode, box=box)
+        resized = prepare.fit_to(image, size, mode=mode, box=box)
         points = np.random.default_rng(0).uniform(-5, 200, (30, 2))
         np.testing.assert_allclose(
             resized.to_file(resized.from_file(points)), points, atol=1e-9
@@ -267,27 +263,27 @@ class TestFitTo:
         at = np.array([133.0, 41.0])
         image = np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / 50).astype(np.float32)
         for mode in ("fit", "stretch"):
-            small = preprocess.fit_to(image, 80, mode=mode, box=(10, 4, 190, 116))
+            small = prepare.fit_to(image, 80, mode=mode, box=(10, 4, 190, 116))
             v, u = np.mgrid[:80, :80]
             mass = small.image / small.image.sum()
             center = [(u * mass).sum(), (v * mass).sum()]
             np.testing.assert_allclose(center, small.from_file(at), atol=0.02)
 
     def test_resize_is_pillow_and_padding_zero(self):
-        image = preprocess.normalize(scene(60, 90))
-        fitted = preprocess.fit_to(image, 45)
+        image = prepare.normalize(scene(60, 90))
+        fitted = prepare.fit_to(image, 45)
         expected = np.asarray(
             Image.fromarray(image).resize((45, 30), Image.Resampling.BILINEAR)
         )
         np.testing.assert_array_equal(fitted.image[:30], expected)
         assert not fitted.image[30:].any()
         assert fitted.size == (30, 45)
-        assert preprocess.fit_to(image, 45, pad_to=16).image.shape == (32, 48)
-        assert preprocess.fit_to(image, 45, pad_to=None).image.shape == (30, 45)
+        assert prepare.fit_to(image, 45, pad_to=16).image.shape == (32, 48)
+        assert prepare.fit_to(image, 45, pad_to=None).image.shape == (30, 45)
 
     def test_quantized_as_published_inference(self):
-        image = preprocess.normalize(scene(60, 90)) * np.float32(0.97)
-        fitted = preprocess.fit_to(image, 40, mode="stretch", quantize=True)
+        image = prepare.normalize(scene(60, 90)) * np.float32(0.97)
+        fitted = prepare.fit_to(image, 40, mode="stretch", quantize=True)
         eight = Image.fromarray((image * 255).astype(np.uint8))
         expected = np.asarray(eight.resize((40, 40), Image.Resampling.BILINEAR))
         np.testing.assert_array_equal(np.rint(fitted.image * 255), expected)
@@ -295,13 +291,13 @@ class TestFitTo:
     def test_errors(self):
         image = np.zeros((40, 50), np.float32)
         with pytest.raises(ValueError, match="unknown mode 'crop'"):
-            preprocess.fit_to(image, 32, mode="crop")
+            prepare.fit_to(image, 32, mode="crop")
         with pytest.raises(ValueError, match="outside the image of 50x40"):
-            preprocess.fit_to(image, 32, box=(0, 0, 51, 40))
+            prepare.fit_to(image, 32, box=(0, 0, 51, 40))
         with pytest.raises(ValueError, match="pad_to"):
-            preprocess.fit_to(image, 32, pad_to="round")
+            prepare.fit_to(image, 32, pad_to="round")
         with pytest.raises(ValueError, match="normalized image"):
-            preprocess.fit_to(np.zeros((40, 50, 3), np.float32), 32)
+            prepare.fit_to(np.zeros((40, 50, 3), np.float32), 32)
 
 
 class TestFieldBox:
@@ -318,24 +314,24 @@ class TestFieldBox:
         ys, xs = np.nonzero(inside)
         expected = (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)
         for dtype, scale in ((np.uint8, 1), (np.float32, 1 / 255)):
-            box = preprocess.field_box((image * scale).astype(dtype))
+            box = prepare.field_box((image * scale).astype(dtype))
             np.testing.assert_allclose(box, expected, atol=2)
 
     def test_whole_image_where_no_field_stands_out(self):
-        assert preprocess.field_box(np.full((40, 60, 3), 90, np.uint8)) == (
+        assert prepare.field_box(np.full((40, 60, 3), 90, np.uint8)) == (
             0,
             0,
             60,
             40,
         )
-        assert preprocess.field_box(np.zeros((40, 60), np.uint8)) == (0, 0, 60, 40)
+        assert prepare.field_box(np.zeros((40, 60), np.uint8)) == (0, 0, 60, 40)
         speck = np.zeros((40, 60), np.uint8)
         speck[10:14, 10:14] = 200
-        assert preprocess.field_box(speck) == (0, 0, 60, 40)
+        assert prepare.field_box(speck) == (0, 0, 60, 40)
 
     def test_prepare_crops_and_maps_back(self):
         image, _ = self.disc(0)
-        prepared = preprocess.prepare(image.astype(np.uint8), size=64, crop_field=True)
+        prepared = prepare.prepare(image.astype(np.uint8), size=64, crop_field=True)
         assert prepared.size == (64, 64)
         np.testing.assert_allclose(prepared.to_file([31.5, 31.5]), [140, 105], atol=1.5)
         assert prepared.file_size == (200, 300)

@@ -18,10 +18,10 @@ from made_files import exif, png, tiff, with_exif
 from PIL import Image
 from skimage import color
 
-from rkd_jax.data import decoding, foreign_files, image_files, preprocess
 from rkd_jax.data.builders import _common
-from rkd_jax.data.reading import read_image
-from rkd_jax.matching import predictions
+from rkd_jax.images import decoding, foreign_files, image_files, prepare
+from rkd_jax.images.reading import read_image
+from rkd_jax.registration.files import predictions
 
 HEIGHT, WIDTH = 37, 50  # no multiple of a tile's side
 BY_PILLOW = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "PPM", "WEBP", "JPEG2000")
@@ -566,7 +566,7 @@ class TestEmptyGreen:
         for constant in (0, 255, 17):
             image[..., 1] = constant
             np.testing.assert_array_equal(
-                preprocess.normalize(image), preprocess.normalize(grey)
+                prepare.normalize(image), prepare.normalize(grey)
             )
 
     @pytest.mark.parametrize("band", [0, 2])
@@ -581,14 +581,14 @@ class TestEmptyGreen:
         image[..., band] = grey
         read = read_image(encoded(image, "JPEG", quality=80))
         assert read[..., 1].any()
-        found = preprocess.normalize(read)
-        np.testing.assert_array_equal(found, preprocess.normalize(read[..., band]))
+        found = prepare.normalize(read)
+        np.testing.assert_array_equal(found, prepare.normalize(read[..., band]))
 
     def test_weak_green_is_still_green(self, picture):
         image = picture.copy()
         image[..., 1] //= 8
         np.testing.assert_array_equal(
-            preprocess.normalize(image), preprocess.normalize(image[..., 1])
+            prepare.normalize(image), prepare.normalize(image[..., 1])
         )
 
 
@@ -605,15 +605,15 @@ class TestSizes:
         row = np.arange(32766, dtype=np.uint16).astype(np.uint8)
         strip = np.tile(row, (1640, 1))
         image = read_image(png(strip))
-        prepared = preprocess.prepare(image, size=64, crop_field=True)
+        prepared = prepare.prepare(image, size=64, crop_field=True)
         assert prepared.size[1] == 64
         maps = np.zeros((4, 4), np.float32)
         assert cv2.remap(image, maps, maps, cv2.INTER_LINEAR).shape == (4, 4)
         with pytest.raises(ValueError, match="thumbnail"):
-            preprocess.prepare(strip[:20, :600])
+            prepare.prepare(strip[:20, :600])
         for source in (strip[:40], strip[:40].T.copy()):
             with pytest.raises(ValueError, match="at most 20 times the other: cut the"):
-                preprocess.prepare(source, crop_field=True)
+                prepare.prepare(source, crop_field=True)
 
     def test_bombs_are_refused_by_their_header(self):
         side = 30_000

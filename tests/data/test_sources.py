@@ -8,8 +8,9 @@ import pytest
 from made_pictures import photo
 from PIL import Image
 
-from rkd_jax.data import image_files, preprocess, sources
+from rkd_jax.data import sources
 from rkd_jax.data.records import Item, Records
+from rkd_jax.images import image_files, prepare
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ class TestLab:
         record = source[1]
         assert record["image"].shape == (48, 48, 1)
         assert record["image"].dtype == np.float32
-        prepared = preprocess.prepare(root / "ImageData/eye2.png", size=48)
+        prepared = prepare.prepare(root / "ImageData/eye2.png", size=48)
         np.testing.assert_allclose(
             record["image"][..., 0], prepared.image, atol=0.501 / 255
         )

@@ -6,9 +6,9 @@ from made_faces import line, write_wflw
 
 from rkd_jax.config import LANDMARKS
 from rkd_jax.data import wflw
-from rkd_jax.data.face_points import COUNT, EYE_CORNERS, FLIP
-from rkd_jax.data.face_synthesis import shape
 from rkd_jax.metrics import landmarks as metrics
+from rkd_jax.synthetic.faces import shape
+from rkd_jax.synthetic.faces.points import COUNT, EYE_CORNERS, FLIP
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rkd_jax import models, weights
-from rkd_jax.matching.transforms import Homography
+from rkd_jax.registration.transforms import Homography
 
 
 def texture(seed, size=320):

@@ -4,16 +4,15 @@ import numpy as np
 import pytest
 from scipy.special import xlogy
 
-from rkd_jax.data.fundus_synthesis.camera import Mapping, View, look
-from rkd_jax.matching import fit as fitting
-from rkd_jax.matching.calibrate import combine, curvature_of
-from rkd_jax.matching.curvature import Curvature, expected_curvature
-from rkd_jax.matching.fitting.estimate import estimate_homography, lmeds_inliers
-from rkd_jax.matching.fitting.problem import Problem
-from rkd_jax.matching.fitting.projective import _terms, curvature_error
-from rkd_jax.matching.matches import Matches
-from rkd_jax.matching.registration import Registration
-from rkd_jax.matching.transforms import (
+from rkd_jax.registration.fitting import fit as fitting
+from rkd_jax.registration.fitting.calibrate import combine, curvature_of
+from rkd_jax.registration.fitting.curvature import Curvature, expected_curvature
+from rkd_jax.registration.fitting.estimate import estimate_homography, lmeds_inliers
+from rkd_jax.registration.fitting.problem import Problem
+from rkd_jax.registration.fitting.projective import _terms, curvature_error
+from rkd_jax.registration.matching.matches import Matches
+from rkd_jax.registration.result import Registration
+from rkd_jax.registration.transforms import (
     Frame,
     Homography,
     Quadratic,
@@ -22,7 +21,8 @@ from rkd_jax.matching.transforms import (
     ThinPlate,
     Transform,
 )
-from rkd_jax.matching.transforms.radial import flatten
+from rkd_jax.registration.transforms.radial import flatten
+from rkd_jax.synthetic.fundus.camera import Mapping, View, look
 
 SIZE = 768
 FRAME = Frame.of_size((SIZE, SIZE))
@@ -248,7 +248,7 @@ def _registered(truth, seed, ok=True):
 
 
 def test_one_camera_is_calibrated_from_all_its_pairs():
-    from rkd_jax.matching.calibrate import calibrate
+    from rkd_jax.registration.fitting.calibrate import calibrate
 
     runs = [_registered(CURVED, seed) for seed in range(4)]
     runs.append(_registered(Radial(TURN, 0.0, FRAME, FRAME), 9, ok=False))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from rkd_jax.matching import arguments
-from rkd_jax.matching import fit as fitting
-from rkd_jax.matching.transforms import (
+from rkd_jax.registration import arguments
+from rkd_jax.registration.fitting import fit as fitting
+from rkd_jax.registration.transforms import (
     Frame,
     Homography,
     Quadratic,

@@ -3,9 +3,15 @@
 import numpy as np
 import pytest
 
-from rkd_jax.data.preprocess import Resized
+from rkd_jax.images.prepare import Resized
 from rkd_jax.keypoints import Keypoints
-from rkd_jax.matching.evidence import (
+from rkd_jax.registration.fitting.fit import residuals
+from rkd_jax.registration.matching.guided import fit_pair
+from rkd_jax.registration.matching.matches import PairMatcher, Placed
+from rkd_jax.registration.matching.nearest import GuidedMatcher, mutual_nearest
+from rkd_jax.registration.options import MatcherOptions
+from rkd_jax.registration.transforms import Frame, Radial
+from rkd_jax.registration.verdict.evidence import (
     Sizes,
     asymmetry,
     gather,
@@ -13,12 +19,6 @@ from rkd_jax.matching.evidence import (
     of_the_eye,
     support,
 )
-from rkd_jax.matching.fit import residuals
-from rkd_jax.matching.guided import fit_pair
-from rkd_jax.matching.match import GuidedMatcher, mutual_nearest
-from rkd_jax.matching.matches import PairMatcher, Placed
-from rkd_jax.matching.options import MatcherOptions
-from rkd_jax.matching.transforms import Frame, Radial
 
 SIZE = 768
 FRAME = Frame.of_size((SIZE, SIZE))

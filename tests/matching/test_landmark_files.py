@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from rkd_jax.matching.landmark_files import read_points
+from rkd_jax.registration.files.landmarks import read_points
 
 
 def test_read_points_forms_and_errors(tmp_path):

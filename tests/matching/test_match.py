@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rkd_jax.keypoints import Keypoints
-from rkd_jax.matching.match import match_keypoints, mutual_nearest
+from rkd_jax.registration.matching.nearest import match_keypoints, mutual_nearest
 
 
 def _sets(count0=60, count1=75, dim=16, noise=0.6, seed=0, unit=True):

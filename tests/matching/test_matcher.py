@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from rkd_jax import weights as weight_files
-from rkd_jax.data.preprocess import fit_to, normalize
+from rkd_jax.images.prepare import fit_to, normalize
 from rkd_jax.keypoints import detect, sample_descriptors
-from rkd_jax.matching.base import View
-from rkd_jax.matching.fit import residuals
-from rkd_jax.matching.matcher import Matcher, load_matcher, register
-from rkd_jax.matching.options import MatcherOptions
-from rkd_jax.matching.sift import SiftMatcher
-from rkd_jax.matching.transforms import Frame
+from rkd_jax.registration.base import View
+from rkd_jax.registration.fitting.fit import residuals
+from rkd_jax.registration.keypoints.sift import SiftMatcher
+from rkd_jax.registration.matcher import Matcher, load_matcher, register
+from rkd_jax.registration.options import MatcherOptions
+from rkd_jax.registration.transforms import Frame
 
 STRONG = {
     "support": 90.0,
@@ -304,7 +304,7 @@ def test_settings_tell_which_parameters_they_were(tiny_weights):
 def test_evidence_is_in_pixels_of_a_768_pixel_image(monkeypatch, moving):
     seen = []
     monkeypatch.setattr(
-        "rkd_jax.matching.base.gather",
+        "rkd_jax.registration.base.gather",
         lambda transform, free, pair, sizes, **_: seen.append(sizes) or STRONG,
     )
     for size in (192, 384):

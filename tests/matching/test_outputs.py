@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from made_pictures import texture
 
-from rkd_jax.matching import outputs
-from rkd_jax.matching.matches import Matches
-from rkd_jax.matching.registration import Registration
-from rkd_jax.matching.transforms import Homography
+from rkd_jax.registration.files import outputs
+from rkd_jax.registration.matching.matches import Matches
+from rkd_jax.registration.result import Registration
+from rkd_jax.registration.transforms import Homography
 
 
 def _unmoved(size):

@@ -5,9 +5,9 @@ import pathlib
 
 import pytest
 
-from rkd_jax.matching.pair_lists import list_pairs
-from rkd_jax.matching.pair_names import same_up_to_case, unusable_name
-from rkd_jax.matching.predictions import Pair
+from rkd_jax.registration.files.pair_lists import list_pairs
+from rkd_jax.registration.files.pair_names import same_up_to_case, unusable_name
+from rkd_jax.registration.files.predictions import Pair
 
 
 def _fill(folder, *names):
@@ -172,7 +172,7 @@ def test_images_in_no_pair_are_told(tmp_path):
 
 
 def test_results_of_an_earlier_run_are_no_photographs(tmp_path):
-    from rkd_jax import own_files
+    from rkd_jax.files import own_files
 
     _fill(tmp_path, "p/a_1.png", "p/a_2.png")
     own_files.write_text(tmp_path / "p" / "registered.png", "x")
@@ -184,7 +184,7 @@ def test_results_of_an_earlier_run_are_no_photographs(tmp_path):
 
 @pytest.mark.parametrize("place", ["", "out"])
 def test_folders_of_pairs_may_hold_results_beside_them(tmp_path, place):
-    from rkd_jax import own_files
+    from rkd_jax.files import own_files
 
     _fill(tmp_path, "p/a_1.png", "p/a_2.png")
     own_files.write_text(tmp_path / place / "registered.png", "x")

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from rkd_jax.data.preprocess import Resized
-from rkd_jax.matching.matches import Matches
-from rkd_jax.matching.patches import (
+from rkd_jax.images.prepare import Resized
+from rkd_jax.registration.matching.matches import Matches
+from rkd_jax.registration.matching.refine import (
     Aligner,
     Photograph,
     flatten_light,
     source_pixels,
 )
-from rkd_jax.matching.transforms import Frame, Homography, Radial
+from rkd_jax.registration.transforms import Frame, Homography, Radial
 
 SIDE = 384
 TURN = np.array([[0.995, 0.08, 6.3], [-0.08, 0.99, 9.7], [1e-5, -2e-5, 1.0]])

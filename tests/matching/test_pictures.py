@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from rkd_jax.matching.matches import Matches
-from rkd_jax.matching.pictures import matches_picture, overlay_picture
-from rkd_jax.matching.registration import Registration
-from rkd_jax.matching.transforms import Homography
+from rkd_jax.registration.matching.matches import Matches
+from rkd_jax.registration.pictures import matches_picture, overlay_picture
+from rkd_jax.registration.result import Registration
+from rkd_jax.registration.transforms import Homography
 
 
 def registered(fixed_size, moving_size, count=12):

@@ -5,20 +5,20 @@ import json
 import numpy as np
 import pytest
 
-from rkd_jax.data.preprocess import fit_to
-from rkd_jax.matching.confidence import (
+from rkd_jax.images.field import field_of_view, prepared_field
+from rkd_jax.images.prepare import fit_to
+from rkd_jax.registration.fitting.fit import Fit
+from rkd_jax.registration.matching.matches import Matches
+from rkd_jax.registration.pictures import matches_picture, overlay_picture
+from rkd_jax.registration.result import Registration, judge
+from rkd_jax.registration.transforms import Frame, Homography, Quadratic
+from rkd_jax.registration.verdict.confidence import (
     FEATURES,
     ConfidenceModel,
     fit_logistic,
     packaged_model,
 )
-from rkd_jax.matching.evidence import Sizes, coverage, implausible, support
-from rkd_jax.matching.field import field_of_view, prepared_field
-from rkd_jax.matching.fit import Fit
-from rkd_jax.matching.matches import Matches
-from rkd_jax.matching.pictures import matches_picture, overlay_picture
-from rkd_jax.matching.registration import Registration, judge
-from rkd_jax.matching.transforms import Frame, Homography, Quadratic
+from rkd_jax.registration.verdict.evidence import Sizes, coverage, implausible, support
 
 SIZE = (600, 700)
 SIZES = Sizes(SIZE, SIZE, 1.0, 1.0)

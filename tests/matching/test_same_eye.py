@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from rkd_jax.matching.same_eye import is_known, read_same_eye
+from rkd_jax.evaluation.same_eye import is_known, read_same_eye
 
 NAMES = ["a/1_left.png", "a/1_right.png", "b/1_left.png", "b/2_left.jpg", "b/3.v1.tif"]
 

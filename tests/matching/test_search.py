@@ -7,13 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
-from rkd_jax.data.preprocess import Resized, fit_to
+from rkd_jax.images.prepare import Resized, fit_to
 from rkd_jax.keypoints import Keypoints
-from rkd_jax.matching import rectify, search
-from rkd_jax.matching.dog import make_sift, root_sift, to_levels
-from rkd_jax.matching.fit import residuals
-from rkd_jax.matching.sift import SiftMatcher
-from rkd_jax.matching.transforms import Frame, Homography
+from rkd_jax.registration.fitting.fit import residuals
+from rkd_jax.registration.keypoints.dog import make_sift, root_sift, to_levels
+from rkd_jax.registration.keypoints.sift import SiftMatcher
+from rkd_jax.registration.search import propose, rectify
+from rkd_jax.registration.transforms import Frame, Homography
 
 
 def similarity(turn_deg, scale, shift=(0.0, 0.0)):
@@ -59,7 +59,7 @@ def sift():
 def test_similarity_between_files_is_that_of_the_working_images(rng_points):
     fixed = Resized(np.zeros((64, 64)), (48, 64), (10, 20, 210, 170), (200, 220))
     moving = Resized(np.zeros((64, 64)), (64, 64), (0, 0, 500, 500), (500, 500))
-    between = search.Similarity(similarity(30, 1.7, (5, -3)).matrix)
+    between = propose.Similarity(similarity(30, 1.7, (5, -3)).matrix)
     by_hand = fixed.to_file(
         similarity(30, 1.7, (5, -3)).apply(moving.from_file(rng_points))
     )
@@ -78,11 +78,11 @@ def test_fit_similarity_finds_turn_and_scale_among_wrong_matches(rng_points):
     truth = similarity(-140, 0.4, (300, 200))
     fixed = truth.apply(rng_points)
     fixed[:24] = np.random.default_rng(4).uniform(0, 300, (24, 2))
-    found, agree = search.fit_similarity(rng_points, fixed, 0.5)
+    found, agree = propose.fit_similarity(rng_points, fixed, 0.5)
     np.testing.assert_allclose(found.matrix, truth.matrix, atol=1e-6)
     assert agree[24:].all()
     assert agree[:24].sum() <= 1
-    assert search.fit_similarity(rng_points[:4], fixed[:4], 0.5) is None
+    assert propose.fit_similarity(rng_points[:4], fixed[:4], 0.5) is None
 
 
 @pytest.mark.parametrize(
@@ -91,14 +91,14 @@ def test_fit_similarity_finds_turn_and_scale_among_wrong_matches(rng_points):
 def test_sift_proposes_the_turn_and_the_scale(sift, eye, grid, turn, wide):
     other, way = seen(eye, turn, wide)
     (fixed, moving) = sift.view(eye, other)
-    best = max(search.by_sift(fixed, moving), key=lambda found: found.support)
+    best = max(propose.by_sift(fixed, moving), key=lambda found: found.support)
     assert residuals(best.transform, way.apply(grid), grid).max() < 4
     assert best.scale == pytest.approx(1.0, rel=0.02)
     assert best.support >= 20
 
 
 def test_sift_proposes_nothing_for_strangers(sift, eye, unrelated):
-    assert search.by_sift(*sift.view(eye, unrelated)) == []
+    assert propose.by_sift(*sift.view(eye, unrelated)) == []
 
 
 def upright(views):
@@ -122,14 +122,14 @@ def upright(views):
 def test_an_upright_network_sees_the_turned_photograph(sift, eye, grid, turn):
     other, way = seen(eye, turn, 1.0)
     fixed, moving = sift.view(eye, other)
-    (best,) = search.by_network(upright, fixed, moving, ratio=0.9, mutual=True)
+    (best,) = propose.by_network(upright, fixed, moving, ratio=0.9, mutual=True)
     assert residuals(best.transform, way.apply(grid), grid).max() < 6
     assert best.source == "network"
 
 
 def test_an_upright_network_proposes_nothing_for_strangers(sift, eye, unrelated):
     fixed, moving = sift.view(eye, unrelated)
-    assert search.by_network(upright, fixed, moving, ratio=0.9, mutual=True) == []
+    assert propose.by_network(upright, fixed, moving, ratio=0.9, mutual=True) == []
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from rkd_jax.matching.transforms import (
+from rkd_jax.registration.transforms import (
     Frame,
     Homography,
     Quadratic,
@@ -15,7 +15,7 @@ from rkd_jax.matching.transforms import (
     ThinPlate,
     sampling,
 )
-from rkd_jax.matching.transforms.inverse_map import TOLERANCE_PX, InverseMap, Layer
+from rkd_jax.registration.transforms.inverse_map import TOLERANCE_PX, InverseMap, Layer
 
 SIDE = 300
 FRAME = Frame.of_size((SIDE, SIDE))

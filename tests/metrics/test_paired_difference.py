@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from rkd_jax.evaluation.published import PAPER
 from rkd_jax.metrics.fire import PairResult, auc, paired_difference, score
-from rkd_jax.metrics.published import PAPER
 
 
 def _run(shift, seed=0):

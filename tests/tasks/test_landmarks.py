@@ -12,12 +12,12 @@ import pytest
 
 from rkd_jax import models
 from rkd_jax.config import LandmarkConfig, TaskConfig
-from rkd_jax.data import face_synthesis
-from rkd_jax.data.face_points import FLIP
-from rkd_jax.data.faces import make_source
 from rkd_jax.geometry.warp import sample
 from rkd_jax.models.layers import ModelOutput
-from rkd_jax.tasks import landmarks
+from rkd_jax.synthetic import faces as face_synthesis
+from rkd_jax.synthetic.faces.points import FLIP
+from rkd_jax.tasks.faces import task as landmarks
+from rkd_jax.tasks.faces.crops import make_source
 from rkd_jax.training import state, step
 
 SIDE, CROP = 48, 32
@@ -302,8 +302,8 @@ def test_two_devices_step_as_one(steps):
 
 
 def test_evaluation_scores_what_the_metrics_score(small):
-    from rkd_jax.alignment import aligner
     from rkd_jax.metrics import landmarks as metrics
+    from rkd_jax.tasks.faces import aligner
 
     task, variables, _, _ = small
     data = [

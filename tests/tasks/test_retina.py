@@ -16,8 +16,8 @@ from rkd_jax.config import TaskConfig
 from rkd_jax.geometry import translation
 from rkd_jax.keypoints import rasterize
 from rkd_jax.tasks import global_mean, global_sum
-from rkd_jax.tasks.retina import RetinaTask
-from rkd_jax.tasks.views import make_views
+from rkd_jax.tasks.retina.task import RetinaTask
+from rkd_jax.tasks.retina.views import make_views
 from rkd_jax.training import state, step
 
 SIDE, CROP, LABELED = 96, 64, 4

@@ -8,7 +8,7 @@ from made_pictures import texture
 from rkd_jax import config as schema
 from rkd_jax import tasks
 from rkd_jax.geometry import apply_homography, deform, sample
-from rkd_jax.tasks.views import make_views
+from rkd_jax.tasks.retina.views import make_views
 
 SIDE, CROP = 96, 64
 

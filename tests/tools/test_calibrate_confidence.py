@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rkd_jax.matching.confidence import FEATURES, ConfidenceModel
+from rkd_jax.registration.verdict.confidence import FEATURES, ConfidenceModel
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "tools"))
 

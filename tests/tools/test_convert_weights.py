@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rkd_jax import foreign_weights, weights
+from rkd_jax import weights
 from rkd_jax.models.swin import relative_position_index
+from rkd_jax.weights import foreign
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra for conversion")
 
@@ -299,8 +300,8 @@ def test_a_network_under_two_prefixes_is_refused(tool, tmp_path, capsys):
 
 def test_a_prefix_whose_removal_would_lose_a_tensor_stays():
     state = {"a.w": 1, "m.a.w": 2, "m.b.w": 3}
-    assert foreign_weights.strip_prefix(state, ["a.w", "b.w"]) == (state, "")
-    assert foreign_weights.strip_prefix(state, ["c"]) == (state, "")
+    assert foreign.strip_prefix(state, ["a.w", "b.w"]) == (state, "")
+    assert foreign.strip_prefix(state, ["c"]) == (state, "")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rkd_jax.data import vessel_masks
+from rkd_jax.junctions import vessel_masks
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "tools" / "label_junctions.py"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import turned_and_wide
 
-from rkd_jax.data.fundus_synthesis import photograph
+from rkd_jax.synthetic.fundus import photograph
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rkd_jax import weights
-from rkd_jax.foreign_weights import describe
+from rkd_jax.weights.foreign import describe
 
 CONVERT = "python -m rkd_jax convert-weights KIND "
 

@@ -12,7 +12,7 @@ import pytest
 import rkd_jax
 from rkd_jax import weights
 from rkd_jax.config import as_dict, flatten
-from rkd_jax.data import fundus_synthesis
+from rkd_jax.synthetic import fundus
 
 FOLDER = pathlib.Path(weights.__file__).parent
 FILES = sorted(FOLDER.glob("*.safetensors"))
@@ -21,7 +21,7 @@ SIZE = 512
 
 @pytest.fixture(scope="module")
 def pairs():
-    return [fundus_synthesis.visits(seed, size=SIZE) for seed in (3, 4)]
+    return [fundus.visits(seed, size=SIZE) for seed in (3, 4)]
 
 
 def test_the_promised_names_are_there():

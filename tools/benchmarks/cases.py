@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 from benchmarks import measure
-from rkd_jax.allocation import keep_freed_memory
-from rkd_jax.compiled import keep_compiled
+from rkd_jax.runtime.compile_cache import keep_compiled
+from rkd_jax.runtime.memory import keep_freed_memory
 
 KINDS = ("forward", "forward_backward", "unet_step", "rkd_step")
 

@@ -12,9 +12,9 @@ from benchmarks.inputs import images, labels
 from benchmarks.measure import Arm
 from rkd_jax import keypoints, models
 from rkd_jax.config import Config, follow_upstream
-from rkd_jax.matching.match import match_keypoints
 from rkd_jax.models import conv
-from rkd_jax.tasks.retina import RetinaTask
+from rkd_jax.registration.matching.nearest import match_keypoints
+from rkd_jax.tasks.retina.task import RetinaTask
 from rkd_jax.training import state as states
 from rkd_jax.training import step as stepping
 

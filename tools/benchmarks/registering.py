@@ -16,7 +16,7 @@ NOISE = 3.0
 
 def write_pair(folder: pathlib.Path, side: int) -> tuple[str, str]:
     """Write two JPEGs of one synthetic eye, `side` pixels square."""
-    from rkd_jax.data.fundus_synthesis import visits
+    from rkd_jax.synthetic.fundus import visits
 
     pair, rng = visits(0, size=768), np.random.default_rng(0)
     paths = []
@@ -40,7 +40,7 @@ class Ours:
     """
 
     def __init__(self, working_size: int | None, weights: str | None = None):
-        from rkd_jax.matching import base, matcher
+        from rkd_jax.registration import base, matcher
 
         self.spans = collections.defaultdict(list)
         self.matcher = matcher.load_matcher(weights, working_size=working_size)
@@ -89,7 +89,7 @@ class Theirs:
         import torch
 
         from benchmarks import theirs, torch_reference
-        from rkd_jax.matching.options import MatcherOptions
+        from rkd_jax.registration.options import MatcherOptions
 
         self.most = MatcherOptions().max_keypoints
         self.torch, self.size, self.device = torch, working_size, device

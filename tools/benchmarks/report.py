@@ -6,7 +6,7 @@ import math
 import pathlib
 import statistics
 
-from rkd_jax.files import write_text
+from rkd_jax.files.atomic import write_text
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 PANEL, LEGEND = 240, 188

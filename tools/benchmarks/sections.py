@@ -9,7 +9,7 @@ import tempfile
 
 from benchmarks import cases, measure
 from benchmarks.run import Run
-from rkd_jax.allocation import at_start, before_start
+from rkd_jax.runtime.memory import at_start, before_start
 
 CONVOLUTIONS = ((1, 64, 64), (1, 128, 64), (2, 192, 64), (4, 256, 128), (8, 128, 128))
 TARGET = 1e-5
@@ -102,7 +102,7 @@ def register(run: Run) -> None:
     `--weights` are taken at their own working size, and without PyTorch beside them.
     """
     from benchmarks import registering
-    from rkd_jax.matching.pair_lists import list_pairs
+    from rkd_jax.registration.files.pair_lists import list_pairs
 
     args, quick = run.args, run.args.quick
     side, working = (256, 64) if quick else (2912, max(args.sizes))

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from rkd_jax.data import image_files, reading
+from rkd_jax.images import image_files, reading
 
 _KEPT = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # signatures of PNG and JPEG
 _LABEL_BYTES = 2**20  # files up to this size, and lists of any, go by their content

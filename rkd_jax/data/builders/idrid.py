@@ -7,7 +7,7 @@ import pathlib
 import tensorflow_datasets as tfds
 
 from rkd_jax.data.builders import _common
-from rkd_jax.tables import read_table
+from rkd_jax.files.tables import read_table
 
 _PART = "B. Disease Grading"
 _IMAGES = {"train": "a. Training Set", "test": "b. Testing Set"}

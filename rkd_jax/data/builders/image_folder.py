@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tensorflow_datasets as tfds
 
-from rkd_jax.data import image_files
 from rkd_jax.data.builders import _common
+from rkd_jax.images import image_files
 
 
 class ImageFolder(_common.RawBuilder):

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from rkd_jax.data import image_files, lab
+from rkd_jax.data import superretina_layout
 from rkd_jax.data.builders import _common
+from rkd_jax.images import image_files
 
 
 class MedalRetina(_common.RawBuilder):
@@ -26,7 +27,7 @@ class MedalRetina(_common.RawBuilder):
         **options: of `tfds.core.GeneratorBasedBuilder`.
     """
 
-    layout = lab.LAYOUT
+    layout = superretina_layout.LAYOUT
     required = ("ImageData", "Annotations", "ImageSets")
 
     def __init__(
@@ -62,8 +63,8 @@ class MedalRetina(_common.RawBuilder):
         generators = {}
         for name in names:
             samples = [
-                (image, lab.read_annotation(label))
-                for image, label in lab.read_split(
+                (image, superretina_layout.read_annotation(label))
+                for image, label in superretina_layout.read_split(
                     root, name, skip_missing=self.skip_missing
                 )
             ]

@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 
 from rkd_jax.data import wflw
 from rkd_jax.data.builders import _common
-from rkd_jax.data.face_points import ATTRIBUTES, COUNT
+from rkd_jax.synthetic.faces.points import ATTRIBUTES, COUNT
 
 _FOLDER = f"{wflw.ANNOTATIONS}/list_98pt_rect_attr_train_test"
 

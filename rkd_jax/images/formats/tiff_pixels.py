@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rkd_jax.data.foreign_files import RefusedError
-from rkd_jax.data.tiff import Page
-from rkd_jax.data.tiff_plain import plain_file
+from rkd_jax.images.foreign_files import RefusedError
+from rkd_jax.images.formats.tiff import Page
+from rkd_jax.images.formats.tiff_plain import plain_file
 
 _WHITE_IS_ZERO, _GREY, _RGB, _CMYK = 0, 1, 2, 5
 _TRANSPARENCY, _ASSOCIATED = (1, 2), 1  # of extra samples

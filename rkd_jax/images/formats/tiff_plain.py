@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax.data.foreign_files import RefusedError
-from rkd_jax.data.tiff import COPIED, Page, Tag, numbers, one
+from rkd_jax.images.foreign_files import RefusedError
+from rkd_jax.images.formats.tiff import COPIED, Page, Tag, numbers, one
 
 _MOST_OVERLAP = 8
 

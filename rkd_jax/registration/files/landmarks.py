@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from rkd_jax.tables import (
+from rkd_jax.files.tables import (
     Row,
     Table,
     find_column,

@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 
-from rkd_jax import own_files
-from rkd_jax.matching.field import field_of_view
-from rkd_jax.matching.pictures import matches_picture, overlay_picture
-from rkd_jax.matching.registration import Registration
-from rkd_jax.matching.transforms.inverse_map import InverseMap, Layer
+from rkd_jax.files import own_files
+from rkd_jax.images.field import field_of_view
+from rkd_jax.registration.pictures import matches_picture, overlay_picture
+from rkd_jax.registration.result import Registration
+from rkd_jax.registration.transforms.inverse_map import InverseMap, Layer
 
 SUMMARY = "transform.json"
 PICTURES = ("registered.png", "overlay.png", "matches.png")

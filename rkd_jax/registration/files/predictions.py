@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax import own_files
-from rkd_jax.command import portable
-from rkd_jax.files import read_predictions, refuse_other_settings
-from rkd_jax.matching.base import BaseMatcher, View
-from rkd_jax.matching.calibrate import calibrate
-from rkd_jax.matching.curvature import Curvature
-from rkd_jax.matching.registration import Registration
-from rkd_jax.own_files import digest
+from rkd_jax.files import own_files
+from rkd_jax.files.atomic import read_predictions, refuse_other_settings
+from rkd_jax.files.own_files import digest
+from rkd_jax.registration.base import BaseMatcher, View
+from rkd_jax.registration.fitting.calibrate import calibrate
+from rkd_jax.registration.fitting.curvature import Curvature
+from rkd_jax.registration.result import Registration
+from rkd_jax.runtime.command import portable
 
 PREDICTIONS = "predictions.npz"
 METRICS = "metrics.json"

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from rkd_jax.matching.curvature import Curvature
-from rkd_jax.matching.fit import ESTIMATORS, fit
-from rkd_jax.matching.fitting.problem import Problem
-from rkd_jax.matching.fitting.projective import curvature_error
-from rkd_jax.matching.registration import Registration
+from rkd_jax.registration.fitting.curvature import Curvature
+from rkd_jax.registration.fitting.fit import ESTIMATORS, fit
+from rkd_jax.registration.fitting.problem import Problem
+from rkd_jax.registration.fitting.projective import curvature_error
+from rkd_jax.registration.result import Registration
 
 # Eyes differ in length and refraction by some tenths, and so does k between the eyes
 # of one camera; a pair is not a better witness than this, however many its matches.

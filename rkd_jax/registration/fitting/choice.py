@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from rkd_jax.matching.fitting.problem import Fit, Problem, residuals
+from rkd_jax.registration.fitting.problem import Fit, Problem, residuals
 
 Family = Callable[[Problem], Fit]
 

@@ -12,14 +12,14 @@ from types import MappingProxyType
 
 import numpy as np
 
-from rkd_jax.matching.curvature import Curvature
-from rkd_jax.matching.fitting.choice import Choice, Family, choose
-from rkd_jax.matching.fitting.estimate import ESTIMATORS
-from rkd_jax.matching.fitting.problem import Fit, Problem, residuals
-from rkd_jax.matching.fitting.projective import fit_homography, fit_radial
-from rkd_jax.matching.fitting.quadratic import fit_quadratic, fit_radial_quadratic
-from rkd_jax.matching.fitting.thin_plate import fit_thin_plate
-from rkd_jax.matching.transforms import Frame, Transform
+from rkd_jax.registration.fitting.choice import Choice, Family, choose
+from rkd_jax.registration.fitting.curvature import Curvature
+from rkd_jax.registration.fitting.estimate import ESTIMATORS
+from rkd_jax.registration.fitting.problem import Fit, Problem, residuals
+from rkd_jax.registration.fitting.projective import fit_homography, fit_radial
+from rkd_jax.registration.fitting.quadratic import fit_quadratic, fit_radial_quadratic
+from rkd_jax.registration.fitting.thin_plate import fit_thin_plate
+from rkd_jax.registration.transforms import Frame, Transform
 
 __all__ = ["AUTO", "CHOICES", "ESTIMATORS", "FAMILIES", "Fit", "fit", "residuals"]
 
@@ -92,7 +92,7 @@ def fit(
         family: "homography" (8 parameters), "radial" (and k), "quadratic" (homography
             and 12 more), "radial_quadratic", "thin_plate" (a smoothing spline on the
             radial homography), or "auto": the one that explains held-out pairs best
-            (`rkd_jax.matching.fitting.choice`).
+            (`rkd_jax.registration.fitting.choice`).
         estimator: "magsac" (OpenCV's USAC_MAGSAC) or "lmeds" (least median of
             squares, the choice of the FIRE papers; it needs more than half of
             the pairs to be right).

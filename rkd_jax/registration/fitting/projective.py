@@ -14,11 +14,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from rkd_jax.matching.fitting.estimate import estimate_homography
-from rkd_jax.matching.fitting.problem import Fit, Problem, residuals
-from rkd_jax.matching.transforms import Frame, Homography, Radial, Transform
-from rkd_jax.matching.transforms.homography import project
-from rkd_jax.matching.transforms.radial import MAX_CURVATURE, flatten, unflatten
+from rkd_jax.registration.fitting.estimate import estimate_homography
+from rkd_jax.registration.fitting.problem import Fit, Problem, residuals
+from rkd_jax.registration.transforms import Frame, Homography, Radial, Transform
+from rkd_jax.registration.transforms.homography import project
+from rkd_jax.registration.transforms.radial import MAX_CURVATURE, flatten, unflatten
 
 MIN_RADIAL = 12  # points that nine parameters need at least
 
@@ -234,7 +234,7 @@ def fit_radial(problem: Problem) -> Fit:
     if problem.frames is None:
         raise ValueError(
             "family: a radial one needs `frames`, where the camera's field lies in the "
-            "moving and the fixed image (rkd_jax.matching.transforms.Frame)"
+            "moving and the fixed image (rkd_jax.registration.transforms.Frame)"
         )
     expected = min(problem.curvature.mean, MAX_CURVATURE)
     if problem.start is None:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rkd_jax.matching.fitting.problem import Fit, Problem
-from rkd_jax.matching.fitting.projective import fit_homography, fit_radial
-from rkd_jax.matching.transforms import (
+from rkd_jax.registration.fitting.problem import Fit, Problem
+from rkd_jax.registration.fitting.projective import fit_homography, fit_radial
+from rkd_jax.registration.transforms import (
     Quadratic,
     RadialQuadratic,
     Transform,

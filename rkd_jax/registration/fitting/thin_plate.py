@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from rkd_jax.matching.fitting.problem import Fit, Problem
-from rkd_jax.matching.fitting.projective import fit_homography, fit_radial
-from rkd_jax.matching.fitting.quadratic import correction_frame
-from rkd_jax.matching.transforms import ThinPlate
-from rkd_jax.matching.transforms.thin_plate import thin_plate_terms
+from rkd_jax.registration.fitting.problem import Fit, Problem
+from rkd_jax.registration.fitting.projective import fit_homography, fit_radial
+from rkd_jax.registration.fitting.quadratic import correction_frame
+from rkd_jax.registration.transforms import ThinPlate
+from rkd_jax.registration.transforms.thin_plate import thin_plate_terms
 
 MIN_THIN_PLATE = 30  # points below which there is nothing local to see
 _KNOTS = 32

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from rkd_jax.data.preprocess import Resized
+from rkd_jax.images.prepare import Resized
 
 CONTRAST = 0.01  # OpenCV's default of 0.04 leaves a few hundred points on a fundus
 

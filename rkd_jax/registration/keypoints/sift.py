@@ -9,17 +9,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from rkd_jax.data.preprocess import Resized
+from rkd_jax.images.prepare import Resized
 from rkd_jax.keypoints import Keypoints
-from rkd_jax.matching.base import BaseMatcher
-from rkd_jax.matching.dog import (
+from rkd_jax.registration.base import BaseMatcher
+from rkd_jax.registration.keypoints.dog import (
     CONTRAST,
     dog_keypoints,
     make_sift,
     root_sift,
     to_levels,
 )
-from rkd_jax.matching.options import MatcherOptions
+from rkd_jax.registration.options import MatcherOptions
 
 
 class SiftMatcher(BaseMatcher):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rkd_jax.matching.curvature import Curvature
-from rkd_jax.matching.fit import AUTO, Fit, fit
-from rkd_jax.matching.matches import Matches, PairMatcher
-from rkd_jax.matching.transforms import Transform
+from rkd_jax.registration.fitting.curvature import Curvature
+from rkd_jax.registration.fitting.fit import AUTO, Fit, fit
+from rkd_jax.registration.matching.matches import Matches, PairMatcher
+from rkd_jax.registration.transforms import Transform
 
 # Of each round: how far to look, and the inlier threshold, in pixels of a 768-pixel
 # working image. The Cauchy scales of the fits are .4 of the thresholds: 2, 1.5, 1.2.
@@ -66,13 +66,13 @@ def fit_pair(
     Args:
         pair: keypoints of both images.
         free: its matches by descriptors alone.
-        family: a key of `rkd_jax.matching.fit.CHOICES`.
-        estimator: a key of `rkd_jax.matching.fit.ESTIMATORS`.
+        family: a key of `rkd_jax.registration.fitting.fit.CHOICES`.
+        estimator: a key of `rkd_jax.registration.fitting.fit.ESTIMATORS`.
         guided: match in three more rounds within 16, 6 and 4 px of where the fit so
             far puts each point, which finds matches that the ratio test has to drop.
         curvature: what is known of k.
         align: moves guided matches to finer places, given the fit to them
-            (`rkd_jax.matching.patches.Aligner`); None: as the detectors placed them.
+            (`rkd_jax.registration.matching.refine.Aligner`); None: as the detectors placed them.
 
     Returns:
         The fit, and the matches it was made from. A round that finds too little leaves

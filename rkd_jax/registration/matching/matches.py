@@ -6,11 +6,11 @@ import dataclasses
 
 import numpy as np
 
-from rkd_jax.data.preprocess import Resized
+from rkd_jax.images.prepare import Resized
 from rkd_jax.keypoints import Keypoints
-from rkd_jax.matching.match import GuidedMatcher, match_keypoints
-from rkd_jax.matching.options import MatcherOptions
-from rkd_jax.matching.transforms import Frame, Transform
+from rkd_jax.registration.matching.nearest import GuidedMatcher, match_keypoints
+from rkd_jax.registration.options import MatcherOptions
+from rkd_jax.registration.transforms import Frame, Transform
 
 _TEACHERS = 20  # matches from which to learn how alike true ones are
 _UNUSUAL_PERCENT = 2.0
@@ -50,7 +50,7 @@ class Placed:
         xy: `[K, 2]` float64 in file pixels; NaN where that is undefined.
         field: the camera's field in the same pixels.
         frame: the unit of the photograph's bend: its field, or the other photograph's
-            where that is much narrower (`rkd_jax.matching.rectify.frames_of`).
+            where that is much narrower (`rkd_jax.registration.search.rectify.frames_of`).
     """
 
     prepared: Resized

@@ -13,9 +13,9 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from rkd_jax.data.preprocess import Resized
-from rkd_jax.matching.matches import Matches
-from rkd_jax.matching.transforms import Transform
+from rkd_jax.images.prepare import Resized
+from rkd_jax.registration.matching.matches import Matches
+from rkd_jax.registration.transforms import Transform
 
 # In pixels of a 768-pixel working image.
 _WINDOW_PX = 21  # side of a patch

@@ -9,7 +9,7 @@ for similarity transforms (turn, scale, shift) that enough matches agree with:
 - The network's matches with the moving photograph turned by 45, 90, ... 315 degrees, at
   half the working size: for pairs that SIFT cannot match (another light or modality).
 
-A hypothesis is not a result: `rkd_jax.matching.rectify` brings the photographs to one
+A hypothesis is not a result: `rkd_jax.registration.search.rectify` brings the photographs to one
 turn and scale by it, and they are matched, fitted and judged anew.
 """
 
@@ -23,13 +23,13 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 
-from rkd_jax.data.preprocess import Resized
+from rkd_jax.images.prepare import Resized
 from rkd_jax.keypoints import Keypoints
-from rkd_jax.matching.dog import make_sift, root_sift, to_levels
-from rkd_jax.matching.match import match_keypoints
-from rkd_jax.matching.patches import Photograph
-from rkd_jax.matching.rectify import Detail, cut
-from rkd_jax.matching.transforms import Homography
+from rkd_jax.registration.keypoints.dog import make_sift, root_sift, to_levels
+from rkd_jax.registration.matching.nearest import match_keypoints
+from rkd_jax.registration.matching.refine import Photograph
+from rkd_jax.registration.search.rectify import Detail, cut
+from rkd_jax.registration.transforms import Homography
 
 MAX_SCALE = 8.0  # of one field's width to the other's: 25 degrees against 200
 TURNS_DEG = (45, 90, 135, 180, 225, 270, 315)
@@ -267,7 +267,7 @@ def by_network(
         features: finds keypoints of prepared images and their fields, in a batch.
         fixed: the fixed photograph at the working size.
         moving: the moving photograph, likewise.
-        ratio: as in `rkd_jax.matching.match.mutual_nearest`.
+        ratio: as in `rkd_jax.registration.matching.nearest.mutual_nearest`.
         mutual: as there.
 
     Returns:

@@ -11,9 +11,9 @@ import dataclasses
 
 import numpy as np
 
-from rkd_jax.data.preprocess import Resized, fit_to
-from rkd_jax.matching.patches import Photograph
-from rkd_jax.matching.transforms import Frame, Transform
+from rkd_jax.images.prepare import Resized, fit_to
+from rkd_jax.registration.matching.refine import Photograph
+from rkd_jax.registration.transforms import Frame, Transform
 
 _MARGIN_FRAC = 0.06  # of the shared part: a similarity is not the transform
 _WHOLE_FRAC = 0.8  # a part with this share of the field's side is the whole field

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from rkd_jax.matching.transforms.inverse_map import InverseMap, Layer
+from rkd_jax.registration.transforms.inverse_map import InverseMap, Layer
 
 if TYPE_CHECKING:
-    from rkd_jax.matching.transforms.homography import Homography
+    from rkd_jax.registration.transforms.homography import Homography
 
 
 def as_points(points: Any) -> np.ndarray:
@@ -62,7 +62,7 @@ class Transform:
         Raises:
             ValueError: if the family is unknown.
         """
-        from rkd_jax.matching.transforms import TRANSFORMS
+        from rkd_jax.registration.transforms import TRANSFORMS
 
         description = dict(description)
         family = description.pop("family", None)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rkd_jax.matching.transforms.base import Transform, as_points
+from rkd_jax.registration.transforms.base import Transform, as_points
 
 
 def project(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from rkd_jax.matching.transforms.sampling import check_interpolation, sample
+from rkd_jax.registration.transforms.sampling import check_interpolation, sample
 
 TOLERANCE_PX = 0.05  # of the moving image; OpenCV rounds places to 1/32 px anyway
 _STEP_PX = 16  # between the first points; a power of 2

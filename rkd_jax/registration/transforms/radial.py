@@ -2,7 +2,7 @@
 
 The retina is a bowl, a photograph flat. With u = (p - center) / radius the place in the
 camera's field (1 at its rim), `flatten` carries a photograph to the plane in which a
-turn of the eye is a homography; `rkd_jax.matching.curvature` derives why, and how
+turn of the eye is a homography; `rkd_jax.registration.fitting.curvature` derives why, and how
 large k is.
 """
 
@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rkd_jax.matching.transforms.base import Transform, as_points
-from rkd_jax.matching.transforms.homography import Homography, as_matrix, project
+from rkd_jax.registration.transforms.base import Transform, as_points
+from rkd_jax.registration.transforms.homography import Homography, as_matrix, project
 
 MAX_CURVATURE = 0.5
 

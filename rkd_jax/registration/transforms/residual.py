@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rkd_jax.matching.transforms.base import Transform, as_points
-from rkd_jax.matching.transforms.homography import Homography
-from rkd_jax.matching.transforms.radial import Radial
+from rkd_jax.registration.transforms.base import Transform, as_points
+from rkd_jax.registration.transforms.homography import Homography
+from rkd_jax.registration.transforms.radial import Radial
 
 _NEWTON_ROUNDS = 30
 
@@ -157,7 +157,7 @@ class RadialQuadratic(_QuadraticShift):
     """A `Radial` followed by the quadratic correction of `Quadratic`.
 
     Example:
-        >>> from rkd_jax.matching.transforms.radial import Frame
+        >>> from rkd_jax.registration.transforms.radial import Frame
         >>> frame = Frame(50, 50, 50)
         >>> base = Radial(np.eye(3), 0.1, frame, frame)
         >>> bent = RadialQuadratic(base, [[0, 0, 0, 2, 0, 0], [0] * 6], [0, 0], 100)

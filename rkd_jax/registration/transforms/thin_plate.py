@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rkd_jax.matching.transforms.base import Transform
-from rkd_jax.matching.transforms.residual import Corrected, finite_array
+from rkd_jax.registration.transforms.base import Transform
+from rkd_jax.registration.transforms.residual import Corrected, finite_array
 
 _CHUNK = 1 << 10  # points at once: points x knots stay in the processor's cache
 
@@ -45,7 +45,7 @@ class ThinPlate(Corrected):
         scale: pixels to one unit.
 
     Example:
-        >>> from rkd_jax.matching.transforms.homography import Homography
+        >>> from rkd_jax.registration.transforms.homography import Homography
         >>> knots, weights = [[0.0, 0.0]], [[0, 2, 0, 0], [0, 0, 0, 0]]
         >>> plate = ThinPlate(Homography(np.eye(3)), knots, weights, [0, 0], 100.0)
         >>> plate.apply([[10.0, 20.0]]).tolist()

@@ -8,10 +8,10 @@ import math
 import cv2
 import numpy as np
 
-from rkd_jax.matching.curvature import Curvature
-from rkd_jax.matching.fit import fit, residuals
-from rkd_jax.matching.matches import Matches, PairMatcher
-from rkd_jax.matching.transforms import Frame, Transform
+from rkd_jax.registration.fitting.curvature import Curvature
+from rkd_jax.registration.fitting.fit import fit, residuals
+from rkd_jax.registration.matching.matches import Matches, PairMatcher
+from rkd_jax.registration.transforms import Frame, Transform
 
 SUPPORT_PX = 4.0  # a match within this distance supports the transform
 MAX_SCALE = 3.0  # largest magnification or reduction between the two images
@@ -259,7 +259,7 @@ def gather(
         free: matches by descriptors alone, before any transform was known.
         pair: keypoints of both images.
         sizes: of both files.
-        estimator: key of `rkd_jax.matching.fit.ESTIMATORS`.
+        estimator: key of `rkd_jax.registration.fitting.fit.ESTIMATORS`.
         curvature: what is known of k.
     """
     free = of_the_eye(free, pair)

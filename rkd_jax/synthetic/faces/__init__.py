@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rkd_jax.data.face_synthesis.canvas import Canvas
-from rkd_jax.data.face_synthesis.looks import Looks
-from rkd_jax.data.face_synthesis.painter import Painter
-from rkd_jax.data.face_synthesis.photo import develop, occlude
-from rkd_jax.data.face_synthesis.shape import Expression, Identity, Pose, head_points
+from rkd_jax.synthetic.faces.canvas import Canvas
+from rkd_jax.synthetic.faces.looks import Looks
+from rkd_jax.synthetic.faces.painter import Painter
+from rkd_jax.synthetic.faces.photo import develop, occlude
+from rkd_jax.synthetic.faces.shape import Expression, Identity, Pose, head_points
 
 __all__ = ["DrawnFace", "face"]
 

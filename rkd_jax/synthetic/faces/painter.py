@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from rkd_jax.data.face_synthesis.canvas import Canvas, clouds, smooth
-from rkd_jax.data.face_synthesis.looks import Looks
-from rkd_jax.data.face_synthesis.shape import Pose, forehead
+from rkd_jax.synthetic.faces.canvas import Canvas, clouds, smooth
+from rkd_jax.synthetic.faces.looks import Looks
+from rkd_jax.synthetic.faces.shape import Pose, forehead
 
 
 class Painter:

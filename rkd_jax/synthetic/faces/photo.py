@@ -5,8 +5,8 @@ import math
 import cv2
 import numpy as np
 
-from rkd_jax.data.face_synthesis.canvas import Canvas, clouds, smooth
-from rkd_jax.data.face_synthesis.looks import SKINS
+from rkd_jax.synthetic.faces.canvas import Canvas, clouds, smooth
+from rkd_jax.synthetic.faces.looks import SKINS
 
 
 def occlude(

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from rkd_jax.data.face_points import COUNT
+from rkd_jax.synthetic.faces.points import COUNT
 
 EYE_Y, FOREHEAD_Y = -0.30, -1.35
 

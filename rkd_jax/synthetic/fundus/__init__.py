@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rkd_jax.data.fundus_synthesis.camera import Mapping, View, look, shift_for_overlap
-from rkd_jax.data.fundus_synthesis.eye import Eye, make_eye
-from rkd_jax.data.fundus_synthesis.render import Camera, draw_light, expose
+from rkd_jax.synthetic.fundus.camera import Mapping, View, look, shift_for_overlap
+from rkd_jax.synthetic.fundus.eye import Eye, make_eye
+from rkd_jax.synthetic.fundus.render import Camera, draw_light, expose
 
 __all__ = ["FundusPair", "FundusPhotograph", "Mapping", "photograph", "visits"]
 

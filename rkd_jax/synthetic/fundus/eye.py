@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from rkd_jax.data.fundus_synthesis import vessel_tree
+from rkd_jax.synthetic.fundus import vessel_tree
 
 TEXTURE = 640  # texels a side
 TEXTURE_EXTENT = 2.8  # the texture covers (CENTER_X, 0) +- this

@@ -10,9 +10,9 @@ from dataclasses import dataclass, fields
 import cv2
 import numpy as np
 
-from rkd_jax.data.fundus_synthesis.camera import View
-from rkd_jax.data.fundus_synthesis.eye import TEXTURE, TEXTURE_EXTENT, Eye
-from rkd_jax.data.fundus_synthesis.vessel_tree import CENTER_X
+from rkd_jax.synthetic.fundus.camera import View
+from rkd_jax.synthetic.fundus.eye import TEXTURE, TEXTURE_EXTENT, Eye
+from rkd_jax.synthetic.fundus.vessel_tree import CENTER_X
 
 _VEIN_RGB = np.array([0.26, 1.0, 0.45], np.float32)
 _ARTERY_RGB = np.array([0.12, 0.9, 0.45], np.float32)

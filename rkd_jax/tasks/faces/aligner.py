@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rkd_jax import losses, models, weights
-from rkd_jax.data.face_points import COUNT
-from rkd_jax.data.faces import crop_face, grey
-from rkd_jax.data.reading import describe, read_image
+from rkd_jax.images.reading import describe, read_image
+from rkd_jax.synthetic.faces.points import COUNT
+from rkd_jax.tasks.faces.crops import crop_face, grey
 
 Array = jax.Array
 PyTree = Any

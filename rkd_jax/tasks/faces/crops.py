@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from rkd_jax.data import wflw
-from rkd_jax.data.face_points import COUNT
-from rkd_jax.data.reading import read_image
 from rkd_jax.data.records import CachedRecords
 from rkd_jax.data.sources import embedded_seed, open_prepared
+from rkd_jax.images.reading import read_image
+from rkd_jax.synthetic.faces.points import COUNT
 
 KINDS = ("embedded", "wflw", "tfds")
 BOX_SCALE = 1.2
@@ -250,7 +250,7 @@ def _required(data_dir: Any, kind: str) -> Any:
 
 def _embedded_item(number: int, size: int, labelled: bool) -> FaceItem:
     def read():
-        from rkd_jax.data import face_synthesis
+        from rkd_jax.synthetic import faces as face_synthesis
 
         drawn = face_synthesis.face(number, size=max(round(_PICTURE * size), 96))
         return drawn.image, drawn.points, drawn.box

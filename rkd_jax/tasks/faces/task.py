@@ -29,7 +29,6 @@ import numpy as np
 
 from rkd_jax import augment, losses
 from rkd_jax.config import Config, LandmarkConfig, TaskConfig
-from rkd_jax.data.face_points import FLIP
 from rkd_jax.geometry.homography import (
     apply_homography,
     as_matrix,
@@ -38,6 +37,7 @@ from rkd_jax.geometry.homography import (
     translation,
 )
 from rkd_jax.geometry.warp import warp
+from rkd_jax.synthetic.faces.points import FLIP
 from rkd_jax.tasks import global_mean
 
 Array = jax.Array
@@ -149,8 +149,8 @@ class LandmarksTask:
         self, variables: PyTree, data: list[dict[str, np.ndarray]]
     ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """Return NME, failures and AUC of held-out faces, and pictures of the worst."""
-        from rkd_jax.alignment import aligner, pictures
         from rkd_jax.metrics import landmarks as metrics
+        from rkd_jax.tasks.faces import aligner, pictures
 
         images = np.stack([item["image"] for item in data])
         truth = np.stack([item["landmarks"] for item in data])
@@ -375,10 +375,10 @@ def held_out_faces(config: Config) -> list[dict[str, np.ndarray]]:
 
 
 def _source(config: Config, **parts: Any) -> Any:
-    from rkd_jax.data import faces
+    from rkd_jax.tasks.faces import crops
 
     data = config.data
-    return faces.make_source(
+    return crops.make_source(
         data.kind,
         size=data.size,
         box_scale=data.box_scale * data.size / (data.crop or data.size),

@@ -193,7 +193,7 @@ class PretrainingTask:
 def held_out_images(config: Config) -> list[dict[str, np.ndarray]]:
     """Return embedded photographs that no training sees, `image` and `size`."""
     from rkd_jax.data import pipeline
-    from rkd_jax.data.preprocess import prepare
+    from rkd_jax.images.prepare import prepare
 
     pairs = pipeline.embedded_pairs(
         config.loop.eval_pairs, size=config.data.size, seed=0

@@ -18,10 +18,10 @@ from rkd_jax.config import Config
 from rkd_jax.geometry.homography import apply_homography, inverse
 from rkd_jax.geometry.warp import warp
 from rkd_jax.keypoints import Keypoints, detect, sample_descriptors
-from rkd_jax.matching.fit import fit
-from rkd_jax.matching.match import mutual_nearest
 from rkd_jax.metrics.registration import registration_score
-from rkd_jax.tasks.views import field_of_view
+from rkd_jax.registration.fitting.fit import fit
+from rkd_jax.registration.matching.nearest import mutual_nearest
+from rkd_jax.tasks.retina.views import field_of_view
 
 Array = jax.Array
 PyTree = Any
@@ -59,7 +59,7 @@ def held_out_pairs(config: Config) -> list[dict[str, np.ndarray]]:
 
 
 def _embedded_pair(pair: dict[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
-    from rkd_jax.data.preprocess import prepare
+    from rkd_jax.images.prepare import prepare
 
     fixed, moving = (prepare(pair[k], size=size) for k in ("fixed", "moving"))
     points = np.asarray(pair["control_points"], np.float64)
@@ -146,7 +146,7 @@ def evaluate(
         error that counts), `success` (share of pairs below that error), mean error
         and matches; a picture of the first pair's heatmaps and matches.
     """
-    from rkd_jax.tasks.retina_pictures import matches_picture
+    from rkd_jax.tasks.retina.pictures import matches_picture
 
     predict = make_predictor(model, grid=grid)
     errors, matched, pictures = [], [], {}

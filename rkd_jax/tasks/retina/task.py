@@ -19,13 +19,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rkd_jax import expansion, losses
+from rkd_jax import losses
 from rkd_jax.config import TaskConfig
 from rkd_jax.geometry import deform, warp, warp_mask
 from rkd_jax.keypoints import Keypoints, detect, rasterize, sample_descriptors
 from rkd_jax.models import ModelOutput
 from rkd_jax.tasks import global_mean, global_sum
-from rkd_jax.tasks.views import Views, box_mean, make_views
+from rkd_jax.tasks.retina import expansion
+from rkd_jax.tasks.retina.views import Views, box_mean, make_views
 
 Array = jax.Array
 PyTree = Any
@@ -125,10 +126,10 @@ class RetinaTask:
     def evaluate(
         self, variables: PyTree, data: list[dict[str, np.ndarray]]
     ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        """Register held-out pairs; see `rkd_jax.tasks.retina_evaluation`."""
-        from rkd_jax.tasks import retina_evaluation
+        """Register held-out pairs; see `rkd_jax.tasks.retina.held_out`."""
+        from rkd_jax.tasks.retina import held_out
 
-        return retina_evaluation.evaluate(
+        return held_out.evaluate(
             self.model, variables, data, grid=self.options.descriptor_grid
         )
 
