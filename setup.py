@@ -52,9 +52,9 @@ setup(
     package_data={
         "rkd_jax": [
             "py.typed",
-            "weights/*.safetensors",
-            "weights/*.md",
-            "matching/*.json",
+            "pretrained/*.safetensors",
+            "pretrained/*.md",
+            "registration/verdict/*.json",
         ]
     },
     install_requires=[

@@ -60,7 +60,7 @@ def packaged_weights() -> list[str]:
     >>> packaged_weights()[0]
     'default'
     """
-    folder = pathlib.Path(__file__).parents[1] / "weights"
+    folder = pathlib.Path(__file__).parents[1] / "pretrained"
     names = (path.stem for path in folder.glob("*.safetensors"))
     return sorted(names, key=lambda name: (name != "default", name))
 

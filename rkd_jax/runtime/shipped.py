@@ -10,7 +10,7 @@ def folder(name: str) -> pathlib.Path:
     >>> (folder("configs") / "rkd.py").is_file()
     True
     """
-    package = pathlib.Path(__file__).absolute().parent
+    package = pathlib.Path(__file__).absolute().parents[1]
     inside = package / name
     return inside if inside.is_dir() else package.parent / name
 

@@ -181,7 +181,7 @@ def find(name: str | os.PathLike | None = None) -> Path:
     'small.safetensors'
     """
     name = "default" if name is None else os.fspath(name)
-    path, package = Path(name), Path(__file__).parent
+    path, package = Path(name), Path(__file__).parents[1] / "pretrained"
     if path.is_file():
         return path
     named = package / f"{name}.safetensors"

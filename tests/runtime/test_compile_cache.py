@@ -11,7 +11,7 @@ from PIL import Image
 
 from rkd_jax.runtime import compile_cache
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 
 PROGRAM = """
 import sys
