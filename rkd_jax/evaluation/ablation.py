@@ -167,7 +167,7 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def chart_bars(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Arrange mAUC for `rkd_jax.evaluation.charts.bar_chart`: by network and protocol."""
+    """Arrange mAUC by network and protocol, for `evaluation.charts.bar_chart`."""
     bars: dict[str, dict[str, Any]] = {}
     for row in rows:
         group = bars.setdefault(row["network"], {})

@@ -327,9 +327,9 @@ class BaseMatcher:
         Args:
             fixed: path, array or `View`.
             moving: path, array or `View`.
-            transform: family, of `rkd_jax.registration.fitting.fit.CHOICES`; "auto" takes the
-                one that explains held-out matches best.
-            estimator: a key of `rkd_jax.registration.fitting.fit.ESTIMATORS`.
+            transform: family, of `fitting.fit.CHOICES`; "auto" takes the one that
+                explains held-out matches best.
+            estimator: a key of `fitting.fit.ESTIMATORS`.
             guided: look for more matches near where a first fit expects them
                 (`rkd_jax.registration.matching.guided`).
             two_pass: warp the moving image by the first result, find and match
@@ -337,7 +337,7 @@ class BaseMatcher:
                 original moving image. Where the second pass fits nothing, or is not
                 believed though the first is, the first one stands (see the option
                 `second_pass_decides`).
-            curvature: what is known of the camera (`rkd_jax.registration.fitting.calibrate`);
+            curvature: what is known of the camera (`fitting.calibrate`);
                 None: nothing but geometry.
 
         A pair that is not believed as it was taken is tried again, turned and scaled

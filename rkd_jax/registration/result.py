@@ -161,13 +161,13 @@ def judge(
     The confidence is the probability that the registration is right, by a logistic
     model of the evidence: number and share of the supporting matches, matches found
     near it against those found beside it, their distance, coverage, and how well a fit
-    in the other direction agrees (`rkd_jax.registration.verdict.confidence`). An implausible
+    in the other direction agrees (`verdict.confidence`). An implausible
     transform has confidence 0.
 
     Args:
-        fit: result of `rkd_jax.registration.fitting.fit.fit`.
+        fit: result of `fitting.fit.fit`.
         matches: the points that were fitted.
-        evidence: what `rkd_jax.registration.verdict.evidence.gather` measured of the fit; empty
+        evidence: what `verdict.evidence.gather` measured of the fit; empty
             without a transform.
         sizes: of both files.
         frames: fields of the moving and the fixed file; None does not look there.

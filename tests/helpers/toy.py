@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rkd_jax.tasks import global_mean
+from rkd_jax.tasks.reductions import global_mean
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""The families of `rkd_jax.registration.fitting.fit`, one a file, and the choice between them."""
+"""Transforms from matches: the families, one a file, and the choice between them."""

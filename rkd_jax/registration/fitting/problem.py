@@ -33,7 +33,7 @@ class Problem:
         moving: `[N, 2]` float64.
         fixed: `[N, 2]` float64.
         frames: fields of the moving and the fixed image; None where unknown.
-        estimator: key of `rkd_jax.registration.fitting.fit.ESTIMATORS`, for the first estimate.
+        estimator: key of `fitting.fit.ESTIMATORS`, for the first estimate.
         threshold_px: inlier distance in the fixed image.
         curvature: what is known of k.
         start: a transform near the one sought, which replaces the first estimate.

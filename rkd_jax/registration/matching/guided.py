@@ -72,7 +72,7 @@ def fit_pair(
             far puts each point, which finds matches that the ratio test has to drop.
         curvature: what is known of k.
         align: moves guided matches to finer places, given the fit to them
-            (`rkd_jax.registration.matching.refine.Aligner`); None: as the detectors placed them.
+            (`matching.refine.Aligner`); None: as the detectors placed them.
 
     Returns:
         The fit, and the matches it was made from. A round that finds too little leaves

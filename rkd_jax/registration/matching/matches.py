@@ -50,7 +50,7 @@ class Placed:
         xy: `[K, 2]` float64 in file pixels; NaN where that is undefined.
         field: the camera's field in the same pixels.
         frame: the unit of the photograph's bend: its field, or the other photograph's
-            where that is much narrower (`rkd_jax.registration.search.rectify.frames_of`).
+            where that is much narrower (`search.rectify.frames_of`).
     """
 
     prepared: Resized

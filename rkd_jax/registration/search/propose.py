@@ -9,7 +9,7 @@ for similarity transforms (turn, scale, shift) that enough matches agree with:
 - The network's matches with the moving photograph turned by 45, 90, ... 315 degrees, at
   half the working size: for pairs that SIFT cannot match (another light or modality).
 
-A hypothesis is not a result: `rkd_jax.registration.search.rectify` brings the photographs to one
+A hypothesis is not a result: `search.rectify` brings the photographs to one
 turn and scale by it, and they are matched, fitted and judged anew.
 """
 

@@ -2,7 +2,7 @@
 
 The retina is a bowl, a photograph flat. With u = (p - center) / radius the place in the
 camera's field (1 at its rim), `flatten` carries a photograph to the plane in which a
-turn of the eye is a homography; `rkd_jax.registration.fitting.curvature` derives why, and how
+turn of the eye is a homography; `fitting.curvature` derives why, and how
 large k is.
 """
 

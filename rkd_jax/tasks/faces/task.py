@@ -38,7 +38,7 @@ from rkd_jax.geometry.homography import (
 )
 from rkd_jax.geometry.warp import warp
 from rkd_jax.synthetic.faces.points import FLIP
-from rkd_jax.tasks import global_mean
+from rkd_jax.tasks.reductions import global_mean
 
 Array = jax.Array
 PyTree = Any

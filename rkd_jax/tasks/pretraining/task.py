@@ -18,7 +18,7 @@ import numpy as np
 import optax
 
 from rkd_jax.config import Config, TaskConfig
-from rkd_jax.tasks import global_mean
+from rkd_jax.tasks.reductions import global_mean
 
 Array = jax.Array
 PyTree = Any

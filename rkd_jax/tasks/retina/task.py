@@ -24,7 +24,7 @@ from rkd_jax.config import TaskConfig
 from rkd_jax.geometry import deform, warp, warp_mask
 from rkd_jax.keypoints import Keypoints, detect, rasterize, sample_descriptors
 from rkd_jax.models import ModelOutput
-from rkd_jax.tasks import global_mean, global_sum
+from rkd_jax.tasks.reductions import global_mean, global_sum
 from rkd_jax.tasks.retina import expansion
 from rkd_jax.tasks.retina.views import Views, box_mean, make_views
 

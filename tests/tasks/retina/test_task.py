@@ -15,7 +15,7 @@ from rkd_jax import losses, models
 from rkd_jax.config import TaskConfig
 from rkd_jax.geometry import translation
 from rkd_jax.keypoints import rasterize
-from rkd_jax.tasks import global_mean, global_sum
+from rkd_jax.tasks.reductions import global_mean, global_sum
 from rkd_jax.tasks.retina.task import RetinaTask
 from rkd_jax.tasks.retina.views import make_views
 from rkd_jax.training import state, step
