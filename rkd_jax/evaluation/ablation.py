@@ -11,7 +11,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-import rkd_jax
 from rkd_jax.evaluation.charts import bar_chart
 from rkd_jax.evaluation.fire import results
 from rkd_jax.evaluation.published import PAPER
@@ -20,6 +19,7 @@ from rkd_jax.metrics import fire
 from rkd_jax.registration.files.predictions import Prediction, table_text
 from rkd_jax.registration.files.predictions import claim as claim_predictions
 from rkd_jax.registration.options import MatcherOptions
+from rkd_jax.version import __version__
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,7 +201,7 @@ def source_text(
     command += [f"--compare {first} {second}" for first, second in compared]
     shown = ", ".join(f"{n} {d[:12]}" for n, d in digests.items() if d)
     date = time.strftime("%Y-%m-%d")
-    text = f"`{' '.join(command)}`, rkd_jax {rkd_jax.__version__}, {date}."
+    text = f"`{' '.join(command)}`, rkd_jax {__version__}, {date}."
     of = "Digest of parameters (`rkd_jax.weights.load(FILE).sha256`)"
     return text + (f"\n{of}: {shown}." if shown else "")
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rkd_jax.runtime.command import say
+from rkd_jax.version import __version__
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -123,8 +124,6 @@ def _method(
     args: argparse.Namespace, training: Any
 ) -> tuple[Callable[[list[Any], Any], Any], dict[str, Any]]:
     """Return what finds the points, and all that its predictions depend on."""
-    import rkd_jax
-
     if args.method == "mean_face":
         from rkd_jax.evaluation import wflw_run as benchmark
 
@@ -149,5 +148,5 @@ def _method(
     return align, {
         "method": args.method,
         **digest,
-        "version": rkd_jax.__version__,
+        "version": __version__,
     }

@@ -11,7 +11,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-import rkd_jax
 from rkd_jax.images.field import prepared_field
 from rkd_jax.images.prepare import (
     Resized,
@@ -33,6 +32,7 @@ from rkd_jax.registration.search.rectify import Detail, frames_of, shared_parts
 from rkd_jax.registration.transforms import Frame, Transform
 from rkd_jax.registration.verdict.confidence import model_digest
 from rkd_jax.registration.verdict.evidence import Sizes, gather
+from rkd_jax.version import __version__
 
 Source = str | os.PathLike | bytes | np.ndarray
 
@@ -88,7 +88,7 @@ class BaseMatcher:
             **dataclasses.asdict(self.options),
             "working_size": self.working_size,
             "confidence_sha256": model_digest(),
-            "version": rkd_jax.__version__,
+            "version": __version__,
         }
 
     def _prepare(self, source: Source, name: str) -> Detail:

@@ -4,48 +4,12 @@ A task is a frozen dataclass of networks and options; its functions are pure, so
 training step can trace them. `training` knows tasks by this protocol alone.
 """
 
-from typing import Any, Protocol
+from typing import Any
 
-import jax
 import numpy as np
 
 from rkd_jax.config import Config, TaskConfig
-
-Array = jax.Array
-PyTree = Any
-
-
-class Task(Protocol):
-    """What the training loop asks of a task."""
-
-    def init(self, key: Array, batch: dict[str, Array]) -> tuple[PyTree, PyTree]:
-        """Return fresh `(variables, task_state)` for batches like `batch`."""
-
-    def loss(
-        self,
-        variables: PyTree,
-        task_state: PyTree,
-        teacher: PyTree,
-        batch: dict[str, Array],
-        key: Array,
-        step: Array,
-    ) -> tuple[Array, tuple[dict[str, Array], PyTree]]:
-        """Return `(loss, (metrics, task_state))` of one device's share of a batch.
-
-        `key` is the same on all devices and steps differ in it already; draws for an
-        example fold in `batch["example"]`, its place in the global batch.
-        """
-
-    def evaluate(
-        self, variables: PyTree, data: list[dict[str, np.ndarray]]
-    ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        """Return `(metrics, pictures)` on held-out data; pictures are uint8 RGB.
-
-        Of the metrics, `score` is the one to choose by; more is better.
-        """
-
-    def network(self, variables: PyTree) -> PyTree:
-        """Return the part of the variables that is `model`'s, for a weights file."""
+from rkd_jax.tasks.base import Task
 
 
 def build(options: TaskConfig, **parts: Any) -> Task:

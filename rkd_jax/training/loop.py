@@ -76,7 +76,7 @@ def train(
     """Train a task; go on from the newest checkpoint in `workdir`, if there is one.
 
     Args:
-        task: see `rkd_jax.tasks.Task`, with its `axis_name` set to `step.AXIS`.
+        task: see `rkd_jax.tasks.base.Task`, with its `axis_name` set to `step.AXIS`.
         optimizer: of the parameters.
         batches: iterator of NumPy batches (this process's share), with
             `get_state()` and `set_state()`.

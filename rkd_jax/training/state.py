@@ -80,7 +80,7 @@ def init_state(
     """Return the state before the first step.
 
     Args:
-        task: see `rkd_jax.tasks.Task`.
+        task: see `rkd_jax.tasks.base.Task`.
         optimizer: its state is made for the variables.
         batch: shapes only are read.
         seed: of the whole run.

@@ -33,7 +33,7 @@ def make_train_step(
     donated. Metrics are averaged over devices, equal on all, and hold `grad_norm`.
 
     Args:
-        task: see `rkd_jax.tasks.Task`; its loss must reduce over the axis `AXIS`.
+        task: see `rkd_jax.tasks.base.Task`; its loss must reduce over the axis `AXIS`.
         optimizer: applied to `variables["params"]`.
         ema_decay: of the moving average, used if the state has one.
         devices: run on these; default all of all processes.
@@ -50,19 +50,20 @@ def make_train_step(
             )
 
         params = state.variables["params"]
-        grads, (metrics, task_state) = jax.grad(loss_fn, has_aux=True)(params)
+        grads, aux = jax.grad(loss_fn, has_aux=True)(params)
         grads = jax.lax.pmean(grads, AXIS)
         # Optax relies on implicit promotion, which our strict tests forbid elsewhere.
         with jax.numpy_dtype_promotion("standard"):
             updates, opt_state = optimizer.update(grads, state.optimizer, params)
         variables = {
             **state.variables,
+            **(aux.collections or {}),
             "params": optax.apply_updates(params, updates),
         }
         average = state.average
         if average is not None:
             average = optax.incremental_update(variables, average, 1.0 - ema_decay)
-        metrics = jax.lax.pmean(metrics, AXIS)
+        metrics = jax.lax.pmean(aux.metrics, AXIS)
         metrics = {**metrics, "grad_norm": optax.tree.norm(grads)}
         return TrainState(
             step=state.step + 1,
@@ -70,7 +71,7 @@ def make_train_step(
             variables=variables,
             optimizer=opt_state,
             average=average,
-            task_state=task_state,
+            task_state=aux.task_state,
         ), metrics
 
     return jax.pmap(step, axis_name=AXIS, donate_argnums=(0,), devices=devices)

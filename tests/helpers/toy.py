@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rkd_jax.tasks.base import Aux
 from rkd_jax.tasks.reductions import global_mean
 
 
@@ -35,7 +36,7 @@ class LineTask:
         total = fit + poison + teacher_term
         seen = jax.lax.psum(jnp.sum(ones), "data").astype(jnp.int32)
         state = {"seen": task_state["seen"] + seen}
-        return total, ({"loss": total, "fit": fit, "poison": poison}, state)
+        return total, Aux({"loss": total, "fit": fit, "poison": poison}, state)
 
     def evaluate(self, variables, data):
         score = -float(abs(variables["params"]["w"] - 3.0))

@@ -38,6 +38,7 @@ from rkd_jax.geometry.homography import (
 )
 from rkd_jax.geometry.warp import warp
 from rkd_jax.synthetic.faces.points import FLIP
+from rkd_jax.tasks.base import Aux
 from rkd_jax.tasks.reductions import global_mean
 
 Array = jax.Array
@@ -46,7 +47,7 @@ PyTree = Any
 
 @dataclasses.dataclass(frozen=True)
 class LandmarksTask:
-    """Train a network on faces; see `rkd_jax.tasks.Task`.
+    """Train a network on faces; see `rkd_jax.tasks.base.Task`.
 
     Attributes:
         model: the student, with 98 outputs.
@@ -86,8 +87,8 @@ class LandmarksTask:
         batch: dict[str, Array],
         key: Array,
         step: Array,
-    ) -> tuple[Array, tuple[dict[str, Array], PyTree]]:
-        """Return the loss of this device's share of a batch; see `rkd_jax.tasks.Task`.
+    ) -> tuple[Array, Aux]:
+        """Return the loss of this device's share of a batch; see `tasks.base.Task`.
 
         `batch` holds `image [B, S, S, 1]`, `landmarks [B, 98, 2]`, `labelled [B]` and
         `example [B]`.
@@ -128,7 +129,7 @@ class LandmarksTask:
         total = sum(terms.values())
         away = jnp.linalg.norm(jax.lax.stop_gradient(answers[1]) - points, axis=-1)
         error = self._mean(jnp.mean(away, axis=-1), labelled)
-        return total, ({"loss": total, **terms, "error_px": error}, task_state)
+        return total, Aux({"loss": total, **terms, "error_px": error}, task_state)
 
     def _terms(
         self,

@@ -18,6 +18,7 @@ import numpy as np
 import optax
 
 from rkd_jax.config import Config, TaskConfig
+from rkd_jax.tasks.base import Aux
 from rkd_jax.tasks.reductions import global_mean
 
 Array = jax.Array
@@ -42,7 +43,7 @@ class _Heads(nn.Module):
 
 @dataclasses.dataclass(frozen=True)
 class PretrainingTask:
-    """Pre-train an encoder; see `rkd_jax.tasks.Task`.
+    """Pre-train an encoder; see `rkd_jax.tasks.base.Task`.
 
     Attributes:
         model: a Swin UNETR.
@@ -88,7 +89,7 @@ class PretrainingTask:
         batch: dict[str, Array],
         key: Array,
         step: Array,
-    ) -> tuple[Array, tuple[dict[str, Array], PyTree]]:
+    ) -> tuple[Array, Aux]:
         """Return mean absolute error of what was hidden plus rotation cross-entropy."""
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["example"])
         images, hidden, turns = jax.vmap(self._view)(
@@ -101,10 +102,8 @@ class PretrainingTask:
         means = {k: global_mean(v, ones, self.axis_name) for k, v in terms.items()}
         total = sum(means.values())
         accuracy = global_mean(right, ones, self.axis_name)
-        return total, (
-            {"loss": total, **means, "rotation_accuracy": accuracy},
-            task_state,
-        )
+        metrics = {"loss": total, **means, "rotation_accuracy": accuracy}
+        return total, Aux(metrics, task_state)
 
     def evaluate(
         self, variables: PyTree, data: list[dict[str, np.ndarray]]

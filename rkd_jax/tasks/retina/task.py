@@ -24,6 +24,7 @@ from rkd_jax.config import TaskConfig
 from rkd_jax.geometry import deform, warp, warp_mask
 from rkd_jax.keypoints import Keypoints, detect, rasterize, sample_descriptors
 from rkd_jax.models import ModelOutput
+from rkd_jax.tasks.base import Aux
 from rkd_jax.tasks.reductions import global_mean, global_sum
 from rkd_jax.tasks.retina import expansion
 from rkd_jax.tasks.retina.views import Views, box_mean, make_views
@@ -36,7 +37,7 @@ LABEL_SCORE = 10.0
 
 @dataclasses.dataclass(frozen=True)
 class RetinaTask:
-    """Train a network on retinal images; see `rkd_jax.tasks.Task`.
+    """Train a network on retinal images; see `rkd_jax.tasks.base.Task`.
 
     Attributes:
         model: the student.
@@ -75,8 +76,8 @@ class RetinaTask:
         batch: dict[str, Array],
         key: Array,
         step: Array,
-    ) -> tuple[Array, tuple[dict[str, Array], PyTree]]:
-        """Return the loss of this device's share of a batch; see `rkd_jax.tasks.Task`.
+    ) -> tuple[Array, Aux]:
+        """Return the loss of this device's share of a batch; see `tasks.base.Task`.
 
         `batch` holds `image [B, S, S, 1]`, `size [B, 2]`, `keypoints [B, N, 2]`,
         `keypoint_mask [B, N]`, `labelled [B]`, `index [B]` and `example [B]`.
@@ -121,7 +122,7 @@ class RetinaTask:
             "expanded": self._mean(expanded["added"].astype(jnp.float32), labeled),
             "match_accuracy": self._mean(right.astype(jnp.float32), where),
         }
-        return total, (metrics, task_state)
+        return total, Aux(metrics, task_state)
 
     def evaluate(
         self, variables: PyTree, data: list[dict[str, np.ndarray]]

@@ -69,7 +69,7 @@ def small():
 def terms_of(small, teacher, labelled):
     _, variables, _, loss = small
     batch = batch_of(labelled)
-    (total, (metrics, _)), _ = loss(
+    (total, (metrics, *_)), _ = loss(
         variables, {}, teacher, batch, jax.random.PRNGKey(5), jnp.int32(0)
     )
     return float(total), {k: float(v) for k, v in metrics.items()}
@@ -336,7 +336,7 @@ def test_drawn_faces_are_learnt_from_labels(small):
     update = jax.jit(optimizer.update)
     with jax.numpy_dtype_promotion("standard"):
         for _ in range(300):
-            (_, (metrics, _)), grads = loss(
+            (_, (metrics, *_)), grads = loss(
                 variables, {}, variables, batch, key, jnp.int32(0)
             )
             change, moments = update(grads, moments)

@@ -72,7 +72,7 @@ def test_the_loss_is_the_sum_of_its_terms(unet):
     task, variables, task_state, loss = unet
     other, _ = task.init(jax.random.PRNGKey(9), batch_of(1))
     key = jax.random.PRNGKey(1)
-    total, (metrics, _) = loss(
+    total, (metrics, *_) = loss(
         variables, task_state, other, batch_of(2), key, jnp.int32(0)
     )
     distilled = ("heatmap_distillation", "descriptor_distillation")
@@ -85,7 +85,7 @@ def test_the_loss_is_the_sum_of_its_terms(unet):
 def test_following_oneself_costs_nothing_in_the_heatmap(unet):
     _, variables, task_state, loss = unet
     key = jax.random.PRNGKey(1)
-    total, (metrics, _) = loss(
+    total, (metrics, *_) = loss(
         variables, task_state, variables, batch_of(2), key, jnp.int32(0)
     )
     assert metrics["heatmap_distillation"] == pytest.approx(0.0, abs=1e-5)
@@ -102,7 +102,7 @@ def test_unlabelled_images_train_the_descriptor_once_keypoints_expand(
     unet, number, follows
 ):
     _, variables, task_state, loss = unet
-    _, (metrics, after) = loss(
+    _, (metrics, after, _) = loss(
         variables,
         task_state,
         variables,
