@@ -239,11 +239,15 @@ def test_pairs_of_synthetic_eyes_agree_with_their_points():
     for pair in pairs:
         assert pair["images"].shape == (2, 192, 192, 1)
         fixed, moving = pair["images"][..., 0]
-        # The retina is curved: a homography is off by some pixels. And the eye changed
-        # between the visits.
+        # The retina is curved: a homography is off by some pixels. Light and haze
+        # change between visits, vessels do not: they agree nowhere else.
+        fixed, moving = (x - cv2.GaussianBlur(x, (0, 0), 4) for x in (fixed, moving))
         back, seen = warped_back(moving, pair["control_points"], least=4.0)
         on = seen & pair["fields"][0]
-        assert correlation(back, fixed, on) > correlation(moving, fixed, on) + 0.2
+        here = correlation(back, fixed, on)
+        for shift in ((3, 0), (-3, 0), (0, 3), (0, -3)):
+            there = correlation(np.roll(back, shift, (0, 1)), fixed, on)
+            assert here > there + 0.2
     assert (pairs[0]["images"] != pairs[1]["images"]).any()
 
 
