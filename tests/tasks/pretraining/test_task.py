@@ -10,8 +10,8 @@ import pytest
 from rkd_jax import models, tasks
 from rkd_jax.config import Config, TaskConfig
 from rkd_jax.data import sources
-from rkd_jax.data.preprocess import prepare
-from rkd_jax.tasks.pretraining import STRIDE, PretrainingTask
+from rkd_jax.images.prepare import prepare
+from rkd_jax.tasks.pretraining.task import STRIDE, PretrainingTask
 from rkd_jax.training import state, step
 
 SIDE, COUNT = 64, 8
@@ -95,7 +95,7 @@ def loss():
 
 
 def metrics_of(loss, variables, images):
-    total, (metrics, _) = loss(*arguments_of(variables, images))
+    total, (metrics, *_) = loss(*arguments_of(variables, images))
     assert float(total) == metrics["loss"]
     return {name: float(value) for name, value in metrics.items()}
 
@@ -199,7 +199,7 @@ def test_held_out_images_are_synthetic_eyes_that_no_training_sees():
     config.task.name, config.data.size, config.loop.eval_pairs = "pretraining", 96, 2
     images = tasks.held_out(config)
     assert len(images) == 2
-    for item, pair in zip(images, sources.embedded_pairs(2, size=96, seed=0)):
+    for item, pair in zip(images, sources.synthetic_pairs(2, size=96, seed=0)):
         expected = prepare(pair["fixed"], size=96)
         np.testing.assert_array_equal(item["image"][..., 0], expected.image)
         assert item["size"].tolist() == list(expected.size)

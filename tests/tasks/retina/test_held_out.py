@@ -11,9 +11,9 @@ from PIL import Image
 
 from rkd_jax import augment, models, tasks
 from rkd_jax.config import Config, TaskConfig
-from rkd_jax.data.preprocess import prepare
-from rkd_jax.tasks.retina import RetinaTask
-from rkd_jax.tasks.retina_evaluation import held_out_pairs, make_predictor
+from rkd_jax.images.prepare import prepare
+from rkd_jax.tasks.retina.held_out import held_out_pairs, make_predictor
+from rkd_jax.tasks.retina.task import RetinaTask
 
 SIDE, STEP, CORNER = 128, 14, 21
 # Moving to fixed: a shift, and a quarter turn about the middle with a shift. Both map
@@ -193,7 +193,7 @@ def lab(tmp_path, monkeypatch):
         (tmp_path / f"Annotations/{i}.txt").write_text("0.5 0.5\n")
     (tmp_path / "ImageSets/train.txt").write_text("0.png, 0.txt\n1.png, 1.txt\n")
     (tmp_path / "ImageSets/val.txt").write_text("2.png, 2.txt\n")
-    return config_of("lab", 128, 3, data_dir=str(tmp_path), crop_field=False)
+    return config_of("superretina", 128, 3, data_dir=str(tmp_path), crop_field=False)
 
 
 def warped_back(moving, points, *, least):
@@ -235,7 +235,7 @@ def test_warped_validation_images_agree_with_their_points(lab):
 
 
 def test_pairs_of_synthetic_eyes_agree_with_their_points():
-    pairs = held_out_pairs(config_of("embedded", 192, 2))
+    pairs = held_out_pairs(config_of("synthetic", 192, 2))
     for pair in pairs:
         assert pair["images"].shape == (2, 192, 192, 1)
         fixed, moving = pair["images"][..., 0]
@@ -253,9 +253,9 @@ def test_pairs_of_synthetic_eyes_agree_with_their_points():
 
 def test_which_pairs_a_config_evaluates(lab):
     lab.loop.eval_pairs = 1
-    (ours,), lab.loop.eval_kind = tasks.held_out(lab), "embedded"
+    (ours,), lab.loop.eval_kind = tasks.held_out(lab), "synthetic"
     (synthetic,) = tasks.held_out(lab)
-    (expected,) = held_out_pairs(config_of("embedded", 128, 1))
+    (expected,) = held_out_pairs(config_of("synthetic", 128, 1))
     np.testing.assert_array_equal(synthetic["images"], expected["images"])
     assert (ours["images"] != expected["images"]).any()
     lab.loop.eval_pairs = 0

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rkd_jax.tasks.retina_pictures import GREEN, RED, matches_picture
+from rkd_jax.tasks.retina.pictures import GREEN, RED, matches_picture
 
 IMAGES = np.stack([np.full((20, 30), 0.2), np.full((20, 30), 0.6)])
 
