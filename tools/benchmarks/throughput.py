@@ -21,7 +21,7 @@ PHOTOGRAPHS, LABELLED = 16, 8
 def measure(
     *, size: int, crop: int, batch: int, steps: int, precision: str, small: bool
 ) -> dict[str, Any]:
-    """Train the U-Net recipe on embedded photographs, as `rkd_jax.train` does.
+    """Train the U-Net recipe on synthetic photographs, as `rkd_jax.train` does.
 
     Source, batches and step are those of `training.experiment`; as in the loop, the
     metrics of a step are read while the next one runs. Checkpoints, evaluation and
