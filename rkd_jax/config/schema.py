@@ -159,7 +159,8 @@ class TaskConfig:
     teacher_threshold: float = 0.1
     # Further descriptor points drawn where the image has structure.
     texture_points: int = 0
-    # How descriptor maps are read: aligned | upstream (docs/specification.md §10.19).
+    # How descriptor maps are read: aligned | upstream; see docs/paper/specification.md,
+    # quirk 19.
     descriptor_grid: str = "aligned"
     # Dice of each image (true) or over the whole batch, as upstream (false).
     dice_per_example: bool = True

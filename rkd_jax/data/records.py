@@ -137,7 +137,7 @@ class Records(CachedRecords):
         xy = np.zeros((0, 2)) if fractions is None else _keypoints(fractions, resized)
         if len(xy) > self.max_labels:
             raise ValueError(
-                f"{item.name}: {len(xy)} keypoints, room for {self.max_labels}; raise "
+                f"{item.name}: {len(xy)} keypoints, space for {self.max_labels}; raise "
                 "max_labels"
             )
         keypoints = np.zeros((self.max_labels, 2), np.float32)

@@ -150,7 +150,7 @@ def train_step(
     """Step of the U-Net recipe, or of RKD: expansion on, all images labeled.
 
     Constants are those of the authors' code (`follow_upstream`), as in
-    `torch_step.Step`. What still differs: heads that no loss looks at are not run (the
+    `torch_step.Step`. What still differs: heads that no loss reads are not run (the
     detector of the descriptor view), raw and descriptor view are one batch, points
     are arrays of fixed size with masks instead of lists, and the detector view is
     neither resampled nor lit the way the authors do it but by our own functions.

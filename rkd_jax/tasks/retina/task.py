@@ -6,7 +6,8 @@ Per image and step: the raw crop, a detector-warped and a descriptor-warped view
     loss = detector + descriptor [+ heatmap distillation + descriptor distillation]
 
 Source: SuperRetina (Liu et al., ECCV 2022) for the first two, reverse knowledge
-distillation (Nasser et al., WACV 2024) for the others; docs/specification.md, 3 to 5.
+distillation (Nasser et al., WACV 2024) for the others; docs/paper/specification.md,
+sections 3 to 5.
 """
 
 import dataclasses
