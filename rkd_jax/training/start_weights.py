@@ -1,51 +1,47 @@
-"""Weights files that an experiment starts from, and whether they fit its config."""
+"""Weights files that a run begins with, and whether they fit its config.
 
-import dataclasses
+A role says what a file is used for: the network starts from `start`, the loss gets the
+frozen network `teacher`; a task may have further roles.
+"""
+
 from typing import Any
 
 from rkd_jax import config as schema
 from rkd_jax import models, tasks, weights
+from rkd_jax.tasks import networks
 
 
-@dataclasses.dataclass(frozen=True)
-class Given:
-    """Paths of weights files; empty: none.
+def find_named(config: schema.Config) -> dict[str, str]:
+    """Find and check the files that a config names; return their paths by role.
 
-    Attributes:
-        start: of what the network begins with, instead of random draws.
-        teacher: of its teacher.
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: as `load_for`.
     """
+    found = {}
+    for role, file in config.task.weights_files(config).items():
+        if file.path:
+            found[role] = str(weights.find(file.path))
+            load_for(config, role, found[role])
+    return found
 
-    start: str = ""
-    teacher: str = ""
 
-
-def check_given(config: schema.Config) -> Given:
-    """Find and read the files that a config names.
+def load_for(config: schema.Config, role: str, path: str) -> weights.Weights:
+    """Read a file for a role.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged, it holds another network than the config asks for,
-            or, of faces, one whose crops or heatmaps are made in another way.
-    """
-    start = teacher = ""
-    if config.init_weights:
-        start = _checked(config, config.init_weights, config.model, teacher=False)
-    if config.task.distill and config.teacher.weights:
-        name, network = config.teacher.weights, config.teacher.model
-        teacher = _checked(config, name, network, teacher=True)
-    return Given(start, teacher)
-
-
-def load_network(path: str, wanted: schema.ModelConfig) -> weights.Weights:
-    """Read weights of the network that a config asks for.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is damaged, holds another one, or one made with other options.
+            or its preprocessing differs in what the task compares (`must_agree`).
     """
     loaded = weights.load(path)
-    check_network(path, loaded, wanted)
+    wanted = config.task.weights_files(config).get(role)
+    if wanted is not None:
+        check_network(path, loaded, wanted.model)
+    module = tasks.load(config.task.name)
+    facts = module.preprocess(config)
+    for key in sorted(module.must_agree(config, role)):
+        _compare(path, key, loaded.preprocess.get(key), facts[key])
     return loaded
 
 
@@ -65,19 +61,9 @@ def check_network(
     # A file need not name the options that have their default.
     network = models.build(loaded.model, **loaded.options)
     ignored = {"compute_dtype", "drop_rate"}
-    asked = {k: v for k, v in wanted.options().items() if k not in ignored}
+    asked = {k: v for k, v in networks.options(wanted).items() if k not in ignored}
     for key, value in asked.items():
         _compare(path, key, getattr(network, key), value)
-
-
-def _checked(
-    config: schema.Config, name: str, network: schema.ModelConfig, *, teacher: bool
-) -> str:
-    path = str(weights.find(name))
-    loaded = load_network(path, network)
-    for key, value in tasks.shared_preprocess(config, teacher=teacher).items():
-        _compare(path, key, loaded.preprocess.get(key), value)
-    return path
 
 
 def _compare(path: str, key: str, found: Any, wanted: Any) -> None:

@@ -85,11 +85,11 @@ def init_state(
         batch: shapes only are read.
         seed: of the whole run.
         average: keep a moving average of the variables.
-        variables: start from these instead of fresh ones.
+        variables: of a weights file that `task.load` puts in the place of fresh ones.
     """
     key_init, key_run = jax.random.split(jax.random.PRNGKey(seed))
     fresh, task_state = task.init(key_init, batch)
-    variables = fresh if variables is None else variables
+    variables = fresh if variables is None else task.load(fresh, variables)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         key=key_run,

@@ -28,6 +28,7 @@ sys.path.insert(0, "tests/training")
 import jax
 from toy import Batches, LineTask
 from rkd_jax import train
+from rkd_jax.runtime import start
 from rkd_jax.training import loop, state
 
 class Large(LineTask):
@@ -49,7 +50,7 @@ def work():
     folder = pathlib.Path(sys.argv[1])
     loop.train(Large(), optimizer, batches, plan, workdir=folder, title="toy")
 
-train._start_logging()
+start._show_progress()
 sys.exit(train.exit_status(work))
 """
 
