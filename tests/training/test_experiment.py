@@ -109,9 +109,7 @@ def test_a_longer_experiment_goes_on_with_the_stages_that_get_longer(tmp_path, s
         written = json.loads((tmp_path / folder / run_folder.CONFIG).read_text())
         assert written["loop"]["steps"] == steps
     config.task.pretrain.steps += 1
-    with pytest.raises(
-        ValueError, match=r"task\.pretrain\.steps: 7 -> 8 \(later stages"
-    ):
+    with pytest.raises(ValueError, match=r"pretrain\.steps: 7 -> 8 \(later stages"):
         experiment.run(config, tmp_path)
 
 
