@@ -77,8 +77,8 @@ def make_source(
         FileNotFoundError, ValueError: unknown kind, missing or empty folder, bad
             split or annotation file; the message names the file.
 
-    >>> make_source("synthetic", count=3, unlabeled=2, size=64).n_labeled
-    3
+    >>> make_source("synthetic", count=3, unlabeled=2, size=64).groups.tolist()
+    [1, 1, 1, 0, 0]
     """
     if kind == "synthetic":
         items = [

@@ -32,7 +32,7 @@ def build(options: TaskConfig, **parts: Any) -> Task:
 def training_source(config: Config) -> Any:
     """Return the random-access source that an experiment trains on.
 
-    It has `names`, `n_labeled`, and labeled images first.
+    Its groups are 1 for labeled examples and 0 for others; labeled ones come first.
 
     Raises:
         FileNotFoundError, ValueError: the data are missing or bad.

@@ -17,8 +17,9 @@ from jax.experimental import multihost_utils
 
 from rkd_jax import config as schema
 from rkd_jax import models, tasks
-from rkd_jax.data import pipeline
-from rkd_jax.training import loop, run_folder, state, step
+from rkd_jax.data import pipeline, sampling
+from rkd_jax.data.source import Source
+from rkd_jax.training import loop, optimizer, run_folder, step
 from rkd_jax.training.given import Given, check_given, load_network
 from rkd_jax.training.signals import stop_signals
 
@@ -96,7 +97,7 @@ def _run_stage(
             "%s: %d images (%d labeled), %d processes, %d devices, in %s",
             stage.title,
             len(source),
-            source.n_labeled,
+            _labeled(source),
             jax.process_count(),
             jax.device_count(),
             workdir,
@@ -110,11 +111,18 @@ def _run_stage(
         network = task.network(variables)
         run_folder.save_weights(workdir / name, config, network, metrics)
 
-    outcome = loop.train(
+    scored = None
+    if eval_data is not None:
+        scored = loop.Evaluation(
+            eval_data,
+            f"{config.loop.eval_kind}, {config.loop.eval_pairs}",
+            lambda variables, metrics: save(run_folder.BEST, variables, metrics),
+        )
+    result = loop.train(
         task,
         _optimizer(config),
         _batches(config, source),
-        loop.Plan(
+        loop.LoopOptions(
             steps=config.loop.steps,
             log_every=config.loop.log_every,
             eval_every=config.loop.eval_every,
@@ -122,22 +130,19 @@ def _run_stage(
             keep=config.loop.keep,
             seed=config.seed,
             ema_decay=config.optim.ema_decay,
-            held_out=f"{config.loop.eval_kind}, {config.loop.eval_pairs}",
         ),
         workdir=workdir,
         title=stage.title,
         teacher=teacher,
         variables=start,
-        eval_data=eval_data,
-        on_best=lambda variables, metrics: save(run_folder.BEST, variables, metrics),
-        describe=lambda batch: ", ".join(source.names[int(i)] for i in batch["record"]),
+        evaluation=scored,
         stop=stop,
     )
-    save(run_folder.WEIGHTS, outcome.variables, outcome.metrics)
+    save(run_folder.WEIGHTS, result.variables, result.metrics)
     if jax.process_count() > 1:
         # The next stage of every process reads what the first one has just written.
         multihost_utils.sync_global_devices(f"weights of {stage.title}")
-    return outcome.metrics
+    return result.metrics
 
 
 def _task(
@@ -155,7 +160,7 @@ def _task(
         config.task,
         model=models.build(config.model.name, **config.model.options()),
         crop=config.data.crop,
-        labeled=source.n_labeled,
+        labeled=_labeled(source),
         steps_per_epoch=max(len(source) // config.data.batch_size, 1),
         teacher_model=teacher_model,
         teacher_grid=teacher_grid,
@@ -165,7 +170,7 @@ def _task(
 
 
 def _optimizer(config: schema.Config) -> optax.GradientTransformation:
-    return state.make_optimizer(
+    return optimizer.make_optimizer(
         lr=config.optim.lr,
         steps=config.loop.steps,
         schedule=config.optim.schedule,
@@ -191,16 +196,17 @@ def _batch_share(config: schema.Config) -> int:
     return size // count
 
 
-def _batches(config: schema.Config, source: Any) -> Any:
-    """Return this process's share of the batches, as `pipeline.batches`."""
-    mixed = 0 < source.n_labeled < len(source)
-    return pipeline.batches(
+def _batches(config: schema.Config, source: Source) -> pipeline.Batches:
+    """Return this process's share of the batches."""
+    return pipeline.Batches(
         source,
+        sampling.by_groups(source.groups, config.data.labeled_share, seed=config.seed),
         batch_size=_batch_share(config),
-        seed=config.seed,
-        shuffle=True,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
         num_threads=config.data.num_threads,
-        labeled_share=config.data.labeled_share if mixed else 0.0,
     )
+
+
+def _labeled(source: Source) -> int:
+    return int((source.groups == 1).sum())

@@ -138,7 +138,7 @@ def _images(source: Any) -> dict[str, Any]:
     text = "\n".join(names).encode(errors="surrogateescape")
     return {
         "images": len(names),
-        "labeled": source.n_labeled,
+        "labeled": int((source.groups == 1).sum()),
         "sha256": hashlib.sha256(text).hexdigest(),
     }
 

@@ -46,6 +46,8 @@ class LineTask:
 class Batches:
     """Endless batches of 4 with a position; `at` maps a position to a callback."""
 
+    begins_round = False
+
     def __init__(self, at=None):
         self.position, self.at = 0, at or {}
 
@@ -54,6 +56,9 @@ class Batches:
 
     def set_state(self, state):
         self.position = state["position"]
+
+    def describe(self, batch):
+        return "image a.jpg"
 
     def __next__(self):
         self.at.get(self.position, lambda: None)()

@@ -12,9 +12,10 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from toy import Batches, LineTask, lines
 
-from rkd_jax.training import loop, report, state
+from rkd_jax.training import loop, report
 from rkd_jax.training.checkpoint import Checkpoints
 from rkd_jax.training.disk import report_once
+from rkd_jax.training.optimizer import make_optimizer
 from rkd_jax.training.tensorboard import EventFile
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -24,11 +25,12 @@ TOO_LARGE = "File too large"
 # that it writes is smaller.
 PROGRAM = """
 import pathlib, resource, sys
-sys.path.insert(0, "tests/training")
+sys.path.insert(0, "tests/helpers")
 import jax
 from toy import Batches, LineTask
 from rkd_jax import train
-from rkd_jax.training import loop, state
+from rkd_jax.training import loop
+from rkd_jax.training.optimizer import make_optimizer
 
 class Large(LineTask):
     def init(self, key, batch):
@@ -43,11 +45,11 @@ def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
 def work():
-    plan = loop.Plan(steps=6, log_every=1, checkpoint_every=2, seed=1)
-    optimizer = state.make_optimizer(lr=0.1, steps=6)
+    options = loop.LoopOptions(steps=6, log_every=1, checkpoint_every=2, seed=1)
+    optimizer = make_optimizer(lr=0.1, steps=6)
     batches = Batches(at={3: limit})
     folder = pathlib.Path(sys.argv[1])
-    loop.train(Large(), optimizer, batches, plan, workdir=folder, title="toy")
+    loop.train(Large(), optimizer, batches, options, workdir=folder, title="toy")
 
 train._start_logging()
 sys.exit(train.exit_status(work))
@@ -107,8 +109,8 @@ def test_any_reason_is_one_line(tmp_path, monkeypatch, error, words):
 
 
 def test_late_reports_of_a_failure_are_silent_and_no_others(monkeypatch):
-    told = []
-    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    printed = []
+    monkeypatch.setattr(sys, "unraisablehook", printed.append)
     ours = sys.unraisablehook
     with report_once():
         pass
@@ -123,7 +125,7 @@ def test_late_reports_of_a_failure_are_silent_and_no_others(monkeypatch):
     unraisable(RuntimeError("Event loop is closed"))
     unraisable(RuntimeError("another"))
     unraisable(None)
-    assert [str(found.exc_value) for found in told] == ["another", "None"]
+    assert [str(found.exc_value) for found in printed] == ["another", "None"]
 
 
 def test_files_that_cannot_be_written_are_named(tmp_path, monkeypatch):
@@ -136,9 +138,9 @@ def test_files_that_cannot_be_written_are_named(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=r"metrics\.jsonl"):
         loop.train(
             LineTask(),
-            state.make_optimizer(lr=0.1, steps=2),
+            make_optimizer(lr=0.1, steps=2),
             Batches(),
-            loop.Plan(steps=2, log_every=1),
+            loop.LoopOptions(steps=2, log_every=1),
             workdir=tmp_path,
             title="toy",
         )

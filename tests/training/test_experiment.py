@@ -15,15 +15,15 @@ def seen(monkeypatch):
     """Let runs do nothing but tell what they were given; weights hold their path."""
     calls = {}
 
-    def learn(*_, title, workdir, variables, teacher, eval_data, **__):
+    def learn(*_, title, workdir, variables, teacher, evaluation, **__):
         calls[title] = {
             "workdir": workdir,
             "start": variables,
             "teacher": teacher,
-            "data": eval_data,
+            "data": evaluation.data,
         }
         metrics = {"score": float("nan")} if title == "student" else {}
-        return loop.Outcome({"params": {"network": {}}}, metrics)
+        return loop.RunResult({"params": {"network": {}}}, metrics)
 
     def load(path, wanted):
         return weights.Weights(wanted.name, wanted.options(), path, {}, {}, {})
@@ -130,7 +130,7 @@ def test_other_images_are_refused_before_the_config_is_written(
     config.loop.log_every, config.data.data_dir = 3, "moved"
     source = tasks.training_source(config)
     names = ("another.png", *source.names[1:])
-    other = types.SimpleNamespace(names=names, n_labeled=source.n_labeled)
+    other = types.SimpleNamespace(names=names, groups=source.groups)
     monkeypatch.setattr(tasks, "training_source", lambda config: other)
     with pytest.raises(ValueError, match="other names"):
         experiment.run(config, tmp_path)

@@ -10,26 +10,25 @@ from toy import Batches, LineTask, lines
 
 from rkd_jax.training import loop, state, step
 from rkd_jax.training.checkpoint import CheckpointError
+from rkd_jax.training.optimizer import make_optimizer
 from rkd_jax.training.signals import Interrupted, stop_signals
 
-PLAN = loop.Plan(
+OPTIONS = loop.LoopOptions(
     steps=8, log_every=1, eval_every=4, checkpoint_every=2, seed=1, ema_decay=0.5
 )
 
 
-def run(workdir, batches=None, task=None, plan=PLAN, **options):
-    optimizer = state.make_optimizer(lr=0.1, steps=plan.steps)
+def run(workdir, batches=None, task=None, options=OPTIONS, held_out="", on_best=None):
     with stop_signals() as stop:
         return loop.train(
             task or LineTask(),
-            optimizer,
+            make_optimizer(lr=0.1, steps=options.steps),
             batches or Batches(),
-            plan,
+            options,
             workdir=workdir,
             title="toy",
-            eval_data=[],
+            evaluation=loop.Evaluation([], held_out, on_best),
             stop=stop,
-            **options,
         )
 
 
@@ -64,8 +63,10 @@ def test_a_stopped_run_goes_on_bit_for_bit(straight, tmp_path, when):
 
 @pytest.mark.parametrize("first", [3, 4])
 def test_a_longer_run_goes_on_bit_for_bit(straight, tmp_path, first):
-    shorter = dataclasses.replace(PLAN, steps=first, checkpoint_every=3, eval_every=0)
-    run(tmp_path, plan=shorter)
+    shorter = dataclasses.replace(
+        OPTIONS, steps=first, checkpoint_every=3, eval_every=0
+    )
+    run(tmp_path, options=shorter)
     outcome = run(tmp_path)
     folder, whole = straight
     trained, wanted = (
@@ -77,22 +78,21 @@ def test_a_longer_run_goes_on_bit_for_bit(straight, tmp_path, first):
 
 
 def test_a_best_score_on_other_data_counts_no_more(tmp_path):
-    told = []
+    best_steps = []
 
     def best(variables, metrics):
-        told.append(metrics["step"])
+        best_steps.append(metrics["step"])
 
     class Worse(LineTask):
         def evaluate(self, variables, data):
             return {"score": -1e9}, {}
 
-    run(tmp_path, plan=dataclasses.replace(PLAN, steps=4, held_out="24"), on_best=best)
-    longer = dataclasses.replace(PLAN, steps=6, held_out="24")
-    run(tmp_path, plan=longer, task=Worse(), on_best=best)
-    assert told == [4]
-    other = dataclasses.replace(PLAN, steps=8, held_out="12")
-    run(tmp_path, plan=other, task=Worse(), on_best=best)
-    assert told == [4, 8]
+    for steps, held_out, task in ((4, "24", None), (6, "24", Worse())):
+        options = dataclasses.replace(OPTIONS, steps=steps)
+        run(tmp_path, None, task, options, held_out, best)
+    assert best_steps == [4]
+    run(tmp_path, None, Worse(), OPTIONS, "12", best)
+    assert best_steps == [4, 8]
 
 
 class SignalsInEvaluation(LineTask):
@@ -167,16 +167,10 @@ def test_a_finished_run_is_only_evaluated_again(straight):
 
 
 def test_a_nonfinite_term_stops_within_a_step(tmp_path):
-    plan = loop.Plan(steps=8, log_every=100, checkpoint_every=100)
+    options = loop.LoopOptions(steps=8, log_every=100, checkpoint_every=100)
     batches = Batches()
     with pytest.raises(loop.NonFiniteLossError) as caught:
-        run(
-            tmp_path,
-            batches,
-            LineTask(poison_step=3),
-            plan,
-            describe=lambda batch: "image a.jpg",
-        )
+        run(tmp_path, batches, LineTask(poison_step=3), options)
     message = str(caught.value)
     assert "step 4" in message
     assert "poison = nan" in message
@@ -185,14 +179,14 @@ def test_a_nonfinite_term_stops_within_a_step(tmp_path):
 
 
 def test_a_flipped_byte_is_named(tmp_path):
-    run(tmp_path, plan=loop.Plan(steps=2, checkpoint_every=1))
+    run(tmp_path, options=loop.LoopOptions(steps=2, checkpoint_every=1))
     files = [p for p in (tmp_path / "checkpoints" / "2").rglob("*") if p.is_file()]
     victim = max(files, key=lambda p: p.stat().st_size)
     data = bytearray(victim.read_bytes())
     data[len(data) // 2] ^= 1
     victim.write_bytes(bytes(data))
     with pytest.raises(CheckpointError, match=victim.name) as caught:
-        run(tmp_path, plan=loop.Plan(steps=4, checkpoint_every=1))
+        run(tmp_path, options=loop.LoopOptions(steps=4, checkpoint_every=1))
     assert "remove" in str(caught.value)
 
 
@@ -209,7 +203,7 @@ def test_a_checkpoint_without_manifest_is_unfinished(straight, tmp_path):
 
 @pytest.mark.parametrize("count", [2, 4])
 def test_any_number_of_devices_gives_the_same_steps(count):
-    task, optimizer = LineTask(), state.make_optimizer(lr=0.1, steps=3)
+    task, optimizer = LineTask(), make_optimizer(lr=0.1, steps=3)
 
     def steps(devices):
         batches = Batches()
@@ -219,7 +213,7 @@ def test_any_number_of_devices_gives_the_same_steps(count):
         losses = []
         for _ in range(3):
             batch = step.shard(next(batches), len(devices))
-            moving, metrics = step_fn(moving, None, batch)
+            moving, metrics, _ = step_fn(moving, None, batch)
             losses.append(step.first_replica(metrics)["loss"])
         return losses, step.first_replica(moving)
 
@@ -234,14 +228,14 @@ def test_any_number_of_devices_gives_the_same_steps(count):
 def test_the_step_is_compiled_once(caplog):
     task, optimizer, batches = (
         LineTask(),
-        state.make_optimizer(lr=0.1, steps=3),
+        make_optimizer(lr=0.1, steps=3),
         Batches(),
     )
     moving = step.replicate(state.init_state(task, optimizer, next(batches), seed=0))
     step_fn = step.make_train_step(task, optimizer)
     with jax.log_compiles(), caplog.at_level("WARNING", logger="jax"):
         for _ in range(3):
-            moving, _ = step_fn(moving, None, step.shard(next(batches)))
+            moving, _, _ = step_fn(moving, None, step.shard(next(batches)))
     compiled = [r for r in caplog.records if "XLA compilation" in r.getMessage()]
     assert len(compiled) == 1
 

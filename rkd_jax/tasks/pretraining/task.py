@@ -191,10 +191,10 @@ class PretrainingTask:
 
 def held_out_images(config: Config) -> list[dict[str, np.ndarray]]:
     """Return synthetic photographs that no training sees, `image` and `size`."""
-    from rkd_jax.data import pipeline
+    from rkd_jax.data import sources
     from rkd_jax.images.prepare import prepare
 
-    pairs = pipeline.synthetic_pairs(
+    pairs = sources.synthetic_pairs(
         config.loop.eval_pairs, size=config.data.size, seed=0
     )
     prepared = [prepare(pair["fixed"], size=config.data.size) for pair in pairs]

@@ -38,11 +38,11 @@ def held_out_pairs(config: Config) -> list[dict[str, np.ndarray]]:
     (where keypoints may lie) and `control_points [M, 4]` float32 (x_fixed, y_fixed,
     x_moving, y_moving) in pixels of the images.
     """
-    from rkd_jax.data import pipeline
+    from rkd_jax.data import sources
 
     data, count = config.data, config.loop.eval_pairs
     if data.kind == "superretina" and config.loop.eval_kind == "auto":
-        source = pipeline.make_source(
+        source = sources.make_source(
             kind="superretina",
             data_dir=data.data_dir,
             split=data.val_split,
@@ -54,7 +54,7 @@ def held_out_pairs(config: Config) -> list[dict[str, np.ndarray]]:
             cache_mb=data.cache_mb,
         )
         return [_warped_pair(source[i % len(source)], i) for i in range(count)]
-    pairs = pipeline.synthetic_pairs(count, size=data.size, seed=0)
+    pairs = sources.synthetic_pairs(count, size=data.size, seed=0)
     return [_synthetic_pair(pair, data.size) for pair in pairs]
 
 

@@ -149,7 +149,7 @@ def preprocess(config: Config) -> dict[str, Any]:
 
 def training_photographs(config: Config) -> Any:
     """Return the source of photographs that a stage trains on."""
-    from rkd_jax.data import pipeline
+    from rkd_jax.data import sources
 
     data = config.data
     arguments: dict[str, Any] = {
@@ -166,7 +166,7 @@ def training_photographs(config: Config) -> Any:
             "unlabeled": data.synthetic_unlabeled,
             "seed": config.seed,
         }
-        return pipeline.make_source(**arguments, **counts)
+        return sources.make_source(**arguments, **counts)
     arguments["data_dir"] = data.data_dir
     if data.kind == "tfds":
         arguments["name"] = data.tfds_name
@@ -175,7 +175,7 @@ def training_photographs(config: Config) -> Any:
     if data.kind == "superretina":
         arguments["auxiliary_dir"] = data.auxiliary_dir or None
         arguments["skip_missing"] = data.skip_missing
-    return pipeline.make_source(**arguments)
+    return sources.make_source(**arguments)
 
 
 def field_of_view(image: Array, *, least: float = 0.12, rim_px: int = 8) -> Array:

@@ -280,7 +280,7 @@ def steps():
         losses = []
         for number in range(2):
             batch = batch_of((True, number == 0, False, False))
-            moving, metrics = step_fn(moving, frozen, step.shard(batch, count))
+            moving, metrics, _ = step_fn(moving, frozen, step.shard(batch, count))
             losses.append(float(step.first_replica(metrics)["loss"]))
         return losses, step.first_replica(moving)
 
