@@ -221,18 +221,6 @@ class TestRecords:
         levels = first[0]["image"].astype(np.float64) * 255
         np.testing.assert_allclose(levels, np.rint(levels), atol=1e-4)
 
-    def test_least_recently_used_goes_first(self):
-        two_images = 2.5 * 32 * 32 / 2**20  # with their points
-        source, calls = self.counted(3, cache_mb=two_images)
-        for i in (0, 1, 0, 2, 0, 1):
-            source[i]
-        assert calls == [0, 1, 2, 1]
-
-    def test_no_memory(self):
-        source, calls = self.counted(1, cache_mb=0)
-        source[0], source[0]
-        assert calls == [0, 0]
-
     def test_damaged_bytes_go_by_the_name_of_the_item(self):
         for data in (b"no image", b"\x89PNG\r\n\x1a\n\0"):
             item = Item("medal_retina train 3", lambda data=data: (data, None), False)

@@ -4,10 +4,15 @@ import dataclasses
 import signal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from toy import Batches, LineTask, lines
+from toy import Batches, LineTask, VolumeTask, lines, volumes
 
+from rkd_jax.data import pipeline
+from rkd_jax.data.sampling import Balanced
+from rkd_jax.data.weighted import Weighted
+from rkd_jax.tasks.average import Average
 from rkd_jax.training import loop, state, step
 from rkd_jax.training.checkpoint import CheckpointError
 from rkd_jax.training.optimizer import make_optimizer
@@ -240,6 +245,86 @@ def test_the_step_is_compiled_once(caplog):
     assert len(compiled) == 1
 
 
-def test_batches_that_devices_cannot_share_are_refused():
-    with pytest.raises(ValueError, match="batch of 3"):
-        step.shard({"x": np.zeros((3, 2))}, 2)
+def volume_batches(order, at=None):
+    """Return batches of volumes; at a position, a signal comes."""
+    source = volumes()
+    orders = {
+        "weighted": lambda: Weighted(
+            source.groups, round_size=8, seed=2, shares={0: 0.5, 1: 0.25, 2: 0.25}
+        ),
+        "balanced": lambda: Balanced(source.groups, count=2, per_group=2, seed=2),
+    }
+
+    class Signalled(pipeline.Batches):
+        def __next__(self):
+            if self.get_state()["next_index"] == at:
+                signal.raise_signal(signal.SIGTERM)
+            return super().__next__()
+
+    return Signalled(source, orders[order](), batch_size=4, num_threads=1)
+
+
+@pytest.mark.parametrize(("order", "when"), [("weighted", 4), ("balanced", 3)])
+def test_statistics_teacher_and_sampler_go_on_bit_for_bit(tmp_path, order, when):
+    """Of the weighted order, the signal comes within a round that losses decide."""
+    options = loop.LoopOptions(steps=7, log_every=3, checkpoint_every=100)
+    task = VolumeTask(Average(0.9, warm_up=True, is_teacher=True, is_evaluated=False))
+
+    def train(folder, at=None):
+        with stop_signals() as stop:
+            return loop.train(
+                task,
+                make_optimizer(lr=0.05, steps=7),
+                volume_batches(order, at),
+                options,
+                workdir=tmp_path / folder,
+                title="toy",
+                evaluation=loop.Evaluation(volumes(3)),
+                stop=stop,
+            )
+
+    whole = train("straight")
+    with pytest.raises(Interrupted, match=f"step {when + 1}"):
+        train("stopped", when)
+    result = train("stopped")
+    assert lines(tmp_path / "stopped") == lines(tmp_path / "straight")
+    jax.tree.map(np.testing.assert_array_equal, result.variables, whole.variables)
+    assert result.variables.keys() == {"params", "batch_stats"}
+    last = lines(tmp_path / "straight")[-2]
+    assert last["teacher_kernel"] != whole.variables["params"]["head"]["kernel"][0, 0]
+
+
+def test_a_sampler_by_loss_reads_hard_examples_more_often(tmp_path):
+    """The first volumes have loss 0 from the start; they are hardly read again."""
+
+    class Easy(VolumeTask):
+        def loss(self, variables, task_state, teacher, batch, key, step):
+            total, aux = super().loss(variables, task_state, teacher, batch, key, step)
+            hard = (batch["record"] >= 8).astype(jnp.float32)
+            return total, aux._replace(examples={"loss": hard})
+
+    source, seen = volumes(), []
+
+    class Watched(pipeline.Batches):
+        def record(self, examples):
+            seen.append(examples["record"])
+            super().record(examples)
+
+    order = Weighted(np.zeros(12, int), round_size=64, seed=0)
+    batches = Watched(source, order, batch_size=4, num_threads=0)
+    loop.train(
+        Easy(),
+        make_optimizer(lr=0.1, steps=32),
+        batches,
+        loop.LoopOptions(steps=32, log_every=5),
+        workdir=tmp_path,
+        title="toy",
+    )
+    assert len(seen) == 32
+    assert (np.concatenate(seen[:16]) < 8).mean() > 0.4
+    assert (np.concatenate(seen[16:]) < 8).mean() < 0.05
+
+
+def test_only_one_average_is_kept(tmp_path):
+    with pytest.raises(ValueError, match=r"ema_decay is 0\.5, but this task keeps"):
+        run(tmp_path, task=VolumeTask(Average(0.9)))
