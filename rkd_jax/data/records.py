@@ -39,7 +39,7 @@ class Records(CachedSource):
     bool; "index" int32, the rank among the labeled images, -1 if unlabeled.
 
     Images are kept with 8 bits a pixel; all images handed out are multiples of 1/255
-    for that reason, whether they come from memory or not.
+    for that reason, whether they were kept or not.
 
     Args:
         items: the photographs.
@@ -93,8 +93,8 @@ class Records(CachedSource):
         xy = np.zeros((0, 2)) if fractions is None else _keypoints(fractions, resized)
         if len(xy) > self.max_labels:
             raise ValueError(
-                f"{item.name}: {len(xy)} keypoints, room for {self.max_labels}; raise "
-                "max_labels"
+                f"{item.name}: {len(xy)} keypoints; expected at most "
+                f"{self.max_labels}: raise max_labels"
             )
         keypoints = np.zeros((self.max_labels, 2), np.float32)
         keypoints[: len(xy)] = xy

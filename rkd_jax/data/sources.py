@@ -1,4 +1,4 @@
-"""Where training photographs come from: one function for each kind of source."""
+"""Sources of training photographs: one function for each kind."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def make_source(
     """Make a random-access source of training examples.
 
     Args:
-        kind: "synthetic": procedural photographs (`fundus_synthesis`), drawn when they
-            are read; "superretina": the layout of SuperRetina and MeDAL-Retina;
+        kind: "synthetic": procedural photographs (`synthetic.fundus`), drawn when
+            they are read; "superretina": the layout of SuperRetina and MeDAL-Retina;
             "folder": all images of a folder, unlabeled; "tfds": a prepared TFDS data
             set (`rkd_jax.data.builders`), labeled where it has keypoints.
         data_dir: root of the data (superretina, folder), TFDS data folder (tfds).

@@ -1,6 +1,6 @@
 """The compiled step, and moving trees to and from the devices.
 
-The one file that knows `pmap`; what runs inside uses only named-axis collectives.
+The only file that uses `pmap`; losses use collectives over its named axis alone.
 """
 
 from collections.abc import Callable, Sequence
