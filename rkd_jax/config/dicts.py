@@ -15,7 +15,7 @@ def as_dict(config: Section, *, public: bool = False) -> dict[str, Any]:
         config: the whole or a section.
         public: cut every path to its name, so that a published file names no folder of
             anybody's disk: fields that are marked as paths, of any class, and other
-            text that is an absolute path.
+            text that is an absolute path, unless it is marked as none.
 
     >>> from rkd_jax.config import DataConfig
     >>> data = DataConfig(data_dir="/home/ann/DRIVE")
@@ -23,11 +23,11 @@ def as_dict(config: Section, *, public: bool = False) -> dict[str, Any]:
     'DRIVE'
     """
 
-    def plain(value: Any, is_path: bool = False) -> Any:
+    def plain(value: Any, is_path: bool | None = None) -> Any:
         if isinstance(value, Section):
             return {
                 field.name: plain(
-                    getattr(value, field.name), bool(field.metadata.get("path"))
+                    getattr(value, field.name), field.metadata.get("path")
                 )
                 for field in dataclasses.fields(value)
             }
@@ -37,7 +37,9 @@ def as_dict(config: Section, *, public: bool = False) -> dict[str, Any]:
             return [plain(v, is_path) for v in value]
         if isinstance(value, os.PathLike):
             value = os.fspath(value)
-        if public and isinstance(value, str) and (is_path or _is_absolute(value)):
+        if not (public and isinstance(value, str)):
+            return value
+        if is_path or (is_path is None and _is_absolute(value)):
             return value.replace("\\", "/").rstrip("/").rpartition("/")[2]
         return value
 

@@ -106,12 +106,22 @@ class OptimConfig(Section):
     """Adam and its learning rate."""
 
     lr: float = number(1e-4, above=0)
-    schedule: str = choice("constant", "constant", "cosine")
+    # constant | cosine: to zero | onecycle: up in 30 % of the steps, then down | step.
+    schedule: str = choice("constant", "constant", "cosine", "onecycle", "step")
     warmup_steps: int = count(0)
+    # Shares of the run at which the rate is multiplied by the factor (step).
+    drop_at: tuple[float, ...] = (2 / 3,)
+    drop_factor: float = number(0.1, above=0)
     weight_decay: float = number(0.0, least=0)
+    # decoupled: AdamW | l2: part of the gradient, as in PyTorch's Adam.
+    decay_kind: str = choice("decoupled", "decoupled", "l2")
     # Global gradient norm is cut to this; 0 does not cut.
     clip_norm: float = number(0.0, least=0)
-    # Decay of the moving average of the parameters that is evaluated; 0 is off.
+    # Regular expression of the paths of the parameters that are trained, such as
+    # "^head/"; empty: all.
+    trainable: str = dataclasses.field(default="", metadata={"path": False})
+    # Decay of the moving average of the parameters that is evaluated; 0 is off. A task
+    # with an average of its own takes none.
     ema_decay: float = number(0.0, least=0, below=1)
 
 

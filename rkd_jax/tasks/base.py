@@ -11,26 +11,14 @@ import jax
 import numpy as np
 
 from rkd_jax.config import Config, Stage, TaskConfig
+from rkd_jax.data.sampling import Sampler
+from rkd_jax.data.source import Source
+from rkd_jax.tasks.average import Average
+from rkd_jax.tasks.merging import merge
 from rkd_jax.weights import Weights
 
 Array = jax.Array
 PyTree = Any
-
-
-class Source(Protocol):
-    """Random access to examples, each read when it is asked for.
-
-    Attributes:
-        names: of the examples, by index.
-    """
-
-    names: Any
-
-    def __len__(self) -> int:
-        """Return the number of examples."""
-
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        """Return one example."""
 
 
 class Aux(NamedTuple):
@@ -39,17 +27,27 @@ class Aux(NamedTuple):
     Attributes:
         metrics: scalars of this device, averaged over devices by the step.
         task_state: what the task keeps for the next step.
-        collections: collections of variables that the step replaces, such as
-            `{"batch_stats": ...}`; equal on all devices.
+        collections: collections of variables that the step replaces by their mean
+            over devices, such as `{"batch_stats": ...}`.
+        examples: arrays `[b]` with one value an example of this device's share, for
+            what goes by single examples; `weighted.Weighted` needs "loss".
     """
 
     metrics: dict[str, Array]
     task_state: PyTree
     collections: dict[str, PyTree] | None = None
+    examples: dict[str, Array] | None = None
 
 
 class Task(Protocol):
-    """What the training loop asks of a task."""
+    """What the training loop asks of a task; a subclass of this has the defaults.
+
+    Attributes:
+        average: a moving average of the variables that the run keeps for the task, as
+            the teacher of its loss for example; None: none.
+    """
+
+    average: Average | None = None
 
     @abc.abstractmethod
     def init(self, key: Array, batch: dict[str, Array]) -> tuple[PyTree, PyTree]:
@@ -83,10 +81,10 @@ class Task(Protocol):
     def load(self, variables: PyTree, weights: PyTree) -> PyTree:
         """Return fresh variables with those of a weights file in their place.
 
-        By default the file holds the whole network; a task whose network contains it
-        (a backbone) replaces that subtree.
+        By default the file holds the whole network or branches of it; a task that has
+        the network inside another tree (a backbone) puts it there.
         """
-        return {**variables, **weights}
+        return merge(variables, weights)
 
     def network(self, variables: PyTree) -> PyTree:
         """Return the part of the variables that is `config.model`'s, for a file.
@@ -98,9 +96,6 @@ class Task(Protocol):
 
 class TaskModule(Protocol):
     """What a module in `rkd_jax.tasks.TASKS` exports.
-
-    It may also export `sampler(config, source)`, which returns the order in which
-    training draws examples (`rkd_jax.data.sampling`).
 
     Attributes:
         CONFIG: the class of `config.task`.
@@ -132,6 +127,10 @@ class TaskModule(Protocol):
         Raises:
             FileNotFoundError, ValueError: the data are missing or bad.
         """
+
+    @staticmethod
+    def sampler(config: Config, source: Source) -> Sampler:
+        """Return the order in which training reads the examples of a source."""
 
     @staticmethod
     def held_out(config: Config) -> Source | None:

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 from rkd_jax.config import DataConfig, choice, count, path
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from rkd_jax.data.records import Records
 
 
@@ -72,30 +70,6 @@ def validation_photographs(data: PhotographsConfig) -> "Records":
         split=data.val_split,
         skip_missing=data.skip_missing,
     )
-
-
-def held_out_pair(number: int, *, size: int) -> "dict[str, np.ndarray]":
-    """Draw two visits of a synthetic eye that no training sees.
-
-    Args:
-        number: which eye.
-        size: side of the photographs, px.
-
-    Returns:
-        "fixed" and "moving", uint8 `[size, size, 3]` RGB, and "control_points",
-        float32 `[M, 4]`: x_fixed, y_fixed, x_moving, y_moving, px.
-    """
-    import numpy as np
-
-    from rkd_jax.data.sources import synthetic_seed
-    from rkd_jax.synthetic import fundus
-
-    pair = fundus.visits(synthetic_seed("pairs", 0, number), size=size)
-    return {
-        "fixed": pair.fixed.image,
-        "moving": pair.moving.image,
-        "control_points": np.asarray(pair.control_points, np.float32),
-    }
 
 
 def _make_source(data: PhotographsConfig, **arguments: Any) -> "Records":

@@ -4,6 +4,7 @@ Each is a `loop.train` in a work directory of its own; a run may hand its weight
 runs after it.
 """
 
+import dataclasses
 import logging
 import os
 import pathlib
@@ -17,8 +18,8 @@ from jax.experimental import multihost_utils
 from rkd_jax import config as schema
 from rkd_jax import tasks
 from rkd_jax.data import pipeline
-from rkd_jax.tasks.base import Source
-from rkd_jax.training import loop, run_folder, start_weights, state, step
+from rkd_jax.data.source import Source
+from rkd_jax.training import loop, optimizer, run_folder, start_weights, step
 from rkd_jax.training.signals import stop_signals
 
 PyTree = Any
@@ -93,10 +94,9 @@ def _run_stage(
     run_folder.claim_data(workdir, source)
     if jax.process_index() == 0:
         logger.info(
-            "%s: %d images (%d labeled), %d processes, %d devices, in %s",
+            "%s: %d examples, %d processes, %d devices, in %s",
             stage.title,
             len(source),
-            source.n_labeled,
             jax.process_count(),
             jax.device_count(),
             workdir,
@@ -106,7 +106,8 @@ def _run_stage(
         for role in stage.takes
         if role in given
     }
-    task = tasks.load(config.task.name).make(config, source, used, step.AXIS)
+    module = tasks.load(config.task.name)
+    task = module.make(config, source, used, step.AXIS)
     start, teacher = (
         used[role].variables if role in used else None for role in ("start", "teacher")
     )
@@ -115,11 +116,25 @@ def _run_stage(
         network = task.network(variables)
         run_folder.save_weights(workdir / name, config, network, metrics)
 
-    outcome = loop.train(
+    evaluation = None
+    if held_out is not None:
+        evaluation = loop.Evaluation(
+            held_out,
+            run_folder.digest(held_out.names),
+            lambda variables, metrics: save(run_folder.BEST, variables, metrics),
+        )
+    result = loop.train(
         task,
         _optimizer(config),
-        _batches(config, source),
-        loop.Plan(
+        pipeline.Batches(
+            source,
+            module.sampler(config, source),
+            batch_size=_batch_share(config),
+            process_index=jax.process_index(),
+            process_count=jax.process_count(),
+            num_threads=config.data.num_threads,
+        ),
+        loop.LoopOptions(
             steps=config.loop.steps,
             log_every=config.loop.log_every,
             eval_every=config.loop.eval_every,
@@ -127,32 +142,29 @@ def _run_stage(
             keep=config.loop.keep,
             seed=config.seed,
             ema_decay=config.optim.ema_decay,
-            held_out="" if held_out is None else run_folder.digest(held_out.names),
         ),
         workdir=workdir,
         title=stage.title,
         teacher=teacher,
         variables=start,
-        eval_data=held_out,
-        on_best=lambda variables, metrics: save(run_folder.BEST, variables, metrics),
-        describe=lambda batch: ", ".join(source.names[int(i)] for i in batch["record"]),
+        evaluation=evaluation,
         stop=stop,
     )
-    save(run_folder.WEIGHTS, outcome.variables, outcome.metrics)
+    save(run_folder.WEIGHTS, result.variables, result.metrics)
     if jax.process_count() > 1:
         # The next stage of every process reads what the first one has just written.
         multihost_utils.sync_global_devices(f"weights of {stage.title}")
-    return outcome.metrics
+    return result.metrics
 
 
 def _optimizer(config: schema.Config) -> optax.GradientTransformation:
-    return state.make_optimizer(
-        lr=config.optim.lr,
+    return optimizer.make_optimizer(
         steps=config.loop.steps,
-        schedule=config.optim.schedule,
-        warmup_steps=config.optim.warmup_steps,
-        weight_decay=config.optim.weight_decay,
-        clip_norm=config.optim.clip_norm,
+        **{
+            field.name: getattr(config.optim, field.name)
+            for field in dataclasses.fields(config.optim)
+            if field.name != "ema_decay"
+        },
     )
 
 
@@ -170,18 +182,3 @@ def _batch_share(config: schema.Config) -> int:
             "processes cannot share; choose a multiple of the devices"
         )
     return size // count
-
-
-def _batches(config: schema.Config, source: Any) -> Any:
-    """Return this process's share of the batches, as `pipeline.batches`."""
-    mixed = 0 < source.n_labeled < len(source)
-    return pipeline.batches(
-        source,
-        batch_size=_batch_share(config),
-        seed=config.seed,
-        shuffle=True,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-        num_threads=config.data.num_threads,
-        labeled_share=config.data.labeled_share if mixed else 0.0,
-    )

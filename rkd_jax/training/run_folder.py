@@ -13,6 +13,7 @@ import jax
 
 from rkd_jax import config as schema
 from rkd_jax import tasks, weights
+from rkd_jax.data.source import Source
 from rkd_jax.files.atomic import write_text
 from rkd_jax.tasks import networks
 from rkd_jax.training import changes
@@ -97,7 +98,7 @@ def claim(workdir: pathlib.Path, config: schema.Config) -> None:
     _write(path, ours, indent=1)
 
 
-def check_data(workdir: pathlib.Path, source: Any) -> None:
+def check_data(workdir: pathlib.Path, source: Source) -> None:
     """Refuse other images than those that a run began with.
 
     Batches and value maps go by the number of an image: one more or less, and they
@@ -116,14 +117,13 @@ def check_data(workdir: pathlib.Path, source: Any) -> None:
     theirs = _read(path)
     if theirs != ours:
         raise ValueError(
-            f"{path}: this run began with {theirs.get('images')} images, "
-            f"{theirs.get('labeled')} of them labeled; now there are "
-            f"{ours['images']} and {ours['labeled']}, or they have other names: "
+            f"{path}: this run began with {theirs.get('images')} images; now there are "
+            f"{ours['images']}, or they have other names or labels: "
             "use another --workdir, or bring the old images back"
         )
 
 
-def claim_data(workdir: pathlib.Path, source: Any) -> None:
+def claim_data(workdir: pathlib.Path, source: Source) -> None:
     """Write down which images a run is made of, or do as `check_data`.
 
     Raises:
@@ -135,13 +135,10 @@ def claim_data(workdir: pathlib.Path, source: Any) -> None:
         _write(workdir / DATA, _images(source))
 
 
-def _images(source: Any) -> dict[str, Any]:
+def _images(source: Source) -> dict[str, Any]:
     names = [pathlib.PurePath(name).name for name in source.names]
-    return {
-        "images": len(names),
-        "labeled": source.n_labeled,
-        "sha256": digest(names),
-    }
+    grouped = [f"{group} {name}" for group, name in zip(source.groups, names)]
+    return {"images": len(names), "sha256": digest(grouped)}
 
 
 def digest(names: Sequence[str]) -> str:

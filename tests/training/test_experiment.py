@@ -7,8 +7,8 @@ import pytest
 
 from rkd_jax import config as schema
 from rkd_jax import weights
+from rkd_jax.data.source import CachedSource
 from rkd_jax.tasks import pretraining, retina
-from rkd_jax.tasks.held_out import HeldOut
 from rkd_jax.tasks.retina import RetinaConfig
 from rkd_jax.training import experiment, loop, run_folder, start_weights
 
@@ -18,22 +18,22 @@ def seen(monkeypatch):
     """Let runs only record their arguments; loaded weights are their path."""
     calls = {}
 
-    def learn(*_, title, workdir, variables, teacher, eval_data, **__):
+    def learn(*_, title, workdir, variables, teacher, evaluation, **__):
         calls[title] = {
             "workdir": workdir,
             "start": variables,
             "teacher": teacher,
-            "data": eval_data,
+            "data": evaluation.data,
         }
         metrics = {"score": float("nan")} if title == "student" else {}
-        return loop.Outcome({"params": {"network": {}}}, metrics)
+        return loop.RunResult({"params": {"network": {}}}, metrics)
 
     def load(config, role, path):
         return weights.Weights("superretina", {}, path, {}, {}, {})
 
     for module in (retina, pretraining):
         names = [module.__name__]
-        source = HeldOut(names, dict, cache_mb=0)
+        source = CachedSource(dict, names)
         monkeypatch.setattr(module, "held_out", lambda config, source=source: source)
     monkeypatch.setattr(loop, "train", learn)
     monkeypatch.setattr(start_weights, "load_for", load)
@@ -135,7 +135,7 @@ def test_other_images_are_refused_before_the_config_is_written(
     config.loop.log_every, config.data.data_dir = 3, "moved"
     source = retina.training_source(config)
     names = ("another.png", *source.names[1:])
-    other = types.SimpleNamespace(names=names, n_labeled=source.n_labeled)
+    other = types.SimpleNamespace(names=names, groups=source.groups)
     for module in (retina, pretraining):
         monkeypatch.setattr(module, "training_source", lambda config: other)
     with pytest.raises(ValueError, match="other names"):

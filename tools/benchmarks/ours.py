@@ -17,6 +17,7 @@ from rkd_jax.registration.matching.nearest import match_keypoints
 from rkd_jax.tasks.retina import RetinaConfig
 from rkd_jax.tasks.retina.recipes import follow_upstream
 from rkd_jax.tasks.retina.task import RetinaTask
+from rkd_jax.training import optimizer as optimizers
 from rkd_jax.training import state as states
 from rkd_jax.training import step as stepping
 
@@ -182,7 +183,7 @@ def train_step(
         "example": np.arange(batch, dtype=np.int32),
     }
     chosen = jax.devices()[:devices]
-    optimizer = states.make_optimizer(lr=1e-4, steps=1000)
+    optimizer = optimizers.make_optimizer(lr=1e-4, steps=1000)
     start = states.init_state(task, optimizer, data, seed=0)
     teacher = None
     if distill:
@@ -199,7 +200,7 @@ def train_step(
     def arm(count):
         with precise(precision):
             for _ in range(count):
-                moving[0], metrics = run(moving[0], teacher, placed)
+                moving[0], metrics, _ = run(moving[0], teacher, placed)
         loss = float(stepping.first_replica(metrics)["loss"])
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss of the benchmarked step is {loss}")

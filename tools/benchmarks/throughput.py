@@ -10,9 +10,10 @@ import jax
 
 from benchmarks import ours
 from rkd_jax.config import Config
-from rkd_jax.data import pipeline
+from rkd_jax.data import pipeline, sampling
 from rkd_jax.tasks import retina
 from rkd_jax.tasks.retina.task import RetinaTask
+from rkd_jax.training import optimizer as optimizers
 from rkd_jax.training import state as states
 from rkd_jax.training import step as stepping
 
@@ -49,18 +50,21 @@ def measure(
     source = retina.training_source(config)
     for index in range(len(source)):
         source[index]
-    batches = pipeline.batches(
-        source, batch_size=batch, seed=0, num_threads=config.data.num_threads
+    batches = pipeline.Batches(
+        source,
+        sampling.Shuffle(len(source), seed=0),
+        batch_size=batch,
+        num_threads=config.data.num_threads,
     )
     task = RetinaTask(
         options=task_options,
         model=ours.build("superretina", precision, small=small),
         crop=crop,
-        labeled=source.n_labeled,
+        labeled=LABELED,
         steps_per_epoch=max(len(source) // batch, 1),
         axis_name=stepping.AXIS,
     )
-    optimizer = states.make_optimizer(lr=config.optim.lr, steps=config.loop.steps)
+    optimizer = optimizers.make_optimizer(lr=config.optim.lr, steps=config.loop.steps)
     first = next(batches)
     trainer = _Trainer(task, optimizer, first)
     fixed, real = itertools.repeat(first), iter(batches)
@@ -92,7 +96,7 @@ class _Trainer:
             asked = time.perf_counter()
             batch = next(batches)
             waited += time.perf_counter() - asked
-            self.state, metrics = self.step(self.state, None, stepping.shard(batch))
+            self.state, metrics, _ = self.step(self.state, None, stepping.shard(batch))
             if before is not None:
                 _check(before)
             before = metrics

@@ -12,10 +12,10 @@ from rkd_jax.tasks.distillation import distillation_stages
 from rkd_jax.tasks.faces.config import FacesConfig, FacesDataConfig
 
 if TYPE_CHECKING:
-    from rkd_jax.tasks.base import Source
+    from rkd_jax.data.sampling import Sampler
+    from rkd_jax.data.source import Source
     from rkd_jax.tasks.faces.crops import FaceRecords
     from rkd_jax.tasks.faces.task import LandmarksTask
-    from rkd_jax.tasks.held_out import HeldOut
     from rkd_jax.weights import Weights
 
 __all__ = ["CONFIG", "FacesConfig", "FacesDataConfig"]
@@ -50,7 +50,14 @@ def training_source(config: Config) -> "FaceRecords":
     return training_faces(config)
 
 
-def held_out(config: Config) -> "HeldOut | None":
+def sampler(config: Config, source: "Source") -> "Sampler":
+    """Return the order of the examples: labeled ones in the share that is asked for."""
+    from rkd_jax.data.sampling import by_groups
+
+    return by_groups(source.groups, config.data.labeled_share, seed=config.seed)
+
+
+def held_out(config: Config) -> "Source | None":
     """Return the faces that a run is evaluated on, if any."""
     if not config.loop.eval_pairs:
         return None

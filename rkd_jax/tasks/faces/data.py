@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from rkd_jax.config import Config
+from rkd_jax.data.source import CachedSource
 from rkd_jax.tasks.faces import crops
 from rkd_jax.tasks.faces.config import FacesConfig, FacesDataConfig
-from rkd_jax.tasks.held_out import HeldOut
 
 
 def training_faces(config: Config) -> crops.FaceRecords:
@@ -26,7 +26,7 @@ def training_faces(config: Config) -> crops.FaceRecords:
     )
 
 
-def held_out_faces(config: Config) -> HeldOut:
+def held_out_faces(config: Config) -> CachedSource:
     """Return held-out faces: `image [C, C, 1]` as networks see it, and `landmarks`.
 
     Synthetic ones, or those of the list `val_split`, or of its part `data.fold`: at
@@ -49,7 +49,7 @@ def held_out_faces(config: Config) -> HeldOut:
 
     names = [source.names[i] for i in indices]
     # The source keeps the crops that it has made.
-    return HeldOut(names, make, cache_mb=0)
+    return CachedSource(make, names)
 
 
 def _source(data: FacesDataConfig, **parts: Any) -> crops.FaceRecords:

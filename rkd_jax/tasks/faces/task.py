@@ -27,6 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rkd_jax import augment, losses
+from rkd_jax.data.source import Source
 from rkd_jax.geometry.homography import (
     apply_homography,
     as_matrix,
@@ -36,7 +37,7 @@ from rkd_jax.geometry.homography import (
 )
 from rkd_jax.geometry.warp import warp
 from rkd_jax.synthetic.faces.points import FLIP
-from rkd_jax.tasks.base import Aux, Source, Task
+from rkd_jax.tasks.base import Aux, Task
 from rkd_jax.tasks.faces.config import FacesConfig
 from rkd_jax.tasks.reductions import global_mean
 

@@ -19,9 +19,9 @@ import numpy as np
 import optax
 
 from rkd_jax.config import Config
-from rkd_jax.tasks.base import Aux, Source, Task
-from rkd_jax.tasks.held_out import HeldOut
-from rkd_jax.tasks.photographs import held_out_pair
+from rkd_jax.data.source import CachedSource, Source
+from rkd_jax.data.sources import synthetic_pair
+from rkd_jax.tasks.base import Aux, Task
 from rkd_jax.tasks.pretraining.config import PretrainingConfig
 from rkd_jax.tasks.reductions import global_mean
 
@@ -201,16 +201,16 @@ def hidden_view(
     return part, hidden[:side, :side], turns
 
 
-def held_out_images(config: Config) -> HeldOut:
+def held_out_images(config: Config) -> CachedSource:
     """Return synthetic photographs that no training sees, `image` and `size`."""
     from rkd_jax.images.prepare import prepare
 
     side = config.data.size
 
     def make(number: int) -> dict[str, np.ndarray]:
-        prepared = prepare(held_out_pair(number, size=side)["fixed"], size=side)
+        prepared = prepare(synthetic_pair(number, size=side)["fixed"], size=side)
         size = np.array(prepared.size, np.int32)
         return {"image": prepared.image[..., None], "size": size}
 
     names = [f"synthetic photograph {i}" for i in range(config.loop.eval_pairs)]
-    return HeldOut(names, make, cache_mb=config.data.cache_mb)
+    return CachedSource(make, names, cache_mb=config.data.cache_mb)

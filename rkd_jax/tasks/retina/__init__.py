@@ -15,7 +15,8 @@ from rkd_jax.tasks.retina.config import PretrainConfig, RetinaConfig
 
 if TYPE_CHECKING:
     from rkd_jax.data.records import Records
-    from rkd_jax.tasks.held_out import HeldOut
+    from rkd_jax.data.sampling import Sampler
+    from rkd_jax.data.source import Source
     from rkd_jax.tasks.retina.task import RetinaTask
     from rkd_jax.weights import Weights
 
@@ -25,7 +26,7 @@ CONFIG = RetinaConfig
 
 def make(
     config: Config,
-    source: "Records",
+    source: "Source",
     given: "Mapping[str, Weights]",
     axis_name: str | None = None,
 ) -> "RetinaTask":
@@ -38,7 +39,7 @@ def make(
         model=networks.build(config.model),
         options=options,
         crop=config.data.crop,
-        labeled=source.n_labeled,
+        labeled=int((source.groups == 1).sum()),
         steps_per_epoch=max(len(source) // config.data.batch_size, 1),
         teacher_model=networks.rebuild(teacher, options.teacher.model)
         if follows
@@ -53,11 +54,18 @@ def training_source(config: Config) -> "Records":
     return training_photographs(PhotographsConfig.of(config), seed=config.seed)
 
 
-def held_out(config: Config) -> "HeldOut | None":
+def sampler(config: Config, source: "Source") -> "Sampler":
+    """Return the order of the examples: labeled ones in the share that is asked for."""
+    from rkd_jax.data.sampling import by_groups
+
+    return by_groups(source.groups, config.data.labeled_share, seed=config.seed)
+
+
+def held_out(config: Config) -> "Source | None":
     """Return the pairs that a run is evaluated on, if any."""
     if not config.loop.eval_pairs:
         return None
-    from rkd_jax.tasks.retina.held_out import held_out_pairs
+    from rkd_jax.tasks.retina.evaluation import held_out_pairs
 
     return held_out_pairs(config)
 

@@ -21,8 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rkd_jax import losses
+from rkd_jax.data.source import Source
 from rkd_jax.models import ModelOutput
-from rkd_jax.tasks.base import Aux, Source, Task
+from rkd_jax.tasks.base import Aux, Task
 from rkd_jax.tasks.reductions import global_mean
 from rkd_jax.tasks.retina.config import RetinaConfig
 from rkd_jax.tasks.retina.descriptor_loss import descriptor_terms, distillation_terms
@@ -144,11 +145,11 @@ class RetinaTask(Task):
     def evaluate(
         self, variables: PyTree, data: Source
     ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        """Register held-out pairs; see `rkd_jax.tasks.retina.held_out`."""
-        from rkd_jax.tasks.retina import held_out
+        """Register held-out pairs; see `rkd_jax.tasks.retina.evaluation`."""
+        from rkd_jax.tasks.retina import evaluation
 
         grid = self.options.descriptor_grid
-        return held_out.evaluate(self.model, variables, data, grid=grid)
+        return evaluation.evaluate(self.model, variables, data, grid=grid)
 
     def _expanding(self, step: Array) -> Array:
         start = self.options.pke_start_epoch

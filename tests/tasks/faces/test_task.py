@@ -11,6 +11,7 @@ import optax
 import pytest
 
 from rkd_jax import models
+from rkd_jax.data.source import CachedSource
 from rkd_jax.geometry.warp import sample
 from rkd_jax.models.layers import ModelOutput
 from rkd_jax.synthetic import faces as face_synthesis
@@ -18,7 +19,6 @@ from rkd_jax.synthetic.faces.points import FLIP
 from rkd_jax.tasks.faces import task as landmarks
 from rkd_jax.tasks.faces.config import FacesConfig
 from rkd_jax.tasks.faces.crops import make_source
-from rkd_jax.tasks.held_out import HeldOut
 from rkd_jax.training import state, step
 
 SIDE, CROP = 48, 32
@@ -285,7 +285,7 @@ def steps():
         losses = []
         for number in range(2):
             batch = batch_of((True, number == 0, False, False))
-            moving, metrics = step_fn(moving, frozen, step.shard(batch, count))
+            moving, metrics, _ = step_fn(moving, frozen, step.shard(batch, count))
             losses.append(float(step.first_replica(metrics)["loss"]))
         return losses, step.first_replica(moving)
 
@@ -318,7 +318,7 @@ def test_evaluation_scores_what_the_metrics_score(small):
         }
         for face in faces()
     ]
-    source = HeldOut(["a", "b", "c", "d"], data.__getitem__, cache_mb=0)
+    source = CachedSource(data.__getitem__, ["a", "b", "c", "d"])
     scores, pictures = task.evaluate(variables, source)
     predict = landmarker.make_predictor(task.model, 0.2)
     images = np.stack([item["image"] for item in data])

@@ -223,7 +223,7 @@ def distillation():
         for number in range(3):
             batch = batch_of(4, seed=number)
             batch["labeled"] = np.array([True, False, True, True])
-            moving, metrics = step_fn(moving, frozen, step.shard(batch, count))
+            moving, metrics, _ = step_fn(moving, frozen, step.shard(batch, count))
             losses.append(float(step.first_replica(metrics)["loss"]))
         return losses, step.first_replica(moving)
 

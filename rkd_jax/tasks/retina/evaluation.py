@@ -15,19 +15,15 @@ import numpy as np
 
 from rkd_jax import augment
 from rkd_jax.config import Config
+from rkd_jax.data.source import CachedSource, Source
+from rkd_jax.data.sources import synthetic_pair
 from rkd_jax.geometry.homography import apply_homography, inverse
 from rkd_jax.geometry.warp import warp
 from rkd_jax.keypoints import Keypoints, detect, sample_descriptors
 from rkd_jax.metrics.registration import registration_score
 from rkd_jax.registration.fitting.fit import fit
 from rkd_jax.registration.matching.nearest import mutual_nearest
-from rkd_jax.tasks.base import Source
-from rkd_jax.tasks.held_out import HeldOut
-from rkd_jax.tasks.photographs import (
-    PhotographsConfig,
-    held_out_pair,
-    validation_photographs,
-)
+from rkd_jax.tasks.photographs import PhotographsConfig, validation_photographs
 from rkd_jax.tasks.retina.config import RetinaConfig
 from rkd_jax.tasks.retina.views import field_of_view
 
@@ -39,7 +35,7 @@ ERROR_SHARE, ERROR_LEAST_PX = 25 / 2912, 4.0
 THRESHOLD, RADIUS, BORDER, KEYPOINTS = 0.01, 6, 4, 1024
 
 
-def held_out_pairs(config: Config) -> HeldOut:
+def held_out_pairs(config: Config) -> CachedSource:
     """Return the evaluation pairs of an experiment, at its working size.
 
     Each is `images [2, S, S, 1]` float32 (fixed, moving), `fields [2, S, S]` bool
@@ -55,13 +51,13 @@ def held_out_pairs(config: Config) -> HeldOut:
     else:
         names = [f"synthetic pair {i}" for i in range(count)]
         make = functools.partial(_synthetic_pair, data.size)
-    return HeldOut(names, make, cache_mb=data.cache_mb)
+    return CachedSource(make, names, cache_mb=data.cache_mb)
 
 
 def _synthetic_pair(size: int, number: int) -> dict[str, np.ndarray]:
     from rkd_jax.images.prepare import prepare
 
-    pair = held_out_pair(number, size=size)
+    pair = synthetic_pair(number, size=size)
     fixed, moving = (prepare(pair[k], size=size) for k in ("fixed", "moving"))
     points = np.asarray(pair["control_points"], np.float64)
     images = np.stack([fixed.image, moving.image])
