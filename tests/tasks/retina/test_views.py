@@ -6,7 +6,9 @@ import pytest
 from made_pictures import texture
 
 from rkd_jax.config import Config
-from rkd_jax.geometry import apply_homography, deform, sample
+from rkd_jax.geometry.deformation import deform
+from rkd_jax.geometry.homography import apply_homography
+from rkd_jax.geometry.warp import sample
 from rkd_jax.tasks.retina import RetinaConfig, training_source
 from rkd_jax.tasks.retina.views import make_views
 
