@@ -14,7 +14,7 @@ from rkd_jax.config import Config
 from rkd_jax.data import sources
 from rkd_jax.images.prepare import prepare
 from rkd_jax.tasks import pretraining
-from rkd_jax.tasks.pretraining import PhotographsConfig, PretrainingConfig
+from rkd_jax.tasks.pretraining import PretrainingConfig
 from rkd_jax.tasks.pretraining.task import STRIDE, PretrainingTask, hidden_view
 from rkd_jax.training import state, step
 
@@ -200,13 +200,12 @@ def test_score_is_minus_both_losses_and_grows_with_a_better_network():
 
 
 def test_held_out_images_are_synthetic_eyes_that_no_training_sees():
-    config = Config(task=PretrainingConfig(), data=PhotographsConfig(size=96))
-    config.loop.eval_pairs = 2
+    config = Config(task=PretrainingConfig())
+    config.data.size, config.loop.eval_pairs = 96, 2
     images = pretraining.held_out(config)
     assert len(images) == 2
-    for item, number in zip(images, range(2), strict=True):
-        pair = sources.synthetic_pair(number, size=96)
-        expected = prepare(pair["fixed"], size=96)
+    for number, item in enumerate(images):
+        expected = prepare(sources.synthetic_pair(number, size=96)["fixed"], size=96)
         np.testing.assert_array_equal(item["image"][..., 0], expected.image)
         assert item["size"].tolist() == list(expected.size)
 
@@ -226,6 +225,14 @@ def test_init_has_a_whole_swin_unetr_and_the_heads_apart():
     assert kernel.shape == (16 * options["feature_size"], PIXELS)
 
 
+def test_a_weights_file_replaces_the_network_and_leaves_the_heads():
+    task, fresh = task_of(), heads(tile=symmetric_tile())
+    fresh["params"]["network"] = {"kernel": np.zeros(3)}
+    found = task.load(fresh, {"params": {"kernel": np.ones(3)}})
+    np.testing.assert_array_equal(task.network(found)["params"]["kernel"], 1)
+    assert found["params"]["heads"] is fresh["params"]["heads"]
+
+
 def test_two_devices_train_as_one():
     task = task_of(Seen(features=8), axis_name=step.AXIS)
     optimizer = optax.sgd(0.1)
@@ -237,7 +244,7 @@ def test_two_devices_train_as_one():
         step_fn = step.make_train_step(task, optimizer, devices=devices)
         moving, seen = step.replicate(start, devices), []
         for _ in range(2):
-            moving, metrics = step_fn(moving, None, step.shard(batch, count))
+            moving, metrics, _ = step_fn(moving, None, step.shard(batch, count))
             seen.append(step.first_replica(metrics))
         return seen, step.first_replica(moving).variables
 

@@ -12,8 +12,7 @@ from PIL import Image
 from rkd_jax import augment, models
 from rkd_jax.config import Config
 from rkd_jax.images.prepare import prepare
-from rkd_jax.tasks import retina
-from rkd_jax.tasks.retina import PhotographsConfig, RetinaConfig
+from rkd_jax.tasks.retina import RetinaConfig, held_out
 from rkd_jax.tasks.retina.evaluation import held_out_pairs, make_predictor
 from rkd_jax.tasks.retina.task import RetinaTask
 
@@ -169,7 +168,7 @@ def test_later_evaluations_do_not_compile_again():
 
 
 def config_of(kind, size, count, **data):
-    config = Config(task=RetinaConfig(), data=PhotographsConfig())
+    config = Config(task=RetinaConfig())
     config.data.kind, config.data.size = kind, size
     config.loop.eval_pairs = count
     for name, value in data.items():
@@ -255,10 +254,10 @@ def test_pairs_of_synthetic_eyes_agree_with_their_points():
 
 def test_which_pairs_a_config_evaluates(lab):
     lab.loop.eval_pairs = 1
-    (ours,), lab.task.eval_kind = retina.held_out(lab), "synthetic"
-    (synthetic,) = retina.held_out(lab)
+    (ours,), lab.task.eval_kind = held_out(lab), "synthetic"
+    (synthetic,) = held_out(lab)
     (expected,) = held_out_pairs(config_of("synthetic", 128, 1))
     np.testing.assert_array_equal(synthetic["images"], expected["images"])
     assert (ours["images"] != expected["images"]).any()
     lab.loop.eval_pairs = 0
-    assert retina.held_out(lab) is None
+    assert held_out(lab) is None
