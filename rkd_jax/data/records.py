@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rkd_jax.images import prepare
+from rkd_jax.images.field import prepared_field
 
 ImageSource = Any  # what preprocess.read_image accepts
 
@@ -87,12 +88,13 @@ class Records(CachedRecords):
     """Preprocessed photographs by index, in the form that training reads.
 
     `records[i]` is a dict of NumPy arrays: "image" float32 [S, S, 1] in 0..1, zeros
-    outside the picture; "size" int32 [2], (h, w) of the picture in it; "keypoints"
+    outside the picture; "size" int32 [2], (h, w) of the picture in it; "field" bool
+    [S, S], where keypoints may lie, as in registration (`images.field`); "keypoints"
     float32 [N, 2], (x, y) in pixels of "image"; "keypoint_mask" bool [N]; "labelled"
     bool; "index" int32, the rank among the labelled images, -1 if unlabelled.
 
-    Images are kept with 8 bits a pixel; all images handed out are multiples of 1/255
-    for that reason, whether they come from memory or not.
+    Images are kept with 8 bits a pixel, fields with one bit; all images handed out are
+    multiples of 1/255 for that reason, whether they come from memory or not.
 
     Args:
         items: the photographs.
@@ -127,6 +129,12 @@ class Records(CachedRecords):
         self.resize_mode = resize_mode
         self._ranks = np.cumsum([item.labelled for item in self._items]) - 1
 
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        record = super().__getitem__(index)
+        shape = (self.size, self.size)
+        bits = np.unpackbits(record["field"], count=self.size**2)
+        return {**record, "field": bits.reshape(shape).astype(bool)}
+
     def _make(self, index: int) -> dict[str, np.ndarray]:
         item = self._items[index]
         source, fractions = item.read()
@@ -145,6 +153,7 @@ class Records(CachedRecords):
         return {
             "image": np.rint(resized.image * 255.0).astype(np.uint8),
             "size": np.array(resized.size, np.int32),
+            "field": np.packbits(prepared_field(image, resized)),
             "keypoints": keypoints,
             "keypoint_mask": np.arange(self.max_labels) < len(xy),
             "labelled": np.array(item.labelled),

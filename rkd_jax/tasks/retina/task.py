@@ -80,8 +80,9 @@ class RetinaTask:
     ) -> tuple[Array, Aux]:
         """Return the loss of this device's share of a batch; see `tasks.base.Task`.
 
-        `batch` holds `image [B, S, S, 1]`, `size [B, 2]`, `keypoints [B, N, 2]`,
-        `keypoint_mask [B, N]`, `labelled [B]`, `index [B]` and `example [B]`.
+        `batch` holds `image [B, S, S, 1]`, `size [B, 2]`, `field [B, S, S]`,
+        `keypoints [B, N, 2]`, `keypoint_mask [B, N]`, `labelled [B]`, `index [B]` and
+        `example [B]`.
         """
         options = self.options
         example_keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["example"])
@@ -535,4 +536,5 @@ def expansion_options(options: TaskConfig) -> expansion.ExpansionOptions:
 
 
 def _image_part(batch: dict[str, Array]) -> dict[str, Array]:
-    return {k: batch[k] for k in ("image", "size", "keypoints", "keypoint_mask")}
+    names = ("image", "size", "field", "keypoints", "keypoint_mask")
+    return {name: batch[name] for name in names}

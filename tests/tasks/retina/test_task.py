@@ -36,6 +36,7 @@ def batch_of(count, *, labelled=True, seed=0):
     return {
         "image": image.astype(np.float32),
         "size": np.full((count, 2), SIDE, np.int32),
+        "field": np.ones((count, SIDE, SIDE), bool),
         "keypoints": rng.uniform(10, SIDE - 10, (count, 16, 2)).astype(np.float32),
         "keypoint_mask": np.full((count, 16), labelled),
         "labelled": np.full((count,), labelled),
@@ -152,7 +153,7 @@ def test_one_pass_over_both_views_equals_two_passes(name, options):
     batch["example"] = np.array([4, 7], np.int32)
     variables, _ = task.init(jax.random.PRNGKey(0), batch)
     keys = jax.random.split(jax.random.PRNGKey(1), 2)
-    parts = ("image", "size", "keypoints", "keypoint_mask")
+    parts = ("image", "size", "field", "keypoints", "keypoint_mask")
     views = jax.jit(jax.vmap(task._views))(keys, {k: batch[k] for k in parts})
     if name == "swin_unetr":
         views = views.replace(descriptor=views.raw)
@@ -334,7 +335,8 @@ def test_expansion_sees_the_warped_view_with_or_without_dropout(deterministic, v
     batch = batch_of(1)
     variables, state_before = task.init(jax.random.PRNGKey(0), batch)
     keys = jax.random.split(jax.random.PRNGKey(1), 1)
-    part = {k: batch[k] for k in ("image", "size", "keypoints", "keypoint_mask")}
+    parts = ("image", "size", "field", "keypoints", "keypoint_mask")
+    part = {k: batch[k] for k in parts}
     views = jax.vmap(task._views)(keys, part)
     raw = task.model.apply(variables, views.raw, train=True)
     _, expanded, _ = task._expand(
