@@ -31,7 +31,7 @@ from rkd_jax.files import atomic
 from rkd_jax.geometry.resize import resize_points
 from rkd_jax.images.image_files import read_bytes
 from rkd_jax.images.reading import check_sides, read_image
-from rkd_jax.junctions.points import Junctions, field_of_view, find_junctions
+from rkd_jax.junctions.points import Junctions, bright_disc, find_junctions
 from rkd_jax.junctions.vessel_masks import DATASETS, LAYOUTS, Sample, folders, split
 
 PICTURE_PX = 1200
@@ -129,7 +129,7 @@ def label(sample: Sample, prefix: str, max_points: int | None) -> Labeled:
         field = _read_mask(sample.field, shape)
     else:
         try:
-            field = field_of_view(image)
+            field = bright_disc(image)
         except ValueError as error:
             raise ValueError(f"{sample.image}: {error}") from error
     junctions = find_junctions(mask, field, max_points=max_points)

@@ -38,6 +38,7 @@ def batch_of(count, *, labeled=True, seed=0):
     return {
         "image": image.astype(np.float32),
         "size": np.full((count, 2), SIDE, np.int32),
+        "field": np.ones((count, SIDE, SIDE), bool),
         "keypoints": rng.uniform(10, SIDE - 10, (count, 16, 2)).astype(np.float32),
         "keypoint_mask": np.full((count, 16), labeled),
         "labeled": np.full((count,), labeled),
