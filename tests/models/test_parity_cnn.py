@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rkd_jax.models import build, layers
+from rkd_jax.models import build
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra for parity tests")
 from benchmarks import torch_reference  # noqa: E402  (needs PyTorch)
@@ -67,7 +67,7 @@ def test_outputs_and_gradients_equal_pytorch(kernels, size, monkeypatch):
     (total / size[0]).backward()
     grads = {k: p.grad.numpy() for k, p in model.named_parameters()}
     expected, _ = _tool().convert(kind, grads)
-    monkeypatch.setattr(layers, "COMPUTE_DTYPES", ("float32", "float64"))
+    monkeypatch.setattr(options, "COMPUTE_DTYPES", ("float32", "float64"))
     with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
         precise = build(kind, **options, compute_dtype="float64")
 

@@ -24,7 +24,7 @@ from rkd_jax.config import TaskConfig
 from rkd_jax.geometry.deformation import deform
 from rkd_jax.geometry.warp import warp, warp_mask
 from rkd_jax.keypoints import Keypoints, detect, rasterize, sample_descriptors
-from rkd_jax.models import ModelOutput
+from rkd_jax.models.output import ModelOutput
 from rkd_jax.tasks.base import Aux
 from rkd_jax.tasks.reductions import global_mean, global_sum
 from rkd_jax.tasks.retina import expansion
