@@ -62,7 +62,7 @@ def expected_shapes(model: str, options: dict[str, Any]) -> dict[str, tuple[int,
     (64,)
     """
     module = models.build(model, **options)
-    images = jnp.zeros((1, 64, 64, module.in_channels), jnp.float32)
+    images = jnp.zeros(module.example_shape(64), jnp.float32)
     shapes = jax.eval_shape(module.init, jax.random.key(0), images)
     return {name: leaf.shape for name, leaf in _flatten(shapes).items()}
 

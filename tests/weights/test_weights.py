@@ -119,8 +119,8 @@ def test_all_wrong_entries_are_listed(path):
     [
         ("options", "{", "'options' is not JSON"),
         ("options", "[1]", "expected an object"),
-        ("options", json.dumps({"width": 3}), r"unknown options \['width'\]"),
-        ("model", "unet", "unknown model 'unet'"),
+        ("options", json.dumps({"width": 3}), "no option 'width'; did you mean 'widths'"),
+        ("model", "unet", "unknown network 'unet'"),
     ],
 )
 def test_bad_metadata_is_refused(path, field, value, message):

@@ -22,7 +22,7 @@ import numpy as np
 
 from rkd_jax import losses
 from rkd_jax.data.source import Source
-from rkd_jax.models import ModelOutput
+from rkd_jax.models.output import ModelOutput
 from rkd_jax.tasks.base import Aux, Task
 from rkd_jax.tasks.reductions import global_mean
 from rkd_jax.tasks.retina.config import RetinaConfig

@@ -13,6 +13,7 @@ import pytest
 from rkd_jax import losses, models
 from rkd_jax.geometry.homography import translation
 from rkd_jax.keypoints import rasterize
+from rkd_jax.models.output import ModelOutput
 from rkd_jax.tasks.reductions import global_mean, global_sum
 from rkd_jax.tasks.retina import value_maps
 from rkd_jax.tasks.retina.config import RetinaConfig
@@ -326,7 +327,7 @@ class ShowsTraining(nn.Module):
         count = detector_images or len(images)
         heatmap = jnp.full((count, CROP, CROP), 0.9 if train else 0.2, jnp.float32)
         cells = jnp.ones((len(images), CROP // 8 - 2, CROP // 8 - 2, 4), jnp.float32)
-        return models.ModelOutput(heatmap + bias, None, cells, {})
+        return ModelOutput(heatmap + bias, None, cells, {})
 
 
 @pytest.mark.parametrize(("deterministic", "value"), [(True, 0.2), (False, 0.9)])
