@@ -223,7 +223,7 @@ def fit_homography(problem: Problem) -> Fit:
     if near is not None:
         scales = FROM_NEARBY if problem.near else FROM_START
         near = refine(near, problem, curved=False, scales=scales)
-    return _finish(problem, None if near is None else near.projective())
+    return _finish(problem, None if near is None else Homography(near.projective()))
 
 
 def fit_radial(problem: Problem) -> Fit:

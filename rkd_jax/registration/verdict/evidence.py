@@ -11,7 +11,7 @@ import numpy as np
 from rkd_jax.registration.fitting.curvature import Curvature
 from rkd_jax.registration.fitting.fit import fit, residuals
 from rkd_jax.registration.matching.matches import Matches, PairMatcher
-from rkd_jax.registration.transforms import Frame, Transform
+from rkd_jax.registration.transforms import Frame, Homography, Transform
 
 SUPPORT_PX = 4.0  # a match within this distance supports the transform
 MAX_SCALE = 3.0  # largest magnification or reduction between the two images
@@ -103,7 +103,7 @@ def implausible(
         grid = np.concatenate([grid, _seen_by_both(transform, fields)])
     reason = _misshapen(transform, grid, relative)
     return reason or _misshapen(
-        transform.projective(), sizes.moving_corners(), relative
+        Homography(transform.projective()), sizes.moving_corners(), relative
     )
 
 

@@ -27,7 +27,7 @@ from rkd_jax.synthetic.fundus.camera import Mapping, View, look
 SIZE = 768
 FRAME = Frame.of_size((SIZE, SIZE))
 TURN = np.array([[0.98, 0.1, 0.15], [-0.1, 1.01, -0.2], [0.02, -0.01, 1.0]])
-FLAT = Radial(TURN, 0.0, FRAME, FRAME).projective()
+FLAT = Homography(Radial(TURN, 0.0, FRAME, FRAME).projective())
 CURVED = Radial(TURN, 0.15, FRAME, FRAME)
 SHIFT = (
     np.array([[0.0, 0, 0, 9, -6, 4], [0, 0, 0, 3, 7, -8.0]]),
