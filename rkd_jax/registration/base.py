@@ -23,8 +23,8 @@ from rkd_jax.images.prepare import (
 from rkd_jax.keypoints import Keypoints
 from rkd_jax.registration.fitting.curvature import Curvature
 from rkd_jax.registration.matching.guided import fit_pair
-from rkd_jax.registration.matching.matches import PairMatcher, Placed
-from rkd_jax.registration.matching.refine import Aligner, Photograph, seen_from
+from rkd_jax.registration.matching.matches import Pair, Placed
+from rkd_jax.registration.matching.refine import PatchRefiner, Photograph, warp_photo
 from rkd_jax.registration.options import MatcherOptions
 from rkd_jax.registration.result import Registration, judge
 from rkd_jax.registration.search.propose import MAX_SCALE, Hypothesis, by_sift
@@ -179,7 +179,7 @@ class BaseMatcher:
         self, fixed: Photograph, moving: Photograph, transform: Transform
     ) -> _Features:
         """See the moving image in the frame of the fixed one, and find keypoints."""
-        image, field = seen_from(fixed, moving, transform)
+        image, field = warp_photo(fixed, moving, transform)
         height, width = fixed.prepared.size
         image = np.clip(image, 0, 1)
         image[height:], image[:, width:] = 0, 0
@@ -193,11 +193,11 @@ class BaseMatcher:
         moving: Placed,
         sizes: Sizes,
         method: _Method,
-        aligner: Aligner | None,
+        aligner: PatchRefiner | None,
     ) -> Registration:
         """Match, fit and judge two sets of keypoints."""
-        pair = PairMatcher(fixed, moving, self.options)
-        free = pair.free()
+        pair = Pair(fixed, moving, self.options)
+        free = pair.match()
         result, matches = fit_pair(
             pair,
             free,
@@ -223,9 +223,9 @@ class BaseMatcher:
 
     def _aligner(
         self, method: _Method, fixed: Photograph, moving: Photograph
-    ) -> Aligner | None:
+    ) -> PatchRefiner | None:
         aligned = method.guided and self.options.align
-        return Aligner(fixed, moving) if aligned else None
+        return PatchRefiner(fixed, moving) if aligned else None
 
     def _as_taken(
         self, fixed: View, moving: View, method: _Method, *, two_pass: bool

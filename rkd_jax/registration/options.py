@@ -38,7 +38,7 @@ class MatcherOptions:
         separation: points nearer than this to the best match are no second best.
         min_similarity: least cosine of a match found again near where the transform
             expects it; less where a network's true matches are less alike
-            (`rkd_jax.registration.matching.matches.PairMatcher.learn_similarity`).
+            (`rkd_jax.registration.matching.matches.Pair.calibrate_similarity`).
         threshold_px: inlier distance of the estimator.
         align: after guided matching move the points to where the images around them
             agree (`rkd_jax.registration.matching.refine`).

@@ -49,8 +49,8 @@ class Ours:
             (self.matcher, "_prepare", "preparing"),
             (self.matcher, "_more_points", "points"),
             (self.matcher, "_detect", "network"),
-            (base.PairMatcher, "free", "matching"),
-            (base.PairMatcher, "near", "matching"),
+            (base.Pair, "match", "matching"),
+            (base.Pair, "match_near", "matching"),
         )
         for owner, name, stage in parts:
             setattr(owner, name, self._timed(stage, getattr(owner, name)))

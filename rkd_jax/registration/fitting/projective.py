@@ -3,7 +3,7 @@
 The refinement minimizes the negative log-likelihood of Cauchy noise in the plane,
 1.5 * sum log(1 + |e|^2 / c^2), plus a Gaussian prior on k, by Levenberg-Marquardt with
 the weights 1 / (1 + |e|^2 / c^2). It works in field coordinates, where all nine
-parameters are of size one; e is measured in the fixed image, not in the flattened
+parameters are of size one; e is measured in the fixed image, not in the undistorted
 plane.
 """
 
@@ -18,7 +18,7 @@ from rkd_jax.registration.fitting.estimate import estimate_homography
 from rkd_jax.registration.fitting.problem import Fit, Problem, residuals
 from rkd_jax.registration.transforms import Frame, Homography, Radial, Transform
 from rkd_jax.registration.transforms.homography import project
-from rkd_jax.registration.transforms.radial import MAX_CURVATURE, flatten, unflatten
+from rkd_jax.registration.transforms.radial import MAX_CURVATURE, distort, undistort
 
 MIN_RADIAL = 12  # points that nine parameters need at least
 
@@ -43,10 +43,10 @@ def _frames(problem: Problem) -> tuple[Frame, Frame]:
 
 
 def _estimate(problem: Problem, curvature: float) -> tuple[Radial | None, Fit]:
-    """Estimate between flattened points, without a start."""
+    """Estimate between undistorted points, without a start."""
     moving_frame, fixed_frame = _frames(problem)
     flat = [
-        frame.from_field(flatten(frame.to_field(points), curvature))
+        frame.from_field(undistort(frame.to_field(points), curvature))
         for frame, points in (
             (moving_frame, problem.moving),
             (fixed_frame, problem.fixed),
@@ -72,8 +72,8 @@ def _like(start: Transform, problem: Problem, curvature: float) -> Radial | None
     usable = np.isfinite(mapped).all(axis=1)
     if usable.sum() < 4:
         return None
-    u = flatten(moving_frame.to_field(grid[usable]), curvature)
-    v = flatten(fixed_frame.to_field(mapped[usable]), curvature)
+    u = undistort(moving_frame.to_field(grid[usable]), curvature)
+    v = undistort(fixed_frame.to_field(mapped[usable]), curvature)
     matrix, _ = cv2.findHomography(u, v, 0)
     if matrix is None or not np.all(np.isfinite(matrix)):
         return None
@@ -85,16 +85,16 @@ def _terms(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Map field points `[N, 2]`; return them and derivatives `[N, 2, 8 (+ 1)]`.
 
-    With q = flatten(u), z = H q and w = unflatten(z), the derivative of w is the
-    inverse D of that of flatten at w, times that of z; k moves both ends.
+    With q = undistort(u), z = H q and w = distort(z), the derivative of w is the
+    inverse D of that of undistort at w, times that of z; k moves both ends.
     """
     matrix, k = np.append(parameters[:8], 1.0).reshape(3, 3), parameters[8]
-    q = flatten(u, k)
+    q = undistort(u, k)
     z = project(matrix, q)
-    w = unflatten(z, k)
+    w = distort(z, k)
     depth = q @ matrix[2, :2] + matrix[2, 2]
     near = np.sum(w * w, axis=1)
-    # flatten at w has the derivative (1 + k r^2) I + 2 k w w^T (Sherman-Morrison).
+    # undistort at w has the derivative (1 + k r^2) I + 2 k w w^T (Sherman-Morrison).
     a = 1.0 + k * near
     back = np.eye(2) / a[:, None, None] - (2.0 * k / (a * (a + 2.0 * k * near)))[
         :, None, None
@@ -186,8 +186,9 @@ def refine(
 def curvature_error(radial: Radial, problem: Problem) -> float:
     """Return the standard deviation of k that the pairs alone leave, or infinity.
 
-    From the normal matrix of the last round of `refine`, the other eight parameters
-    being free as well: two views that differ by no turn of the eye say nothing of k.
+    From the normal matrix of the final round of `refine`, with the other eight
+    parameters free as well: two photographs without a turn of the eye between them say
+    nothing about k.
     """
     u = radial.moving_frame.to_field(problem.moving)
     parameters = np.append((radial.matrix / radial.matrix[2, 2]).ravel()[:8], 0.0)
@@ -203,7 +204,7 @@ def curvature_error(radial: Radial, problem: Problem) -> float:
 
 
 def _finish(problem: Problem, transform: Transform | None) -> Fit:
-    """Tell the inliers of a refined transform."""
+    """Return a refined transform with its inliers."""
     if transform is None:
         nothing = np.zeros(len(problem.moving), bool)
         return Fit(None, nothing, "no homography agrees with 4 matches or more")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from rkd_jax.registration.fitting.curvature import Curvature
 from rkd_jax.registration.fitting.fit import AUTO, Fit, fit
-from rkd_jax.registration.matching.matches import Matches, PairMatcher
+from rkd_jax.registration.matching.matches import Matches, Pair
 from rkd_jax.registration.transforms import Transform
 
 # Of each round: how far to look, and the inlier threshold, in pixels of a 768-pixel
@@ -26,7 +26,7 @@ _LEAST = 8  # matches without which a round is not worth fitting
 
 
 def _fitter(
-    pair: PairMatcher, estimator: str, curvature: Curvature | None
+    pair: Pair, estimator: str, curvature: Curvature | None
 ) -> Callable[..., Fit]:
     """Return a function that fits matches of a pair; thresholds in working pixels."""
     frames = (pair.moving.frame, pair.fixed.frame)
@@ -52,7 +52,7 @@ def _fitter(
 
 
 def fit_pair(
-    pair: PairMatcher,
+    pair: Pair,
     free: Matches,
     *,
     family: str,
@@ -72,7 +72,7 @@ def fit_pair(
             far puts each point, which finds matches that the ratio test has to drop.
         curvature: what is known of k.
         align: moves guided matches to finer places, given the fit to them
-            (`matching.refine.Aligner`); None: as the detectors placed them.
+            (`matching.refine.PatchRefiner`); None: as the detectors placed them.
 
     Returns:
         The fit, and the matches it was made from. A round that finds too little leaves
@@ -82,14 +82,14 @@ def fit_pair(
     threshold = pair.options.threshold_px
     first, later = _STAGES[family]
     result, matches = run(free, first if guided else family, threshold), free
-    pair.learn_similarity(free.similarity[result.inliers])
+    pair.calibrate_similarity(free.similarity[result.inliers])
     if not guided:
         return result, matches
     unit = pair.unit
     for radius, limit in ROUNDS:
         if result.transform is None:
             return result, matches
-        near = pair.near(result.transform, radius * unit)
+        near = pair.match_near(result.transform, radius * unit)
         if len(near) < _LEAST:
             break
         again = run(near, later, limit * unit, result.transform)

@@ -65,7 +65,7 @@ class Placed:
         return float(np.mean(self.prepared.scale))
 
 
-class PairMatcher:
+class Pair:
     """Matches the keypoints of one pair.
 
     Args:
@@ -90,7 +90,7 @@ class PairMatcher:
         """Working pixels to one of a 768-pixel working image."""
         return self.fixed.prepared.image.shape[0] / 768.0
 
-    def free(self) -> Matches:
+    def match(self) -> Matches:
         """Match by descriptors alone."""
         # Upstream looks from the moving (query) image into the fixed one.
         pairs, similarity = match_keypoints(
@@ -102,19 +102,20 @@ class PairMatcher:
         )
         return self._matches(pairs, similarity)
 
-    def learn_similarity(self, similarity: np.ndarray) -> None:
+    def calibrate_similarity(self, similarity: np.ndarray) -> None:
         """Learn from matches that support a fit how alike true ones are.
 
         Networks differ: with one, two views of a spot have a cosine of .9, with
-        another .4. `near` takes what all but 2 % of these matches reach, where that is
-        less than `options.min_similarity`. Fewer than 20 teach nothing.
+        another .4. `match_near` uses the similarity that all but 2 % of these matches
+        reach, where that is less than `options.min_similarity`; with fewer than 20
+        matches the option.
         """
         self._least = self.options.min_similarity
         if len(similarity) >= _TEACHERS:
             usual = float(np.percentile(similarity, _UNUSUAL_PERCENT))
             self._least = min(self._least, usual)
 
-    def near(
+    def match_near(
         self,
         transform: Transform,
         radius_px: float,

@@ -59,13 +59,13 @@ def source_pixels(fixed: Resized, moving: Resized, transform: Transform) -> np.n
         return moving.from_file(transform.apply_inverse(fixed.to_file(xy)))
 
     height, width = fixed.image.shape
-    found = _coarsely(inverse, height, width)
+    found = interpolate_inverse(inverse, height, width)
     far = -2.0 * max(moving.image.shape)
     found = np.nan_to_num(found, nan=far, posinf=far, neginf=far)
     return np.clip(found, far, -2 * far).astype(np.float32)
 
 
-def _coarsely(
+def interpolate_inverse(
     inverse: Callable[[np.ndarray], np.ndarray], height: int, width: int
 ) -> np.ndarray:
     """Evaluate a smooth map at every 4th pixel, and bilinearly between.
@@ -98,7 +98,7 @@ def _interpolate(coarse: np.ndarray, count: int) -> np.ndarray:
     return coarse[index] * (1.0 - fraction) + coarse[index + 1] * fraction
 
 
-def seen_from(
+def warp_photo(
     fixed: Photograph, moving: Photograph, transform: Transform
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw the moving photograph in the frame of the fixed one.
@@ -120,7 +120,9 @@ def seen_from(
     return draw(moving.prepared.image, cv2.INTER_CUBIC), field
 
 
-def flatten_light(image: np.ndarray, field: np.ndarray, *, unit: float) -> np.ndarray:
+def normalize_contrast(
+    image: np.ndarray, field: np.ndarray, *, unit: float
+) -> np.ndarray:
     """Take local mean and contrast out of an image.
 
     Args:
@@ -142,7 +144,7 @@ def flatten_light(image: np.ndarray, field: np.ndarray, *, unit: float) -> np.nd
     return np.clip(_GREY + _GAIN * detail / contrast, 0, 255).astype(np.uint8)
 
 
-class Aligner:
+class PatchRefiner:
     """Aligns the matches of one pair by the images around them.
 
     Args:
@@ -153,15 +155,17 @@ class Aligner:
     def __init__(self, fixed: Photograph, moving: Photograph) -> None:
         self._fixed, self._moving = fixed, moving
         self._unit = max(fixed.prepared.image.shape) / 768.0
-        self._flat = flatten_light(fixed.prepared.image, fixed.field, unit=self._unit)
+        self._flat = normalize_contrast(
+            fixed.prepared.image, fixed.field, unit=self._unit
+        )
 
     def _drawn(self, transform: Transform) -> np.ndarray:
         """Return the moving image in the frame of the fixed one, without light.
 
         Vessels that are bright in one image alone (an angiogram) are turned dark.
         """
-        image, field = seen_from(self._fixed, self._moving, transform)
-        flat = flatten_light(image, field, unit=self._unit)
+        image, field = warp_photo(self._fixed, self._moving, transform)
+        flat = normalize_contrast(image, field, unit=self._unit)
         both = field & self._fixed.field
         here, there = (x[both].astype(np.float32) - _GREY for x in (flat, self._flat))
         return 255 - flat if here @ there < 0 else flat

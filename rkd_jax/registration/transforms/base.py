@@ -1,4 +1,4 @@
-"""What all transforms share: saving, and warping an image through the inverse."""
+"""The base class of transforms: saving, and warping an image through the inverse."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""A homography between two curved views of the retina.
+"""A homography between two photographs of a curved retina.
 
-The retina is a bowl, a photograph flat. With u = (p - center) / radius the place in the
-camera's field (1 at its rim), `flatten` carries a photograph to the plane in which a
-turn of the eye is a homography; `fitting.curvature` derives why, and how
-large k is.
+The retina is a bowl, a photograph is flat. Let u = (p - center) / radius be a place in
+the camera's field (1 at its rim). `undistort` maps u to u (1 + k |u|^2), in the plane
+in which a turn of the eye is a homography. This is the form of radial lens distortion
+with one coefficient, k1; here most of k is the curvature of the retina and the
+projection of the camera. `fitting.curvature` derives its size.
 """
 
 from __future__ import annotations
@@ -21,21 +22,21 @@ from rkd_jax.registration.transforms.homography import as_matrix, project
 MAX_CURVATURE = 0.5
 
 
-def flatten(points: np.ndarray, curvature: float) -> np.ndarray:
+def undistort(points: np.ndarray, curvature: float) -> np.ndarray:
     """Map places u of the field to u (1 + k |u|^2), `[..., 2]`.
 
     Example:
-        >>> flatten(np.array([[1.0, 0.0]]), 0.1).tolist()
+        >>> undistort(np.array([[1.0, 0.0]]), 0.1).tolist()
         [[1.1, 0.0]]
     """
     return points * (1.0 + curvature * np.sum(points * points, axis=-1, keepdims=True))
 
 
-def unflatten(points: np.ndarray, curvature: float) -> np.ndarray:
-    """Invert `flatten`: the one real root of r + k r^3 = R, in closed form.
+def distort(points: np.ndarray, curvature: float) -> np.ndarray:
+    """Invert `undistort`: the one real root of r + k r^3 = R, in closed form.
 
     Example:
-        >>> unflatten(np.array([[1.1, 0.0]]), 0.1).round(9).tolist()
+        >>> distort(np.array([[1.1, 0.0]]), 0.1).round(9).tolist()
         [[1.0, 0.0]]
     """
     if curvature <= 1e-9:
@@ -48,10 +49,10 @@ def unflatten(points: np.ndarray, curvature: float) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Radial(Transform):
-    """A homography between flattened fields: `unflatten(matrix flatten(u))`.
+    """A homography between undistorted fields: `distort(matrix undistort(u))`.
 
     Attributes:
-        matrix: `[3, 3]`, from the flattened moving field to the flattened fixed one.
+        matrix: `[3, 3]`, from the undistorted moving to the undistorted fixed field.
         curvature: k of both photographs, 0 to 0.5; 0 is a plain homography.
         moving_frame: the field of the moving image.
         fixed_frame: the field of the fixed image.
@@ -87,13 +88,13 @@ class Radial(Transform):
 
     def apply(self, points: np.ndarray) -> np.ndarray:
         field = self.moving_frame.to_field(as_points(points))
-        flat = project(self.matrix, flatten(field, self.curvature))
-        return self.fixed_frame.from_field(unflatten(flat, self.curvature))
+        flat = project(self.matrix, undistort(field, self.curvature))
+        return self.fixed_frame.from_field(distort(flat, self.curvature))
 
     def apply_inverse(self, points: np.ndarray) -> np.ndarray:
         field = self.fixed_frame.to_field(as_points(points))
-        flat = project(self._inverse, flatten(field, self.curvature))
-        return self.moving_frame.from_field(unflatten(flat, self.curvature))
+        flat = project(self._inverse, undistort(field, self.curvature))
+        return self.moving_frame.from_field(distort(flat, self.curvature))
 
     def projective(self) -> np.ndarray:
         to_field = self.moving_frame.matrix()

@@ -10,7 +10,7 @@ import numpy as np
 
 from rkd_jax.registration.fitting.curvature import Curvature
 from rkd_jax.registration.fitting.fit import fit, residuals
-from rkd_jax.registration.matching.matches import Matches, PairMatcher
+from rkd_jax.registration.matching.matches import Matches, Pair
 from rkd_jax.registration.transforms import Frame, Homography, Transform
 
 SUPPORT_PX = 4.0  # a match within this distance supports the transform
@@ -135,7 +135,7 @@ def coverage(transform: Transform, points_fixed: np.ndarray, sizes: Sizes) -> fl
     return float(cv2.contourArea(hull) / overlap) if overlap > 1.0 else 0.0
 
 
-def of_the_eye(matches: Matches, pair: PairMatcher) -> Matches:
+def drop_rim_matches(matches: Matches, pair: Pair) -> Matches:
     """Leave out matches at the rims of both fields.
 
     The rim with its notch, halos and dirt on the lens are the camera's: they lie where
@@ -171,7 +171,7 @@ def support(transform: Transform, matches: Matches, sizes: Sizes) -> dict[str, f
     }
 
 
-def nearness(transform: Transform, pair: PairMatcher, sizes: Sizes) -> dict[str, float]:
+def nearness(transform: Transform, pair: Pair, sizes: Sizes) -> dict[str, float]:
     """Count similar points where the transform puts them, and what chance would give.
 
     A transform that was fitted to the matches found near it agrees with them by
@@ -183,9 +183,13 @@ def nearness(transform: Transform, pair: PairMatcher, sizes: Sizes) -> dict[str,
         "near_coverage": as "coverage".
     """
     unit = pair.unit
-    found = of_the_eye(pair.near(transform, SUPPORT_PX * unit), pair)
+    found = drop_rim_matches(pair.match_near(transform, SUPPORT_PX * unit), pair)
     beside = [
-        len(of_the_eye(pair.near(transform, SUPPORT_PX * unit, shift_px=shift), pair))
+        len(
+            drop_rim_matches(
+                pair.match_near(transform, SUPPORT_PX * unit, shift_px=shift), pair
+            )
+        )
         for shift in _BESIDE_PX * unit * np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
     ]
     error = SUPPORT_PX
@@ -203,7 +207,7 @@ def nearness(transform: Transform, pair: PairMatcher, sizes: Sizes) -> dict[str,
 def asymmetry(
     transform: Transform,
     matches: Matches,
-    pair: PairMatcher,
+    pair: Pair,
     sizes: Sizes,
     *,
     estimator: str,
@@ -244,7 +248,7 @@ def asymmetry(
 def gather(
     transform: Transform,
     free: Matches,
-    pair: PairMatcher,
+    pair: Pair,
     sizes: Sizes,
     *,
     estimator: str,
@@ -262,7 +266,7 @@ def gather(
         estimator: key of `rkd_jax.registration.fitting.fit.ESTIMATORS`.
         curvature: what is known of k.
     """
-    free = of_the_eye(free, pair)
+    free = drop_rim_matches(free, pair)
     return {
         **support(transform, free, sizes),
         **nearness(transform, pair, sizes),

@@ -21,7 +21,7 @@ from rkd_jax.registration.transforms import (
     ThinPlate,
     Transform,
 )
-from rkd_jax.registration.transforms.radial import flatten
+from rkd_jax.registration.transforms.radial import undistort
 from rkd_jax.synthetic.fundus.camera import Mapping, View, look
 
 SIZE = 768
@@ -74,8 +74,8 @@ def _error(found, truth):
 def test_flattening_is_the_specification_and_its_inverse_the_fixed_point():
     u = np.random.default_rng(0).uniform(-0.8, 0.8, (50, 2))
     k = 0.12
-    np.testing.assert_allclose(flatten(u, k), u * (1 + k * (u**2).sum(1)[:, None]))
-    flat = FRAME.from_field(flatten(u, k))
+    np.testing.assert_allclose(undistort(u, k), u * (1 + k * (u**2).sum(1)[:, None]))
+    flat = FRAME.from_field(undistort(u, k))
     guess = FRAME.to_field(flat).copy()
     for _ in range(60):
         guess = FRAME.to_field(flat) / (1 + k * (guess**2).sum(1)[:, None])
@@ -166,7 +166,7 @@ def test_curvature_is_found_and_its_error_is_honest():
     # Without a turn of the eye k cancels: the pairs say nothing, the prior stands.
     still = Radial(np.eye(3), 0.15, FRAME, FRAME)
     result = _fit(still, "radial", noise=0.5)
-    assert abs(result.transform.curvature - Curvature.anybodys().mean) < 0.06
+    assert abs(result.transform.curvature - Curvature.prior().mean) < 0.06
 
 
 def test_known_curvature_is_kept():
@@ -228,7 +228,7 @@ def test_geometry_expects_what_two_cameras_have():
             expected = stretch[1] / stretch[0] - 1
             found = expected_curvature(field, projection=projection)
             assert found == pytest.approx(expected, rel=1e-4)
-    prior = Curvature.anybodys()
+    prior = Curvature.prior()
     for value in (expected_curvature(30), expected_curvature(60)):
         assert abs(value - prior.mean) < 2.5 * prior.sd
     with pytest.raises(ValueError, match="field_deg"):
@@ -257,7 +257,7 @@ def test_one_camera_is_calibrated_from_all_its_pairs():
     assert (found.sd, found.source) == (0.0, "one camera, 4 pairs")
     assert curvature_of(runs[-1]) is None
     nothing = combine([])
-    assert nothing.mean == pytest.approx(Curvature.anybodys().mean)
+    assert nothing.mean == pytest.approx(Curvature.prior().mean)
 
 
 def test_median_of_squares_takes_its_own_inliers():

@@ -7,16 +7,16 @@ from rkd_jax.images.prepare import Resized
 from rkd_jax.keypoints import Keypoints
 from rkd_jax.registration.fitting.fit import residuals
 from rkd_jax.registration.matching.guided import fit_pair
-from rkd_jax.registration.matching.matches import PairMatcher, Placed
+from rkd_jax.registration.matching.matches import Pair, Placed
 from rkd_jax.registration.matching.nearest import GuidedMatcher, mutual_nearest
 from rkd_jax.registration.options import MatcherOptions
 from rkd_jax.registration.transforms import Frame, Radial
 from rkd_jax.registration.verdict.evidence import (
     Sizes,
     asymmetry,
+    drop_rim_matches,
     gather,
     nearness,
-    of_the_eye,
     support,
 )
 
@@ -56,7 +56,7 @@ def _pair(*, kinds, related=True, seed=0, count=500):
         noisy = _unit(looks[which] + 0.05 * rng.normal(size=looks.shape))
         xy = xy[which] + rng.normal(0, 0.4, xy.shape)
         sets.append(_placed(_keypoints(xy, noisy)))
-    return PairMatcher(*sets, MatcherOptions(min_similarity=0.6))
+    return Pair(*sets, MatcherOptions(min_similarity=0.6))
 
 
 @pytest.mark.parametrize("radius", [5.0, 40.0])
@@ -122,7 +122,7 @@ def test_second_best_must_be_another_place():
 
 def test_guided_rounds_find_what_the_ratio_test_dropped():
     pair = _pair(kinds=60)
-    free = pair.free()
+    free = pair.match()
     grid = np.stack(np.meshgrid(*[np.linspace(60, 700, 9)] * 2), axis=-1).reshape(-1, 2)
     errors, counts = {}, {}
     for guided in (False, True):
@@ -144,7 +144,7 @@ def test_guided_rounds_find_what_the_ratio_test_dropped():
 def test_guided_ends_in_the_family_asked_for(family):
     pair = _pair(kinds=400)
     result, _ = fit_pair(
-        pair, pair.free(), family=family, estimator="magsac", guided=True
+        pair, pair.match(), family=family, estimator="magsac", guided=True
     )
     assert result.transform.family == family
 
@@ -162,11 +162,11 @@ def test_evidence_tells_truth_from_chance():
 def test_there_and_back_is_near_for_a_true_fit_only():
     for related, low, high in ((True, 0, 1.0), (False, 5.0, 100.0)):
         pair = _pair(kinds=400, related=related)
-        free = of_the_eye(pair.free(), pair)
+        free = drop_rim_matches(pair.match(), pair)
         off = asymmetry(TRUTH, free, pair, SIZES, estimator="magsac", curvature=None)
         assert low <= off <= high
     everything = gather(
-        TRUTH, pair.free(), pair, SIZES, estimator="magsac", curvature=None
+        TRUTH, pair.match(), pair, SIZES, estimator="magsac", curvature=None
     )
     assert everything["asymmetry_px"] == off
     assert {**support(TRUTH, free, SIZES)}.items() <= everything.items()
@@ -182,11 +182,11 @@ def test_two_eyes_that_share_the_rim_of_the_camera_share_nothing():
     for _ in range(2):
         inside = FRAME.from_field(rng.uniform(-0.6, 0.6, (100, 2)))
         sets.append(_placed(_keypoints(np.concatenate([rim, inside]), looks)))
-    pair = PairMatcher(*sets, MatcherOptions(min_similarity=0.6))
+    pair = Pair(*sets, MatcherOptions(min_similarity=0.6))
     identity = Radial(np.eye(3), 0.0, FRAME, FRAME)
-    assert support(identity, pair.free(), SIZES)["support"] >= 300
+    assert support(identity, pair.match(), SIZES)["support"] >= 300
     found = gather(
-        identity, pair.free(), pair, SIZES, estimator="magsac", curvature=None
+        identity, pair.match(), pair, SIZES, estimator="magsac", curvature=None
     )
     assert found["support"] < 5
     assert found["near"] < 5
@@ -201,15 +201,15 @@ def test_points_at_one_rim_only_count():
     moving = FRAME.from_field(rng.uniform(-0.6, 0.6, (200, 2)) - [0.3, 0.0])
     looks = _unit(rng.normal(size=(200, 32)))
     sets = [_placed(_keypoints(xy, looks)) for xy in (shift.apply(moving), moving)]
-    pair = PairMatcher(*sets, MatcherOptions(min_similarity=0.6))
+    pair = Pair(*sets, MatcherOptions(min_similarity=0.6))
     assert np.any(np.linalg.norm(FRAME.to_field(moving), axis=1) > 0.9)
-    assert len(of_the_eye(pair.free(), pair)) == len(pair.free()) == 200
+    assert len(drop_rim_matches(pair.match(), pair)) == len(pair.match()) == 200
 
 
 def test_similarity_of_true_matches_lowers_the_bar_only():
     pair = _pair(kinds=400, related=False)
     counts = []
     for similarity in (np.zeros(0), np.full(50, 0.9), np.linspace(-1, -0.9, 50)):
-        pair.learn_similarity(similarity.astype(np.float32))
-        counts.append(len(pair.near(TRUTH, 60.0)))
+        pair.calibrate_similarity(similarity.astype(np.float32))
+        counts.append(len(pair.match_near(TRUTH, 60.0)))
     assert counts[0] == counts[1] < counts[2]
