@@ -1,277 +1,366 @@
-"""From two photographs to a registration: the matcher of a trained network."""
+"""What all matchers share: views of photographs, and the way to a registration."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
-import pathlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import jax
-import jax.numpy as jnp
+import cv2
 import numpy as np
 
-from rkd_jax import keypoints as kp
-from rkd_jax import models
-from rkd_jax import weights as weight_files
-from rkd_jax.images.prepare import Resized
+from rkd_jax.images.field import prepared_field
+from rkd_jax.images.prepare import (
+    Resized,
+    describe,
+    field_box,
+    fit_to,
+    normalize,
+    read_image,
+)
 from rkd_jax.keypoints import Keypoints
-from rkd_jax.models.tiles import apply_in_tiles, halo
-from rkd_jax.registration.base import BaseMatcher, Source, View
-from rkd_jax.registration.keypoints.dog import dog_points, make_sift
+from rkd_jax.registration.fitting.curvature import Curvature
+from rkd_jax.registration.matching.guided import fit_pair
+from rkd_jax.registration.matching.matches import Pair, Placed
+from rkd_jax.registration.matching.refine import PatchRefiner, Photograph, warp_photo
 from rkd_jax.registration.options import MatcherOptions
-from rkd_jax.registration.result import Registration
-from rkd_jax.registration.search.propose import TURNS_DEG, Hypothesis, by_network
+from rkd_jax.registration.result import Registration, judge
+from rkd_jax.registration.search.propose import MAX_SCALE, Hypothesis, by_sift
+from rkd_jax.registration.search.rectify import Detail, frames_of, shared_parts
+from rkd_jax.registration.transforms import Frame, Transform
+from rkd_jax.registration.verdict.confidence import model_digest
+from rkd_jax.registration.verdict.evidence import Sizes, gather
+from rkd_jax.version import __version__
 
-Array = jax.Array
+Source = str | os.PathLike | bytes | np.ndarray
+
+_RIM_PX = 8  # how far inside the camera's field keypoints begin, at 768 px
 
 
-class Matcher(BaseMatcher):
-    """Registers photographs by the keypoints of a trained network.
+@dataclasses.dataclass(frozen=True, eq=False)
+class View(Detail):
+    """One photograph with its keypoints, ready to be matched with others.
 
-    One program is compiled for each batch size at the working size, however large
-    the photographs are.
-
-    Args:
-        weights: a `Weights` or the path of a weight file.
-        options: settings; keyword arguments change single ones of them.
-        **changes: fields of `MatcherOptions`.
-
-    Example:
-        >>> from rkd_jax import models, weights
-        >>> options = {"widths": (4, 4, 8, 8), "descriptor_dim": 8}
-        >>> tiny = models.build("superretina", **options)
-        >>> key, image = jax.random.key(0), jnp.zeros((1, 64, 64, 1))
-        >>> variables = tiny.init(key, image)
-        >>> untrained = weights.Weights("superretina", options, variables, {}, {}, {})
-        >>> matcher = Matcher(untrained, working_size=64)
-        >>> heatmap, descriptors = matcher.maps(image)
-        >>> heatmap.shape, descriptors.shape
-        ((1, 64, 64), (1, 6, 6, 8))
+    Attributes:
+        prepared: the image at the working size and the way back to file pixels.
+        field: `[S, S]` bool, where keypoints may lie.
+        pixels: `[H, W]` uint8, the normalized file.
+        keypoints: in pixels of the working size, NumPy arrays.
     """
 
-    tried = f"{BaseMatcher.tried}, turns of {TURNS_DEG[0]} degrees by the network"
+    keypoints: Keypoints
 
-    def __init__(
-        self,
-        weights: weight_files.Weights | str | os.PathLike,
-        options: MatcherOptions | None = None,
-        **changes: Any,
-    ) -> None:
-        if not isinstance(weights, weight_files.Weights):
-            weights = weight_files.load(weights)
-        channel = weights.preprocess.get("channel", "green")
-        if channel != "green":
-            raise ValueError(
-                f"weights were trained on channel {channel!r}; this version "
-                "prepares 'green' only"
-            )
-        self.weights = weights
-        self.options = dataclasses.replace(options or MatcherOptions(), **changes)
-        size = self.options.working_size or weights.preprocess.get("size") or 768
-        self.working_size = int(size)
-        self._grid = weights.preprocess.get("descriptor_grid", "aligned")
-        self._module = models.build(weights.model, **weights.options)
-        if self.options.tile is not None:
-            halo(self._module)  # refuses networks that cannot
-        self._variables = jax.tree.map(jnp.asarray, weights.variables)
-        self._maps = jax.jit(self._apply)
-        self._detect = jax.jit(self._apply_and_detect)
 
-    def settings(self) -> dict[str, Any]:
-        return {
-            "method": "network",
-            "model": self.weights.model,
-            "weights_sha256": self.weights.sha256,
-            "descriptor_grid": self._grid,
-            **super().settings(),
-        }
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Features:
+    """Keypoints of a prepared image, in working pixels."""
 
-    def _apply(self, variables: Any, images: Array) -> tuple[Array, Array]:
-        tile = self.options.tile
-        if tile is None:
-            output = self._module.apply(variables, images, train=False)
-        else:
-            output = apply_in_tiles(self._module, variables, images, tile=tile)
-        return output.heatmap, output.descriptors
+    prepared: Resized
+    keypoints: Keypoints
 
-    def maps(self, images: Array | np.ndarray) -> tuple[Array, Array]:
-        """Run the network.
 
-        Args:
-            images: `[B, H, W, 1]` float32 in 0..1, prepared as
-                `rkd_jax.images.prepare.normalize` does.
+@dataclasses.dataclass(frozen=True)
+class _Method:
+    """How a transform is fitted: the arguments of `BaseMatcher.register`."""
 
-        Returns:
-            heatmap `[B, H, W]` float32 in 0..1, and descriptors `[B, h, w, D]`,
-            not of unit norm; sample them with `rkd_jax.keypoints`.
-        """
-        images = jnp.asarray(images, jnp.float32)
-        if images.ndim != 4 or images.shape[-1] != 1:
-            raise ValueError(f"images: expected [B, H, W, 1], found {images.shape}")
-        return self._maps(self._variables, images)
+    transform: str
+    estimator: str
+    guided: bool
+    curvature: Curvature | None
 
-    def _apply_and_detect(
-        self,
-        variables: Any,
-        images: Array,
-        sizes: Array,
-        fields: Array,
-        more_xy: Array,
-        more_masks: Array,
-    ) -> Keypoints:
-        """Detect keypoints and read descriptors there and at `more_xy [B, E, 2]`."""
-        heatmaps, descriptors = self._apply(variables, images)
 
-        def one(
-            heatmap: Array,
-            cells: Array,
-            size: Array,
-            field: Array,
-            more_xy: Array,
-            more_mask: Array,
-        ) -> Keypoints:
-            found = kp.detect(
-                heatmap,
-                max_keypoints=self.options.max_keypoints,
-                threshold=self.options.threshold,
-                radius=self.options.nms_radius,
-                border=self.options.border,
-                size=(size[0], size[1]),
-                method=self.options.nms_method,
-                subpixel=self.options.subpixel,
-            )
-            x, y = kp.pixel_index(found.xy, heatmap.shape, "round")
-            own = found.mask & field[y, x]
-            x, y = kp.pixel_index(more_xy, heatmap.shape, "round")
-            xy = jnp.concatenate([found.xy, more_xy])
-            return Keypoints(
-                xy=xy,
-                scores=jnp.concatenate(
-                    [found.scores, jnp.where(more_mask, heatmap[y, x], 0.0)]
-                ),
-                mask=jnp.concatenate([own, more_mask]),
-                descriptors=kp.sample_descriptors(cells, xy, grid=self._grid),
-            )
+class BaseMatcher:
+    """Everything but the features: subclasses find keypoints with descriptors."""
 
-        return jax.vmap(one)(heatmaps, descriptors, sizes, fields, more_xy, more_masks)
-
-    def _more_points(
-        self, views: Sequence[tuple[Resized, np.ndarray]]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return SIFT's points `[B, E, 2]` and masks; E is 0 without them."""
-        if self.options.points == "detector":
-            return np.zeros((len(views), 0, 2), np.float32), np.zeros(
-                (len(views), 0), bool
-            )
-        sift = make_sift()
-        found = [
-            dog_points(
-                sift,
-                *view,
-                border=self.options.border,
-                limit=self.options.max_dog,
-            )
-            for view in views
-        ]
-        return np.stack([xy for xy, _ in found]), np.stack([mask for _, mask in found])
-
-    def _hypotheses(self, fixed: View, moving: View) -> Iterator[Hypothesis]:
-        yield from super()._hypotheses(fixed, moving)
-        ratio, mutual = self.options.ratio, self.options.mutual
-        yield from by_network(self._features, fixed, moving, ratio=ratio, mutual=mutual)
+    options: MatcherOptions
+    working_size: int
+    tried = f"tried too: any turn and scales up to {MAX_SCALE:g} by SIFT"
 
     def _features(self, views: Sequence[tuple[Resized, np.ndarray]]) -> list[Keypoints]:
-        images = np.stack([prepared.image for prepared, _ in views])[..., None]
-        sizes = np.array([prepared.size for prepared, _ in views], np.int32)
-        fields = np.stack([field for _, field in views])
-        batch = self._detect(
-            self._variables, images, sizes, fields, *self._more_points(views)
+        """Find keypoints of (prepared image, field) pairs, in working pixels."""
+        raise NotImplementedError
+
+    def settings(self) -> dict[str, Any]:
+        """Return what a result depends on, ready for JSON."""
+        return {
+            **dataclasses.asdict(self.options),
+            "working_size": self.working_size,
+            "confidence_sha256": model_digest(),
+            "version": __version__,
+        }
+
+    def _prepare(self, source: Source, name: str) -> Detail:
+        """Read and prepare one photograph, and find its field."""
+        options = self.options
+        image = read_image(source, name=name)
+        box = field_box(image) if options.crop_field else None
+        normalized = normalize(image, name=name)
+        prepared = fit_to(
+            normalized,
+            self.working_size,
+            mode=options.resize_mode,
+            pad_to="square",
+            box=box,
+            quantize=options.quantize,
         )
-        batch = jax.tree.map(np.asarray, batch)
-        return [jax.tree.map(lambda a, i=i: a[i], batch) for i in range(len(views))]
+        if options.mask_field:
+            rim_px = _RIM_PX * self.working_size / 768
+            field = prepared_field(image, prepared, rim_px=rim_px)
+        else:
+            field = np.zeros(prepared.image.shape, bool)
+            field[: prepared.size[0], : prepared.size[1]] = True
+        return Detail(prepared, field, cv2.convertScaleAbs(normalized, alpha=255.0))
 
+    def view(
+        self, *sources: Source | View, names: Sequence[str] | None = None
+    ) -> list[View]:
+        """Find the keypoints of photographs, all in one batch.
 
-def load_matcher(
-    weights: weight_files.Weights | str | os.PathLike | None = None,
-    *,
-    method: str = "network",
-    options: MatcherOptions | None = None,
-    **changes: Any,
-) -> BaseMatcher:
-    """Build a matcher.
+        Args:
+            *sources: paths or arrays; a `View` is passed through.
+            names: what to call the sources in an error; None: by their paths.
+        """
+        views = list(sources)
+        new = [i for i, source in enumerate(sources) if not isinstance(source, View)]
+        called = [names[i] if names else describe(sources[i]) for i in new]
+        # Decoding and filtering leave the interpreter free: one thread an image.
+        with ThreadPoolExecutor(max_workers=max(1, min(len(new), 4))) as pool:
+            ready = list(pool.map(self._prepare, [sources[i] for i in new], called))
+        found = self._keypoints(*ready) if ready else []
+        for i, detail, keypoints in zip(new, ready, found, strict=True):
+            views[i] = View(detail.prepared, detail.field, detail.pixels, keypoints)
+        return views
 
-    Args:
-        weights: a weight file, or the name of one that comes with the package (see
-            `rkd_jax.weights.find`); None takes the default.
-        method: "network", or "sift" for OpenCV's SIFT, which needs no weights.
-        options: settings; None takes those that suit the method.
-        **changes: single fields of `MatcherOptions`.
+    def _keypoints(self, *photographs: Photograph) -> list[Keypoints]:
+        """Find the keypoints of prepared photographs, all in one batch."""
+        return self._features([(p.prepared, p.field) for p in photographs])
 
-    Raises:
-        FileNotFoundError: no such file, or none given and none packaged.
-        ValueError: unknown method or field, or not a weight file.
-    """
-    known = {field.name for field in dataclasses.fields(MatcherOptions)}
-    unknown = sorted(set(changes) - known)
-    if unknown:
-        raise ValueError(f"unknown options {unknown}; known: {sorted(known)}")
-    if method == "sift":
-        if weights is not None:
-            raise ValueError("method 'sift' takes no weights: drop one of the two")
-        from rkd_jax.registration.keypoints.sift import SiftMatcher
+    def _to_file(self, prepared: Resized, xy: np.ndarray) -> np.ndarray:
+        """Map working pixels to file pixels, truncated if the options say so."""
+        if not self.options.truncate_points:
+            return prepared.to_file(xy)
+        scale = np.asarray(prepared.scale)
+        return np.trunc(np.asarray(xy, np.float64) / scale) + prepared.box[:2]
 
-        return SiftMatcher(options, **changes)
-    if method != "network":
-        raise ValueError(f"method: expected 'network' or 'sift', found {method!r}")
-    if not isinstance(weights, weight_files.Weights):
-        weights = weight_files.find(weights)
-    return Matcher(weights, options, **changes)
+    def detect(self, image: Source | View) -> Keypoints:
+        """Find keypoints, in pixels of the user's file.
 
+        Args:
+            image: path or array (grey or RGB, uint8, uint16 or float).
 
-@functools.lru_cache(maxsize=2)
-def _cached_matcher(weights: str | None, stamp: float, method: str) -> BaseMatcher:
-    return load_matcher(weights, method=method)
+        Returns:
+            Keypoints with NumPy arrays; `xy [K, 2]` float32, zero where masked out.
+        """
+        (view,) = self.view(image)
+        xy = self._to_file(view.prepared, view.keypoints.xy).astype(np.float32)
+        mask = view.keypoints.mask
+        return view.keypoints.replace(xy=np.where(mask[:, None], xy, np.float32(0)))
 
+    def _placed(
+        self,
+        found: View | _Features,
+        field: Frame,
+        frame: Frame,
+        drawn_by: Transform | None = None,
+    ) -> Placed:
+        """Place keypoints in their file.
 
-def register(
-    fixed: Source,
-    moving: Source,
-    *,
-    weights: str | os.PathLike | None = None,
-    method: str = "network",
-    transform: str = "auto",
-    estimator: str = "magsac",
-    guided: bool = True,
-    two_pass: bool = False,
-) -> Registration:
-    """Register one pair: `load_matcher(weights).register(fixed, moving)`.
+        Those of an image that was drawn through a transform are placed in the file that
+        it was drawn from.
+        """
+        xy = self._to_file(found.prepared, found.keypoints.xy)
+        if drawn_by is not None:
+            xy = drawn_by.apply_inverse(xy)
+        return Placed(found.prepared, found.keypoints, xy, field, frame)
 
-    The matcher is kept between calls while the weight file stays the same. For the
-    arguments see `load_matcher` and `BaseMatcher.register`.
+    def _drawn(
+        self, fixed: Photograph, moving: Photograph, transform: Transform
+    ) -> _Features:
+        """See the moving image in the frame of the fixed one, and find keypoints."""
+        image, field = warp_photo(fixed, moving, transform)
+        height, width = fixed.prepared.size
+        image = np.clip(image, 0, 1)
+        image[height:], image[:, width:] = 0, 0
+        prepared = dataclasses.replace(fixed.prepared, image=image)
+        (keypoints,) = self._features([(prepared, field & fixed.field)])
+        return _Features(prepared, keypoints)
 
-    Example:
-        >>> import cv2
-        >>> rng = np.random.default_rng(0)
-        >>> eye = cv2.GaussianBlur(rng.random((240, 240), np.float32), (0, 0), 3)
-        >>> result = register(eye, eye, method="sift")
-        >>> result.ok, result.warp_points([[70.0, 80.0]]).round(1).tolist()
-        (True, [[70.0, 80.0]])
-    """
-    path, stamp = None, 0.0
-    if method == "network":
-        path = weight_files.find(weights)
-        stamp = path.stat().st_mtime
-    elif weights is not None:
-        path = pathlib.Path(weights)
-    matcher = _cached_matcher(None if path is None else str(path), stamp, method)
-    return matcher.register(
-        fixed,
-        moving,
-        transform=transform,
-        estimator=estimator,
-        guided=guided,
-        two_pass=two_pass,
-    )
+    def _attempt(
+        self,
+        fixed: Placed,
+        moving: Placed,
+        sizes: Sizes,
+        method: _Method,
+        aligner: PatchRefiner | None,
+    ) -> Registration:
+        """Match, fit and judge two sets of keypoints."""
+        pair = Pair(fixed, moving, self.options)
+        free = pair.match()
+        result, matches = fit_pair(
+            pair,
+            free,
+            family=method.transform,
+            estimator=method.estimator,
+            guided=method.guided,
+            curvature=method.curvature,
+            align=aligner,
+        )
+        evidence: dict[str, float] = {}
+        if result.transform is not None:
+            evidence = gather(
+                result.transform,
+                free,
+                pair,
+                sizes,
+                estimator=method.estimator,
+                curvature=method.curvature,
+            )
+        fields = (moving.field, fixed.field)
+        judged = judge(result, matches, evidence, sizes, frames=fields)
+        return dataclasses.replace(judged, frames=(moving.frame, fixed.frame))
+
+    def _aligner(
+        self, method: _Method, fixed: Photograph, moving: Photograph
+    ) -> PatchRefiner | None:
+        aligned = method.guided and self.options.align
+        return PatchRefiner(fixed, moving) if aligned else None
+
+    def _as_taken(
+        self, fixed: View, moving: View, method: _Method, *, two_pass: bool
+    ) -> Registration:
+        """Register two photographs as they were taken."""
+        fields = [Frame.of_box(view.prepared.box) for view in (fixed, moving)]
+        unit = self.working_size / 768.0
+        sizes = Sizes(
+            fixed.prepared.file_size,
+            moving.prepared.file_size,
+            float(np.mean(fixed.prepared.scale)) / unit,
+            float(np.mean(moving.prepared.scale)) / unit,
+        )
+        aligner = self._aligner(method, fixed, moving)
+        to = self._placed(fixed, fields[0], fields[0])
+
+        def attempt(found: View | _Features, by: Transform | None) -> Registration:
+            placed = self._placed(found, fields[1], fields[1], by)
+            return self._attempt(to, placed, sizes, method, aligner)
+
+        first = attempt(moving, None)
+        if not two_pass or first.transform is None:
+            return first
+        second = attempt(self._drawn(fixed, moving, first.transform), first.transform)
+        kept = second
+        failed = second.transform is None or (first.ok and not second.ok)
+        if failed and not self.options.second_pass_decides:
+            kept = first
+        ratios = {
+            f"inlier_ratio_pass_{i}": result.evidence["inlier_ratio"]
+            for i, result in enumerate((first, second), start=1)
+        }
+        return dataclasses.replace(kept, evidence={**kept.evidence, **ratios})
+
+    def _rectified(
+        self, fixed: View, moving: View, method: _Method, hypothesis: Hypothesis
+    ) -> Registration | None:
+        """Register what two photographs share, brought to one turn and scale.
+
+        Returns:
+            None where they share next to nothing.
+        """
+        similarity, size = hypothesis.transform, self.working_size
+        parts = shared_parts(fixed, moving, similarity, size)
+        if parts is None:
+            return None
+        fixed_part, moving_part = parts
+        if isinstance(fixed_part, View):
+            here: View | _Features = fixed_part
+        else:
+            (keypoints,) = self._keypoints(fixed_part)
+            here = _Features(fixed_part.prepared, keypoints)
+        there = self._drawn(fixed_part, moving_part, similarity)
+        frames = frames_of(fixed.prepared, moving.prepared, hypothesis.scale)
+        fields = [Frame.of_box(view.prepared.box) for view in (moving, fixed)]
+        fixed_scale = float(np.mean(fixed_part.prepared.scale)) / (size / 768.0)
+        sizes = Sizes(
+            fixed.prepared.file_size,
+            moving.prepared.file_size,
+            fixed_scale,
+            fixed_scale * hypothesis.scale,
+            moving_part.prepared.box,
+        )
+        return self._attempt(
+            self._placed(here, fields[1], frames[1]),
+            self._placed(there, fields[0], frames[0], similarity),
+            sizes,
+            method,
+            self._aligner(method, fixed_part, moving_part),
+        )
+
+    def _hypotheses(self, fixed: View, moving: View) -> Iterator[Hypothesis]:
+        """Yield the turns and scales to try; those that cost more come last."""
+        yield from by_sift(fixed, moving)
+
+    def _searched(
+        self, fixed: View, moving: View, method: _Method
+    ) -> Registration | None:
+        """Register two photographs turned or scaled against each other, or None."""
+        for hypothesis in self._hypotheses(fixed, moving):
+            found = self._rectified(fixed, moving, method, hypothesis)
+            if found is not None and found.ok:
+                return found
+        return None
+
+    def register(
+        self,
+        fixed: Source | View,
+        moving: Source | View,
+        *,
+        transform: str = "auto",
+        estimator: str = "magsac",
+        guided: bool = True,
+        two_pass: bool = False,
+        curvature: Curvature | None = None,
+    ) -> Registration:
+        """Find the transform that maps the moving image onto the fixed one.
+
+        Args:
+            fixed: path, array or `View`.
+            moving: path, array or `View`.
+            transform: family, of `fitting.fit.CHOICES`; "auto" takes the one that
+                explains held-out matches best.
+            estimator: a key of `fitting.fit.ESTIMATORS`.
+            guided: look for more matches near where a first fit expects them
+                (`rkd_jax.registration.matching.guided`).
+            two_pass: warp the moving image by the first result, find and match
+                keypoints again, and fit anew from these points, taken back into the
+                original moving image. Where the second pass fits nothing, or is not
+                believed though the first is, the first one stands (see the option
+                `second_pass_decides`).
+            curvature: what is known of the camera (`fitting.calibrate`);
+                None: nothing but geometry.
+
+        A pair that is not believed as it was taken is tried again, turned and scaled
+        (`rkd_jax.registration.search.propose`; the option `search`).
+
+        Returns:
+            A `Registration`; `ok` is False, with a reason that says what was tried,
+            where the pair cannot be registered. With `two_pass`, its evidence has
+            "inlier_ratio" of the pass that stands and "inlier_ratio_pass_1",
+            "inlier_ratio_pass_2"; a pair that the search finds has one pass.
+
+        Raises:
+            FileNotFoundError, TypeError, ValueError: an image cannot be used.
+
+        Source: the two passes of SuperRetina's FIRE evaluation, where a failed
+        second pass fails the pair and its homography is multiplied to the first.
+        """
+        fixed, moving = self.view(fixed, moving)
+        method = _Method(transform, estimator, guided, curvature)
+        first = self._as_taken(fixed, moving, method, two_pass=two_pass)
+        if first.ok or not self.options.search:
+            return first
+        found = self._searched(fixed, moving, method)
+        if found is not None:
+            return found
+        return dataclasses.replace(first, reason=f"{first.reason}; {self.tried}")
