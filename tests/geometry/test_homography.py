@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rkd_jax.geometry import (
+from rkd_jax.geometry.homography import (
     apply_homography,
     compose,
     inverse,

@@ -1,10 +1,10 @@
 """A homography between two photographs of a curved retina.
 
 The retina is a bowl, a photograph is flat. Let u = (p - center) / radius be a place in
-the camera's field (1 at its rim). `undistort` maps u to u (1 + k |u|^2), in the plane
-in which a turn of the eye is a homography. This is the form of radial lens distortion
-with one coefficient, k1; here most of k is the curvature of the retina and the
-projection of the camera. `fitting.curvature` derives its size.
+the camera's field (1 at its rim). `geometry.radial.bend` maps u to u (1 + k |u|^2), in
+the plane in which a turn of the eye is a homography. This is the form of radial lens
+distortion with one coefficient, k1; here most of k is the curvature of the retina and
+the projection of the camera. `fitting.curvature` derives its size.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rkd_jax.geometry.radial import bend, unbend
 from rkd_jax.registration.transforms.base import Transform, as_points
 from rkd_jax.registration.transforms.frame import Frame
 from rkd_jax.registration.transforms.homography import as_matrix, project
@@ -22,34 +23,9 @@ from rkd_jax.registration.transforms.homography import as_matrix, project
 MAX_CURVATURE = 0.5
 
 
-def undistort(points: np.ndarray, curvature: float) -> np.ndarray:
-    """Map places u of the field to u (1 + k |u|^2), `[..., 2]`.
-
-    Example:
-        >>> undistort(np.array([[1.0, 0.0]]), 0.1).tolist()
-        [[1.1, 0.0]]
-    """
-    return points * (1.0 + curvature * np.sum(points * points, axis=-1, keepdims=True))
-
-
-def distort(points: np.ndarray, curvature: float) -> np.ndarray:
-    """Invert `undistort`: the one real root of r + k r^3 = R, in closed form.
-
-    Example:
-        >>> distort(np.array([[1.1, 0.0]]), 0.1).round(9).tolist()
-        [[1.0, 0.0]]
-    """
-    if curvature <= 1e-9:
-        return points
-    far = np.sqrt(np.sum(points * points, axis=-1, keepdims=True))
-    scale = np.sqrt(3.0 * curvature)
-    near = 2.0 / scale * np.sinh(np.arcsinh(1.5 * scale * far) / 3.0)
-    return points * np.where(far > 1e-12, near / np.where(far > 1e-12, far, 1.0), 1.0)
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Radial(Transform):
-    """A homography between undistorted fields: `distort(matrix undistort(u))`.
+    """A homography between undistorted fields: `unbend(matrix bend(u))`.
 
     Attributes:
         matrix: `[3, 3]`, from the undistorted moving to the undistorted fixed field.
@@ -88,13 +64,13 @@ class Radial(Transform):
 
     def apply(self, points: np.ndarray) -> np.ndarray:
         field = self.moving_frame.to_field(as_points(points))
-        flat = project(self.matrix, undistort(field, self.curvature))
-        return self.fixed_frame.from_field(distort(flat, self.curvature))
+        flat = project(self.matrix, bend(field, self.curvature))
+        return self.fixed_frame.from_field(unbend(flat, self.curvature))
 
     def apply_inverse(self, points: np.ndarray) -> np.ndarray:
         field = self.fixed_frame.to_field(as_points(points))
-        flat = project(self._inverse, undistort(field, self.curvature))
-        return self.moving_frame.from_field(distort(flat, self.curvature))
+        flat = project(self._inverse, bend(field, self.curvature))
+        return self.moving_frame.from_field(unbend(flat, self.curvature))
 
     def projective(self) -> np.ndarray:
         to_field = self.moving_frame.matrix()

@@ -21,7 +21,8 @@ import numpy as np
 
 from rkd_jax import losses
 from rkd_jax.config import TaskConfig
-from rkd_jax.geometry import deform, warp, warp_mask
+from rkd_jax.geometry.deformation import deform
+from rkd_jax.geometry.warp import warp, warp_mask
 from rkd_jax.keypoints import Keypoints, detect, rasterize, sample_descriptors
 from rkd_jax.models import ModelOutput
 from rkd_jax.tasks.base import Aux

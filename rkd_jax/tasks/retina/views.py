@@ -12,7 +12,8 @@ import jax.numpy as jnp
 
 from rkd_jax import augment
 from rkd_jax.config import Config
-from rkd_jax.geometry import Deformation, flat, pixel_grid, sample, undeform
+from rkd_jax.geometry.deformation import Deformation, flat, undeform
+from rkd_jax.geometry.warp import pixel_grid, sample
 from rkd_jax.keypoints import within_border
 
 Array = jax.Array

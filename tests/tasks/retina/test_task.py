@@ -13,7 +13,7 @@ import pytest
 
 from rkd_jax import losses, models
 from rkd_jax.config import TaskConfig
-from rkd_jax.geometry import translation
+from rkd_jax.geometry.homography import translation
 from rkd_jax.keypoints import rasterize
 from rkd_jax.tasks.reductions import global_mean, global_sum
 from rkd_jax.tasks.retina.task import RetinaTask

@@ -7,7 +7,9 @@ from made_pictures import texture
 
 from rkd_jax import config as schema
 from rkd_jax import tasks
-from rkd_jax.geometry import apply_homography, deform, sample
+from rkd_jax.geometry.deformation import deform
+from rkd_jax.geometry.homography import apply_homography
+from rkd_jax.geometry.warp import sample
 from rkd_jax.tasks.retina.views import make_views
 
 SIDE, CROP = 96, 64
