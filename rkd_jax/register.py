@@ -26,7 +26,6 @@ import argparse
 import json
 import pathlib
 import sys
-import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -193,22 +192,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     keep_freed_memory()
     return run(lambda: _run(args))
-
-
-class _Door(types.ModuleType):
-    """This module, callable: it shares its name with `rkd_jax.register(...)`.
-
-    Importing a submodule sets it as an attribute of the package, in place of the
-    function; calling either does the same.
-    """
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        from rkd_jax.registration.matcher import register
-
-        return register(*args, **kwargs)
-
-
-sys.modules[__name__].__class__ = _Door
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ def resize_points(xy: Any, scale: Any) -> np.ndarray:
     return (np.asarray(xy, np.float64) + 0.5) * np.asarray(scale) - 0.5
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Resized:
     """An image at the working size, with the exact way back to file pixels.
 

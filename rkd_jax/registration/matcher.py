@@ -1,69 +1,69 @@
-"""What all matchers share: views of photographs, and the way to a registration."""
+"""From two photographs to a registration: photo, match, fit, judge.
+
+`register_pair` -> `Matcher.register` -> `photo` (read, prepared, encoded once) ->
+`matching.pair.Pair` (match) -> `matching.guided.fit_pair` (fit) -> `verdict` (judge).
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
+import pathlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-import cv2
 import numpy as np
 
-from rkd_jax.images.field import prepared_field
-from rkd_jax.images.prepare import (
-    Resized,
-    describe,
-    field_box,
-    fit_to,
-    normalize,
-    read_image,
-)
+from rkd_jax.images.prepare import describe
 from rkd_jax.keypoints import Keypoints
 from rkd_jax.registration.fitting.curvature import Curvature
 from rkd_jax.registration.matching.guided import fit_pair
-from rkd_jax.registration.matching.matches import Pair, Placed
-from rkd_jax.registration.matching.refine import PatchRefiner, Photograph, warp_photo
+from rkd_jax.registration.matching.pair import Pair
+from rkd_jax.registration.matching.warp import warp_photo
 from rkd_jax.registration.options import MatcherOptions
-from rkd_jax.registration.result import Registration, judge
-from rkd_jax.registration.search.propose import MAX_SCALE, Hypothesis, by_sift
-from rkd_jax.registration.search.rectify import Detail, frames_of, shared_parts
-from rkd_jax.registration.transforms import Frame, Transform
+from rkd_jax.registration.photo import Photo, Source, prepare_photo
+from rkd_jax.registration.result import Registration
+from rkd_jax.registration.search.propose import (
+    MAX_SCALE,
+    TURNS_DEG,
+    Hypothesis,
+    by_network,
+    by_sift,
+)
+from rkd_jax.registration.search.rectify import shared_parts
+from rkd_jax.registration.transforms import Transform
 from rkd_jax.registration.verdict.confidence import model_digest
-from rkd_jax.registration.verdict.evidence import Sizes, gather
+from rkd_jax.registration.verdict.evidence import gather
+from rkd_jax.registration.verdict.judge import judge
 from rkd_jax.version import __version__
 
-Source = str | os.PathLike | bytes | np.ndarray
+if TYPE_CHECKING:
+    from rkd_jax.weights import Weights
 
-_RIM_PX = 8  # how far inside the camera's field keypoints begin, at 768 px
 
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class View(Detail):
-    """One photograph with its keypoints, ready to be matched with others.
+class Detector(Protocol):
+    """Finds keypoints with descriptors (`registration.keypoints`).
 
     Attributes:
-        prepared: the image at the working size and the way back to file pixels.
-        field: `[S, S]` bool, where keypoints may lie.
-        pixels: `[H, W]` uint8, the normalized file.
-        keypoints: in pixels of the working size, NumPy arrays.
+        working_size: the longer side of the images that it wants, in px.
+        upright: whether it finds a point again only in photographs of nearly one turn.
     """
 
-    keypoints: Keypoints
+    working_size: int
+    upright: bool
 
+    def __call__(self, photos: Sequence[Photo]) -> list[Keypoints]:
+        """Find the keypoints of prepared photographs, in pixels of their images."""
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Features:
-    """Keypoints of a prepared image, in working pixels."""
-
-    prepared: Resized
-    keypoints: Keypoints
+    def settings(self) -> dict[str, Any]:
+        """Return what its keypoints depend on besides the options, ready for JSON."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Method:
-    """How a transform is fitted: the arguments of `BaseMatcher.register`."""
+    """How a transform is fitted: the arguments of `Matcher.register`."""
 
     transform: str
     estimator: str
@@ -71,80 +71,104 @@ class _Method:
     curvature: Curvature | None
 
 
-class BaseMatcher:
-    """Everything but the features: subclasses find keypoints with descriptors."""
+class Matcher:
+    """Registers photographs by the keypoints of a detector; see `load_matcher`.
 
-    options: MatcherOptions
-    working_size: int
-    tried = f"tried too: any turn and scales up to {MAX_SCALE:g} by SIFT"
+    Args:
+        detector: finds the keypoints.
+        options: settings.
 
-    def _features(self, views: Sequence[tuple[Resized, np.ndarray]]) -> list[Keypoints]:
-        """Find keypoints of (prepared image, field) pairs, in working pixels."""
-        raise NotImplementedError
+    Example:
+        >>> matcher = load_matcher(method="sift", working_size=64)
+        >>> eye = np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8)
+        >>> matcher.photo(eye).keypoints.descriptors.shape
+        (4000, 128)
+    """
+
+    def __init__(self, detector: Detector, options: MatcherOptions) -> None:
+        self.detector, self.options = detector, options
+        self.working_size = detector.working_size
 
     def settings(self) -> dict[str, Any]:
-        """Return what a result depends on, ready for JSON."""
+        """Return all that a result depends on, ready for JSON."""
         return {
+            **self.detector.settings(),
             **dataclasses.asdict(self.options),
             "working_size": self.working_size,
             "confidence_sha256": model_digest(),
             "version": __version__,
         }
 
-    def _prepare(self, source: Source, name: str) -> Detail:
-        """Read and prepare one photograph, and find its field."""
-        options = self.options
-        image = read_image(source, name=name)
-        box = field_box(image) if options.crop_field else None
-        normalized = normalize(image, name=name)
-        prepared = fit_to(
-            normalized,
-            self.working_size,
-            mode=options.resize_mode,
-            pad_to="square",
-            box=box,
-            quantize=options.quantize,
-        )
-        if options.mask_field:
-            rim_px = _RIM_PX * self.working_size / 768
-            field = prepared_field(image, prepared, rim_px=rim_px)
-        else:
-            field = np.zeros(prepared.image.shape, bool)
-            field[: prepared.size[0], : prepared.size[1]] = True
-        return Detail(prepared, field, cv2.convertScaleAbs(normalized, alpha=255.0))
-
-    def view(
-        self, *sources: Source | View, names: Sequence[str] | None = None
-    ) -> list[View]:
-        """Find the keypoints of photographs, all in one batch.
+    def photo(self, source: Source | Photo, *, name: str | None = None) -> Photo:
+        """Read and prepare a photograph, and find its keypoints.
 
         Args:
-            *sources: paths or arrays; a `View` is passed through.
-            names: what to call the sources in an error; None: by their paths.
+            source: path, encoded bytes or array; a `Photo` is returned as it is.
+            name: what to call it in an error; None: by its path.
+
+        Raises:
+            FileNotFoundError, TypeError, ValueError: the image cannot be used.
         """
-        views = list(sources)
-        new = [i for i, source in enumerate(sources) if not isinstance(source, View)]
-        called = [names[i] if names else describe(sources[i]) for i in new]
+        (photo,) = self.photos([source], names=None if name is None else [name])
+        return photo
+
+    def photos(
+        self, sources: Sequence[Source | Photo], *, names: Sequence[str] | None = None
+    ) -> list[Photo]:
+        """Do the same for several photographs, which are prepared in threads.
+
+        Keypoints are found in one photograph at a time: in batches of another size a
+        network's results differ in their last digits.
+        """
+        names = names or [
+            "" if isinstance(source, Photo) else describe(source) for source in sources
+        ]
+
+        def prepare(source: Source | Photo, name: str) -> Photo:
+            if isinstance(source, Photo):
+                return source
+            return prepare_photo(source, self.options, self.working_size, name=name)
+
         # Decoding and filtering leave the interpreter free: one thread an image.
-        with ThreadPoolExecutor(max_workers=max(1, min(len(new), 4))) as pool:
-            ready = list(pool.map(self._prepare, [sources[i] for i in new], called))
-        found = self._keypoints(*ready) if ready else []
-        for i, detail, keypoints in zip(new, ready, found, strict=True):
-            views[i] = View(detail.prepared, detail.field, detail.pixels, keypoints)
-        return views
+        with ThreadPoolExecutor(max_workers=max(1, min(len(sources), 4))) as pool:
+            ready = list(pool.map(prepare, sources, names))
+        return [
+            photo if photo.keypoints is not None else self._encode(photo)
+            for photo in ready
+        ]
 
-    def _keypoints(self, *photographs: Photograph) -> list[Keypoints]:
-        """Find the keypoints of prepared photographs, all in one batch."""
-        return self._features([(p.prepared, p.field) for p in photographs])
+    def _encode(self, photo: Photo) -> Photo:
+        """Find the keypoints of a prepared photograph."""
+        (keypoints,) = self.detector([photo])
+        xy = self._to_file(photo, keypoints)
+        return dataclasses.replace(photo, keypoints=keypoints, xy=xy)
 
-    def _to_file(self, prepared: Resized, xy: np.ndarray) -> np.ndarray:
-        """Map working pixels to file pixels, truncated if the options say so."""
+    def _to_file(self, photo: Photo, keypoints: Keypoints) -> np.ndarray:
+        """Return keypoints in file pixels, truncated if the options say so."""
         if not self.options.truncate_points:
-            return prepared.to_file(xy)
-        scale = np.asarray(prepared.scale)
-        return np.trunc(np.asarray(xy, np.float64) / scale) + prepared.box[:2]
+            return photo.to_file(keypoints.xy)
+        scale = np.asarray(photo.scale)
+        return np.trunc(np.asarray(keypoints.xy, np.float64) / scale) + photo.box[:2]
 
-    def detect(self, image: Source | View) -> Keypoints:
+    def _encode_warped(
+        self, fixed: Photo, moving: Photo, transform: Transform
+    ) -> Photo:
+        """Find a photograph's keypoints in a copy drawn in the frame of another.
+
+        Returns:
+            The moving photograph; its keypoints are those of the copy, and lie in its
+            own file.
+        """
+        image, field = warp_photo(fixed, moving, transform)
+        height, width = fixed.size
+        image = np.clip(image, 0, 1)
+        image[height:], image[:, width:] = 0, 0
+        copy = dataclasses.replace(fixed, image=image, field=field & fixed.field)
+        (keypoints,) = self.detector([copy])
+        xy = transform.apply_inverse(self._to_file(copy, keypoints))
+        return dataclasses.replace(moving, keypoints=keypoints, xy=xy)
+
+    def detect(self, image: Source | Photo) -> Keypoints:
         """Find keypoints, in pixels of the user's file.
 
         Args:
@@ -153,107 +177,45 @@ class BaseMatcher:
         Returns:
             Keypoints with NumPy arrays; `xy [K, 2]` float32, zero where masked out.
         """
-        (view,) = self.view(image)
-        xy = self._to_file(view.prepared, view.keypoints.xy).astype(np.float32)
-        mask = view.keypoints.mask
-        return view.keypoints.replace(xy=np.where(mask[:, None], xy, np.float32(0)))
+        photo = self.photo(image)
+        xy, mask = photo.xy.astype(np.float32), photo.keypoints.mask
+        return photo.keypoints.replace(xy=np.where(mask[:, None], xy, np.float32(0)))
 
-    def _placed(
-        self,
-        found: View | _Features,
-        field: Frame,
-        frame: Frame,
-        drawn_by: Transform | None = None,
-    ) -> Placed:
-        """Place keypoints in their file.
-
-        Those of an image that was drawn through a transform are placed in the file that
-        it was drawn from.
-        """
-        xy = self._to_file(found.prepared, found.keypoints.xy)
-        if drawn_by is not None:
-            xy = drawn_by.apply_inverse(xy)
-        return Placed(found.prepared, found.keypoints, xy, field, frame)
-
-    def _drawn(
-        self, fixed: Photograph, moving: Photograph, transform: Transform
-    ) -> _Features:
-        """See the moving image in the frame of the fixed one, and find keypoints."""
-        image, field = warp_photo(fixed, moving, transform)
-        height, width = fixed.prepared.size
-        image = np.clip(image, 0, 1)
-        image[height:], image[:, width:] = 0, 0
-        prepared = dataclasses.replace(fixed.prepared, image=image)
-        (keypoints,) = self._features([(prepared, field & fixed.field)])
-        return _Features(prepared, keypoints)
-
-    def _attempt(
-        self,
-        fixed: Placed,
-        moving: Placed,
-        sizes: Sizes,
-        method: _Method,
-        aligner: PatchRefiner | None,
-    ) -> Registration:
-        """Match, fit and judge two sets of keypoints."""
-        pair = Pair(fixed, moving, self.options)
+    def _attempt(self, pair: Pair, method: _Method) -> Registration:
+        """Match, fit and judge a pair."""
         free = pair.match()
-        result, matches = fit_pair(
+        fit, matches = fit_pair(
             pair,
             free,
             family=method.transform,
             estimator=method.estimator,
             guided=method.guided,
             curvature=method.curvature,
-            align=aligner,
         )
         evidence: dict[str, float] = {}
-        if result.transform is not None:
+        if fit.transform is not None:
             evidence = gather(
-                result.transform,
+                fit.transform,
                 free,
                 pair,
-                sizes,
                 estimator=method.estimator,
                 curvature=method.curvature,
             )
-        fields = (moving.field, fixed.field)
-        judged = judge(result, matches, evidence, sizes, frames=fields)
-        return dataclasses.replace(judged, frames=(moving.frame, fixed.frame))
+        return judge(fit, matches, evidence, pair)
 
-    def _aligner(
-        self, method: _Method, fixed: Photograph, moving: Photograph
-    ) -> PatchRefiner | None:
-        aligned = method.guided and self.options.align
-        return PatchRefiner(fixed, moving) if aligned else None
+    def _as_taken(self, fixed: Photo, moving: Photo, method: _Method) -> Registration:
+        """Register two photographs as the cameras took them."""
+        return self._attempt(Pair(fixed, moving, self.options), method)
 
-    def _as_taken(
-        self, fixed: View, moving: View, method: _Method, *, two_pass: bool
+    def _second_pass(
+        self, fixed: Photo, moving: Photo, method: _Method, first: Registration
     ) -> Registration:
-        """Register two photographs as they were taken."""
-        fields = [Frame.of_box(view.prepared.box) for view in (fixed, moving)]
-        unit = self.working_size / 768.0
-        sizes = Sizes(
-            fixed.prepared.file_size,
-            moving.prepared.file_size,
-            float(np.mean(fixed.prepared.scale)) / unit,
-            float(np.mean(moving.prepared.scale)) / unit,
-        )
-        aligner = self._aligner(method, fixed, moving)
-        to = self._placed(fixed, fields[0], fields[0])
-
-        def attempt(found: View | _Features, by: Transform | None) -> Registration:
-            placed = self._placed(found, fields[1], fields[1], by)
-            return self._attempt(to, placed, sizes, method, aligner)
-
-        first = attempt(moving, None)
-        if not two_pass or first.transform is None:
-            return first
-        second = attempt(self._drawn(fixed, moving, first.transform), first.transform)
-        kept = second
+        """Register again, by keypoints of the moving image warped by a first result."""
+        again = self._encode_warped(fixed, moving, first.transform)
+        second = self._as_taken(fixed, again, method)
         failed = second.transform is None or (first.ok and not second.ok)
-        if failed and not self.options.second_pass_decides:
-            kept = first
+        keep_first = failed and not self.options.second_pass_decides
+        kept = first if keep_first else second
         ratios = {
             f"inlier_ratio_pass_{i}": result.evidence["inlier_ratio"]
             for i, result in enumerate((first, second), start=1)
@@ -261,48 +223,35 @@ class BaseMatcher:
         return dataclasses.replace(kept, evidence={**kept.evidence, **ratios})
 
     def _rectified(
-        self, fixed: View, moving: View, method: _Method, hypothesis: Hypothesis
+        self, fixed: Photo, moving: Photo, method: _Method, hypothesis: Hypothesis
     ) -> Registration | None:
-        """Register what two photographs share, brought to one turn and scale.
+        """Register the part that two photographs share, brought to one turn and scale.
 
         Returns:
             None where they share next to nothing.
         """
-        similarity, size = hypothesis.transform, self.working_size
-        parts = shared_parts(fixed, moving, similarity, size)
+        similarity = hypothesis.transform
+        parts = shared_parts(fixed, moving, similarity, self.working_size)
         if parts is None:
             return None
         fixed_part, moving_part = parts
-        if isinstance(fixed_part, View):
-            here: View | _Features = fixed_part
-        else:
-            (keypoints,) = self._keypoints(fixed_part)
-            here = _Features(fixed_part.prepared, keypoints)
-        there = self._drawn(fixed_part, moving_part, similarity)
-        frames = frames_of(fixed.prepared, moving.prepared, hypothesis.scale)
-        fields = [Frame.of_box(view.prepared.box) for view in (moving, fixed)]
-        fixed_scale = float(np.mean(fixed_part.prepared.scale)) / (size / 768.0)
-        sizes = Sizes(
-            fixed.prepared.file_size,
-            moving.prepared.file_size,
-            fixed_scale,
-            fixed_scale * hypothesis.scale,
-            moving_part.prepared.box,
-        )
-        return self._attempt(
-            self._placed(here, fields[1], frames[1]),
-            self._placed(there, fields[0], frames[0], similarity),
-            sizes,
-            method,
-            self._aligner(method, fixed_part, moving_part),
-        )
+        if fixed_part.keypoints is None:
+            fixed_part = self._encode(fixed_part)
+        moving_part = self._encode_warped(fixed_part, moving_part, similarity)
+        pair = Pair(fixed_part, moving_part, self.options, scale=hypothesis.scale)
+        return self._attempt(pair, method)
 
-    def _hypotheses(self, fixed: View, moving: View) -> Iterator[Hypothesis]:
-        """Yield the turns and scales to try; those that cost more come last."""
+    def _hypotheses(self, fixed: Photo, moving: Photo) -> Iterator[Hypothesis]:
+        """Yield the turns and scales to try, the cheap ones first."""
         yield from by_sift(fixed, moving)
+        if self.detector.upright:
+            ratio, mutual = self.options.ratio, self.options.mutual
+            yield from by_network(
+                self.detector, fixed, moving, ratio=ratio, mutual=mutual
+            )
 
     def _searched(
-        self, fixed: View, moving: View, method: _Method
+        self, fixed: Photo, moving: Photo, method: _Method
     ) -> Registration | None:
         """Register two photographs turned or scaled against each other, or None."""
         for hypothesis in self._hypotheses(fixed, moving):
@@ -313,8 +262,8 @@ class BaseMatcher:
 
     def register(
         self,
-        fixed: Source | View,
-        moving: Source | View,
+        fixed: Source | Photo,
+        moving: Source | Photo,
         *,
         transform: str = "auto",
         estimator: str = "magsac",
@@ -324,29 +273,29 @@ class BaseMatcher:
     ) -> Registration:
         """Find the transform that maps the moving image onto the fixed one.
 
+        A pair that is not accepted as it was taken is tried again, turned and scaled
+        (`rkd_jax.registration.search.propose`; the option `search`).
+
         Args:
-            fixed: path, array or `View`.
-            moving: path, array or `View`.
+            fixed: path, array or `Photo`.
+            moving: path, array or `Photo`.
             transform: family, of `fitting.fit.CHOICES`; "auto" takes the one that
                 explains held-out matches best.
             estimator: a key of `fitting.fit.ESTIMATORS`.
-            guided: look for more matches near where a first fit expects them
+            guided: match again near where a first fit puts each point
                 (`rkd_jax.registration.matching.guided`).
             two_pass: warp the moving image by the first result, find and match
-                keypoints again, and fit anew from these points, taken back into the
-                original moving image. Where the second pass fits nothing, or is not
-                believed though the first is, the first one stands (see the option
+                keypoints again, and fit anew from these points, mapped back into the
+                original moving image. The first result is kept if the second pass fits
+                nothing, or is not accepted though the first is (see the option
                 `second_pass_decides`).
             curvature: what is known of the camera (`fitting.calibrate`);
-                None: nothing but geometry.
-
-        A pair that is not believed as it was taken is tried again, turned and scaled
-        (`rkd_jax.registration.search.propose`; the option `search`).
+                None: geometry only.
 
         Returns:
-            A `Registration`; `ok` is False, with a reason that says what was tried,
-            where the pair cannot be registered. With `two_pass`, its evidence has
-            "inlier_ratio" of the pass that stands and "inlier_ratio_pass_1",
+            A `Registration`; `ok` is False where the pair cannot be registered, and
+            the reason says what was tried. With `two_pass`, its evidence has
+            "inlier_ratio" of the pass that is kept and "inlier_ratio_pass_1",
             "inlier_ratio_pass_2"; a pair that the search finds has one pass.
 
         Raises:
@@ -355,12 +304,109 @@ class BaseMatcher:
         Source: the two passes of SuperRetina's FIRE evaluation, where a failed
         second pass fails the pair and its homography is multiplied to the first.
         """
-        fixed, moving = self.view(fixed, moving)
+        fixed, moving = self.photos([fixed, moving])
         method = _Method(transform, estimator, guided, curvature)
-        first = self._as_taken(fixed, moving, method, two_pass=two_pass)
+        first = self._as_taken(fixed, moving, method)
+        if two_pass and first.transform is not None:
+            first = self._second_pass(fixed, moving, method, first)
         if first.ok or not self.options.search:
             return first
         found = self._searched(fixed, moving, method)
         if found is not None:
             return found
-        return dataclasses.replace(first, reason=f"{first.reason}; {self.tried}")
+        tried = f"tried too: any turn and scales up to {MAX_SCALE:g} by SIFT"
+        if self.detector.upright:
+            tried += f", turns of {TURNS_DEG[0]} degrees by the network"
+        return dataclasses.replace(first, reason=f"{first.reason}; {tried}")
+
+
+def load_matcher(
+    weights: Weights | str | os.PathLike | None = None,
+    *,
+    method: str = "network",
+    options: MatcherOptions | None = None,
+    **changes: Any,
+) -> Matcher:
+    """Build a matcher.
+
+    Args:
+        weights: a weight file, or the name of one that comes with the package (see
+            `rkd_jax.weights.find`); None takes the default.
+        method: "network", or "sift" for OpenCV's SIFT, which needs no weights.
+        options: settings; None takes those that suit the method (SIFT: at most 4000
+            points, ratio 0.85).
+        **changes: single fields of `MatcherOptions`.
+
+    Raises:
+        FileNotFoundError: no such file, or none given and none packaged.
+        ValueError: unknown method or field, or not a weight file.
+
+    Example:
+        >>> load_matcher(method="sift", working_size=256).options.ratio
+        0.85
+    """
+    known = {field.name for field in dataclasses.fields(MatcherOptions)}
+    unknown = sorted(set(changes) - known)
+    if unknown:
+        raise ValueError(f"unknown options {unknown}; known: {sorted(known)}")
+    if method == "sift":
+        if weights is not None:
+            raise ValueError("method 'sift' takes no weights: drop one of the two")
+        from rkd_jax.registration.keypoints.sift import SIFT_OPTIONS, SiftKeypoints
+
+        options = dataclasses.replace(options or SIFT_OPTIONS, **changes)
+        return Matcher(SiftKeypoints(options), options)
+    if method != "network":
+        raise ValueError(f"method: expected 'network' or 'sift', found {method!r}")
+    from rkd_jax.registration.keypoints.network import NetworkKeypoints
+
+    options = dataclasses.replace(options or MatcherOptions(), **changes)
+    return Matcher(NetworkKeypoints(weights, options), options)
+
+
+@functools.lru_cache(maxsize=2)
+def _cached_matcher(weights: str | None, stamp: float, method: str) -> Matcher:
+    return load_matcher(weights, method=method)
+
+
+def register_pair(
+    fixed: Source,
+    moving: Source,
+    *,
+    weights: str | os.PathLike | None = None,
+    method: str = "network",
+    transform: str = "auto",
+    estimator: str = "magsac",
+    guided: bool = True,
+    two_pass: bool = False,
+) -> Registration:
+    """Register one pair: `load_matcher(weights).register(fixed, moving)`.
+
+    The matcher is kept between calls while the weight file stays the same. For the
+    arguments see `load_matcher` and `Matcher.register`.
+
+    Example:
+        >>> import cv2
+        >>> rng = np.random.default_rng(0)
+        >>> eye = cv2.GaussianBlur(rng.random((240, 240), np.float32), (0, 0), 3)
+        >>> result = register_pair(eye, eye, method="sift")
+        >>> result.ok, result.warp_points([[70.0, 80.0]]).round(1).tolist()
+        (True, [[70.0, 80.0]])
+    """
+    path, stamp = None, 0.0
+    if method == "network":
+        from rkd_jax.weights import find
+
+        path = find(weights)
+        stamp = path.stat().st_mtime
+    elif weights is not None:
+        path = pathlib.Path(weights)
+    matcher = _cached_matcher(None if path is None else str(path), stamp, method)
+    return matcher.register(
+        fixed,
+        moving,
+        transform=transform,
+        estimator=estimator,
+        guided=guided,
+        two_pass=two_pass,
+    )

@@ -6,6 +6,9 @@ import dataclasses
 
 import numpy as np
 
+# Widths of fields that differ by less have one unit of distortion.
+_ALIKE = 1.25
+
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
@@ -61,3 +64,31 @@ class Frame:
         return np.array(
             [[scale, 0, -self.x * scale], [0, scale, -self.y * scale], [0, 0, 1.0]]
         )
+
+
+def common_frames(moving: Frame, fixed: Frame, scale: float) -> tuple[Frame, Frame]:
+    """Return the units of radial distortion of two photographs.
+
+    The distortion k r^2 is measured in radii of the camera's field. Where one camera
+    sees much more than the other, both get the radius of the narrower field, so that r
+    is the same angle in both.
+
+    Args:
+        moving: the field of the moving photograph.
+        fixed: the field of the fixed photograph.
+        scale: pixels of the fixed file to one of the moving file.
+
+    Returns:
+        The frames of the moving and of the fixed photograph.
+
+    Example:
+        >>> field = Frame(39.5, 39.5, 40.0)
+        >>> [frame.radius for frame in common_frames(field, field, 0.25)]
+        [40.0, 10.0]
+    """
+    ratio = moving.radius * scale / fixed.radius
+    if ratio > _ALIKE:
+        moving = dataclasses.replace(moving, radius=fixed.radius / scale)
+    elif ratio < 1 / _ALIKE:
+        fixed = dataclasses.replace(fixed, radius=moving.radius * scale)
+    return moving, fixed

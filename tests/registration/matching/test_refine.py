@@ -2,15 +2,11 @@
 
 import numpy as np
 import pytest
+from made_photos import blank_photo
 
-from rkd_jax.images.prepare import Resized
 from rkd_jax.registration.matching.matches import Matches
-from rkd_jax.registration.matching.refine import (
-    PatchRefiner,
-    Photograph,
-    normalize_contrast,
-    source_pixels,
-)
+from rkd_jax.registration.matching.refine import PatchRefiner, normalize_contrast
+from rkd_jax.registration.matching.warp import source_pixels
 from rkd_jax.registration.transforms import Frame, Homography, Radial
 
 SIDE = 384
@@ -35,8 +31,7 @@ def grid(side=SIDE):
 def photograph(image, scale=1):
     height, width = image.shape
     file_size = (scale * height, scale * width)
-    prepared = Resized(image, (height, width), (0, 0, *file_size[::-1]), file_size)
-    return Photograph(prepared, np.ones(image.shape, bool))
+    return blank_photo(file_size, image=image)
 
 
 def pair(change=lambda image: image):
@@ -121,10 +116,8 @@ def test_source_pixels_lie_where_the_transform_comes_from(curved):
     if curved:
         transform = Radial(matrix, 0.15, frame, frame)
     fixed, moving = (photograph(np.zeros((SIDE, SIDE)), scale=3) for _ in range(2))
-    maps = source_pixels(fixed.prepared, moving.prepared, transform)
-    truth = moving.prepared.from_file(
-        transform.apply_inverse(fixed.prepared.to_file(grid()))
-    )
+    maps = source_pixels(fixed, moving, transform)
+    truth = moving.from_file(transform.apply_inverse(fixed.to_file(grid())))
     assert maps.shape == (SIDE, SIDE, 2)
     seen = np.isfinite(truth).all(axis=-1) & (np.abs(truth) < SIDE).all(axis=-1)
     assert np.abs(maps - truth)[seen].max() < 0.02
