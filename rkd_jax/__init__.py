@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from rkd_jax.registration.matcher import register_pair as register_pair
     from rkd_jax.registration.options import MatcherOptions as MatcherOptions
     from rkd_jax.registration.result import Registration as Registration
+    from rkd_jax.runtime.compile_cache import keep_compiled as keep_compiled
 
 _PUBLIC = {
     "Keypoints": ("rkd_jax.keypoints", "Keypoints"),
     "MatcherOptions": ("rkd_jax.registration.options", "MatcherOptions"),
     "Registration": ("rkd_jax.registration.result", "Registration"),
+    "keep_compiled": ("rkd_jax.runtime.compile_cache", "keep_compiled"),
     "load_matcher": ("rkd_jax.registration.matcher", "load_matcher"),
     "losses": ("rkd_jax.losses", None),
     "register_pair": ("rkd_jax.registration.matcher", "register_pair"),

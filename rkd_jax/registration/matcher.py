@@ -131,11 +131,10 @@ class Matcher:
 
         # Decoding and filtering leave the interpreter free: one thread an image.
         with ThreadPoolExecutor(max_workers=max(1, min(len(sources), 4))) as pool:
-            ready = list(pool.map(prepare, sources, names))
-        return [
-            photo if photo.keypoints is not None else self._encode(photo)
-            for photo in ready
-        ]
+            return [
+                photo if photo.keypoints is not None else self._encode(photo)
+                for photo in pool.map(prepare, sources, names)
+            ]
 
     def _encode(self, photo: Photo) -> Photo:
         """Find the keypoints of a prepared photograph."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -11,13 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from rkd_jax import keypoints as kp
-from rkd_jax import models
 from rkd_jax import weights as weight_files
 from rkd_jax.keypoints import Keypoints
-from rkd_jax.models.tiles import apply_in_tiles, halo
 from rkd_jax.registration.keypoints.dog import dog_points, make_sift
 from rkd_jax.registration.options import MatcherOptions
 from rkd_jax.registration.photo import Photo
+from rkd_jax.runtime.traced import kept_program
 
 Array = jax.Array
 
@@ -58,8 +59,10 @@ class NetworkKeypoints:
         weights: weight_files.Weights | str | os.PathLike | None,
         options: MatcherOptions,
     ) -> None:
+        self._path: os.PathLike | None = None  # of weights that are not fully checked
         if not isinstance(weights, weight_files.Weights):
-            weights = weight_files.load(weight_files.find(weights))
+            self._path = weight_files.find(weights)
+            weights = weight_files.load(self._path, check_shapes=False)
         channel = weights.preprocess.get("channel", "green")
         if channel != "green":
             raise ValueError(
@@ -70,12 +73,22 @@ class NetworkKeypoints:
         size = options.working_size or weights.preprocess.get("size") or 768
         self.working_size = int(size)
         self._grid = weights.preprocess.get("descriptor_grid", "aligned")
-        self._module = models.build(weights.model, **weights.options)
         if options.tile is not None:
+            from rkd_jax.models.tiles import halo
+
             halo(self._module)  # refuses networks that cannot
-        self._variables = jax.tree.map(jnp.asarray, weights.variables)
+        self._variables = jax.device_put(weights.variables)
         self._maps = jax.jit(self._apply)
-        self._detect = jax.jit(self._apply_and_detect)
+        self._programs: dict[tuple[int, ...], Any] = {}  # by the images' shape
+
+    @functools.cached_property
+    def _module(self) -> Any:
+        """The network, built where it must be traced: that needs Flax."""
+        from rkd_jax import models
+
+        if self._path is not None:
+            weight_files.load(self._path)  # checks the shapes, too
+        return models.build(self.weights.model, **self.weights.options)
 
     def settings(self) -> dict[str, Any]:
         """Return what the keypoints depend on besides the options."""
@@ -91,6 +104,8 @@ class NetworkKeypoints:
         if tile is None:
             output = self._module.apply(variables, images, train=False)
         else:
+            from rkd_jax.models.tiles import apply_in_tiles
+
             output = apply_in_tiles(self._module, variables, images, tile=tile)
         return output.heatmap, output.descriptors
 
@@ -118,8 +133,12 @@ class NetworkKeypoints:
         fields: Array,
         more_xy: Array,
         more_masks: Array,
-    ) -> Keypoints:
-        """Detect keypoints and read descriptors there and at `more_xy [B, E, 2]`."""
+    ) -> tuple[Array, Array, Array, Array]:
+        """Detect keypoints and read descriptors there and at `more_xy [B, E, 2]`.
+
+        Returns:
+            The arrays of `Keypoints`, each with an axis for the batch in front.
+        """
         heatmaps, descriptors = self._apply(variables, images)
 
         def one(
@@ -153,7 +172,22 @@ class NetworkKeypoints:
                 descriptors=kp.sample_descriptors(cells, xy, grid=self._grid),
             )
 
-        return jax.vmap(one)(heatmaps, descriptors, sizes, fields, more_xy, more_masks)
+        found = jax.vmap(one)(heatmaps, descriptors, sizes, fields, more_xy, more_masks)
+        return found.xy, found.scores, found.mask, found.descriptors
+
+    def _detect(self, *arguments: Any) -> tuple[Array, Array, Array, Array]:
+        """Run the program for arguments of these shapes (`_apply_and_detect`)."""
+        shape = arguments[0].shape
+        arguments = (self._variables, *arguments)
+        if shape not in self._programs:
+            facts = {
+                "network": [self.weights.model, self.weights.options, self._grid],
+                "options": dataclasses.asdict(self.options),
+            }
+            self._programs[shape] = kept_program(
+                lambda: self._apply_and_detect, arguments, facts
+            )
+        return self._programs[shape](*arguments)
 
     def _more_points(self, photos: Sequence[Photo]) -> tuple[np.ndarray, np.ndarray]:
         """Return SIFT's points `[B, E, 2]` and masks; E is 0 without them."""
@@ -173,8 +207,7 @@ class NetworkKeypoints:
         images = np.stack([photo.image for photo in photos])[..., None]
         sizes = np.array([photo.size for photo in photos], np.int32)
         fields = np.stack([photo.field for photo in photos])
-        batch = self._detect(
-            self._variables, images, sizes, fields, *self._more_points(photos)
-        )
-        batch = jax.tree.map(np.asarray, batch)
-        return [jax.tree.map(lambda a, i=i: a[i], batch) for i in range(len(photos))]
+        batch = self._detect(images, sizes, fields, *self._more_points(photos))
+        return [
+            Keypoints(*arrays) for arrays in zip(*map(np.asarray, batch), strict=True)
+        ]
