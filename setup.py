@@ -61,6 +61,7 @@ setup(
         "absl-py>=2.1",
         "flax>=0.12.2",
         "grain>=0.2.12",
+        "flatbuffers>=24",  # for jax.export: runtime/traced.py
         "jax>=0.8",
         "ml_collections>=1.0",
         "numpy>=2.0",

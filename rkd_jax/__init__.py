@@ -1,7 +1,7 @@
 """rkd_jax: retinal keypoints, matching and registration in JAX.
 
 `load_matcher(weights).register(fixed, moving)` registers photographs,
-`register(fixed, moving)` is its short form, `losses` may be used alone. Names are
+`register_pair(fixed, moving)` is its short form, `losses` may be used alone. Names are
 loaded when they are first used, so that importing the package costs nothing.
 """
 
@@ -16,17 +16,19 @@ if TYPE_CHECKING:
     from rkd_jax import losses as losses
     from rkd_jax.keypoints import Keypoints as Keypoints
     from rkd_jax.registration.matcher import load_matcher as load_matcher
-    from rkd_jax.registration.matcher import register as register
+    from rkd_jax.registration.matcher import register_pair as register_pair
     from rkd_jax.registration.options import MatcherOptions as MatcherOptions
     from rkd_jax.registration.result import Registration as Registration
+    from rkd_jax.runtime.compile_cache import keep_compiled as keep_compiled
 
 _PUBLIC = {
     "Keypoints": ("rkd_jax.keypoints", "Keypoints"),
     "MatcherOptions": ("rkd_jax.registration.options", "MatcherOptions"),
     "Registration": ("rkd_jax.registration.result", "Registration"),
+    "keep_compiled": ("rkd_jax.runtime.compile_cache", "keep_compiled"),
     "load_matcher": ("rkd_jax.registration.matcher", "load_matcher"),
     "losses": ("rkd_jax.losses", None),
-    "register": ("rkd_jax.registration.matcher", "register"),
+    "register_pair": ("rkd_jax.registration.matcher", "register_pair"),
 }
 
 __all__ = [*_PUBLIC, "__version__"]

@@ -4,9 +4,14 @@ Sets have a fixed size and a mask, so that all of it runs under `jax.jit` and
 `jax.vmap`. Nothing here passes gradients to a heatmap.
 """
 
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
 import jax
 import jax.numpy as jnp
-from flax import struct
 
 from rkd_jax.geometry.warp import sample
 
@@ -16,7 +21,12 @@ SUPPRESSIONS = ("one_round", "two_round")
 GRIDS = ("aligned", "upstream")
 
 
-@struct.dataclass
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=("xy", "scores", "mask", "descriptors"),
+    meta_fields=(),
+)
+@dataclasses.dataclass(frozen=True)
 class Keypoints:
     """A fixed number K of keypoints; rows where `mask` is False mean nothing.
 
@@ -31,6 +41,10 @@ class Keypoints:
     scores: Array
     mask: Array
     descriptors: Array | None = None
+
+    def replace(self, **changes: Any) -> Keypoints:
+        """Return a copy with other arrays."""
+        return dataclasses.replace(self, **changes)
 
 
 def _axis_max(values: Array, radius: int, axis: int) -> Array:

@@ -26,15 +26,14 @@ import argparse
 import json
 import pathlib
 import sys
-import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from rkd_jax.registration import arguments
-from rkd_jax.registration.files.landmarks import read_points
 from rkd_jax.runtime.command import BAD_INPUT, run, say, shown, stop_status
 from rkd_jax.runtime.compile_cache import add_option, keep_compiled
 from rkd_jax.runtime.memory import keep_freed_memory
+from rkd_jax.runtime.threads import sleep_when_idle
 from rkd_jax.version import __version__
 
 OK, NOT_REGISTERED = 0, 3
@@ -98,6 +97,7 @@ def _report(summary: dict[str, Any], out: str) -> str:
 def _single(args: argparse.Namespace, work: Callable[[], Any]) -> int:
     """Register one pair."""
     from rkd_jax.registration import batch
+    from rkd_jax.registration.files.landmarks import read_points
 
     if args.one_camera:
         raise ValueError("--one_camera: there is one pair only; give a folder or a CSV")
@@ -191,24 +191,9 @@ def _run(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     args = _parser().parse_args(argv)
+    sleep_when_idle()
     keep_freed_memory()
     return run(lambda: _run(args))
-
-
-class _Door(types.ModuleType):
-    """This module, callable: it shares its name with `rkd_jax.register(...)`.
-
-    Importing a submodule sets it as an attribute of the package, in place of the
-    function; calling either does the same.
-    """
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        from rkd_jax.registration.matcher import register
-
-        return register(*args, **kwargs)
-
-
-sys.modules[__name__].__class__ = _Door
 
 
 if __name__ == "__main__":

@@ -161,7 +161,7 @@ def test_public_names_are_what_they_say():
     for name in rkd_jax.__all__:
         assert getattr(rkd_jax, name) is not None
     assert rkd_jax.Keypoints.__name__ == "Keypoints"
-    assert callable(rkd_jax.register)
+    assert callable(rkd_jax.register_pair)
     assert callable(rkd_jax.load_matcher)
     with pytest.raises(AttributeError, match="nothing"):
         _ = rkd_jax.nothing

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from made_pictures import texture
 
-import rkd_jax
-import rkd_jax.register
 from rkd_jax.evaluate import main as evaluate_main
 from rkd_jax.models.tiles import apply_in_tiles
 from rkd_jax.register import main
@@ -242,14 +240,6 @@ def test_a_crash_while_drawing_leaves_earlier_results(files, tmp_path, monkeypat
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
-def test_module_and_function_share_the_name():
-    image = texture(2, 260, 260)
-    for call in (rkd_jax.register, rkd_jax.register.__call__):
-        result = call(image, image, method="sift")
-        assert result.ok
-    assert isinstance(result, rkd_jax.Registration)
-
-
 @pytest.fixture
 def folder(files, tmp_path):
     """Pairs a and b, which register, and c, which does not."""
@@ -291,7 +281,7 @@ def test_folder_of_pairs_is_registered_and_finished_pairs_skipped(
         raise AssertionError("looked at a finished pair")
 
     with monkeypatch.context() as patch:
-        patch.setattr("rkd_jax.registration.base.BaseMatcher.view", refuse)
+        patch.setattr("rkd_jax.registration.matcher.Matcher.photos", refuse)
         assert _many(out, folder, "--no-pictures") == 3
     assert (out / "a" / "transform.json").read_bytes() == before
     assert _many(out, folder) == 3

@@ -287,12 +287,12 @@ def test_what_is_no_file_is_an_error_of_its_pair(work):
 def test_a_stopped_batch_has_its_table_and_goes_on(
     work, capsys, monkeypatch, number, status, options
 ):
-    from rkd_jax.registration.keypoints.sift import SiftMatcher
+    from rkd_jax.registration.matcher import Matcher
 
     rows = "".join(f"fixed.png,moving.png,{name}\n" for name in "abc")
     (work / "list.csv").write_text(f"fixed,moving,name\n{rows}")
     arguments = ["list.csv", "--no-pictures", *options, "--out", "out"]
-    calls, register = [], SiftMatcher.register
+    calls, register = [], Matcher.register
 
     def stop_at_the_last_but_one(self, *given, **more):
         calls.append(1)
@@ -301,7 +301,7 @@ def test_a_stopped_batch_has_its_table_and_goes_on(
         return register(self, *given, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(SiftMatcher, "register", stop_at_the_last_but_one)
+        patch.setattr(Matcher, "register", stop_at_the_last_but_one)
         assert _run(*arguments) == status
     told = capsys.readouterr().err.splitlines()
     assert told == [

@@ -32,7 +32,7 @@ from rkd_jax.evaluation.ablation import PROTOCOLS
 from rkd_jax.evaluation.charts import reliability_chart
 from rkd_jax.evaluation.unrelated import eye_of, unrelated
 from rkd_jax.files.atomic import atomic_path, write_text
-from rkd_jax.registration.base import BaseMatcher
+from rkd_jax.registration.matcher import Matcher
 from rkd_jax.registration.verdict.confidence import (
     FEATURES,
     ConfidenceModel,
@@ -78,7 +78,7 @@ def make(
 
 
 def registrations(
-    matchers: dict[str, tuple[BaseMatcher, dict[str, Any]]],
+    matchers: dict[str, tuple[Matcher, dict[str, Any]]],
     pairs: Iterator[tuple[int, made_pairs.MadePair]],
 ) -> Iterator[dict[str, object]]:
     """Register every pair with every matcher and method; yield a row each."""
@@ -172,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     args = _parser().parse_args(argv)
     out = pathlib.Path(args.out)
-    matchers: dict[str, tuple[BaseMatcher, dict[str, Any]]] = {
+    matchers: dict[str, tuple[Matcher, dict[str, Any]]] = {
         name: (load_matcher(name), {}) for name in args.weights
     }
     matchers["sift"] = load_matcher(method="sift"), {}

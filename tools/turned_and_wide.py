@@ -24,7 +24,7 @@ import numpy as np
 import rkd_jax
 from rkd_jax.evaluation import unrelated as unrelated_benchmark
 from rkd_jax.registration import arguments
-from rkd_jax.registration.base import BaseMatcher
+from rkd_jax.registration.matcher import Matcher
 
 TURNS_DEG = (0.0, 30.0, 45.0, 60.0, 90.0, 135.0, 180.0)
 FIELDS = (1.5, 2.0, 3.0, 4.0, 5.0)
@@ -46,7 +46,7 @@ def _error_px(result: rkd_jax.Registration, points: np.ndarray) -> float:
     return float(np.linalg.norm(mapped - points[:, :2], axis=1).mean())
 
 
-def registrable(matcher: BaseMatcher, paths: Sequence[pathlib.Path]) -> None:
+def registrable(matcher: Matcher, paths: Sequence[pathlib.Path]) -> None:
     """Print a row for every turn and every field."""
     print("| moving photograph | registered | mean error, px | worst | seconds |")
     print("|---|---|---|---|---|")
@@ -75,9 +75,7 @@ def registrable(matcher: BaseMatcher, paths: Sequence[pathlib.Path]) -> None:
             print(f"  {reason}", file=sys.stderr)
 
 
-def unrelated(
-    matcher: BaseMatcher, folders: Sequence[str], count: int, seed: int
-) -> int:
+def unrelated(matcher: Matcher, folders: Sequence[str], count: int, seed: int) -> int:
     """Print which pairs of different eyes are accepted; return how many."""
     paths = made_pairs.photographs(folders)
     pairs = unrelated_benchmark.list_pairs(paths, count, seed=seed)

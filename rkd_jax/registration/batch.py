@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 
 from rkd_jax.files import own_files
-from rkd_jax.images.reading import read_image
-from rkd_jax.registration.base import BaseMatcher
 from rkd_jax.registration.files import outputs
 from rkd_jax.registration.files.landmarks import check_inside
 from rkd_jax.registration.files.pair_names import CAMERA, TABLE, same_up_to_case
 from rkd_jax.registration.files.predictions import Pair, table_text
 from rkd_jax.registration.fitting import calibrate
 from rkd_jax.registration.fitting.curvature import Curvature
+from rkd_jax.registration.matcher import Matcher
 from rkd_jax.runtime.command import describe_error, portable
 
 
@@ -37,7 +36,7 @@ class Work:
         pictures: whether to draw.
     """
 
-    matcher: BaseMatcher
+    matcher: Matcher
     method: dict[str, Any]
     settings: dict[str, Any]
     pictures: bool = True
@@ -157,12 +156,13 @@ def register_files(
         Exception: whatever goes wrong with a file; the message or its note names it.
     """
     try:
-        fixed, moving = (read_image(name) for name in names)
+        fixed, moving = work.matcher.photos(names)
         if points is not None:
-            check_inside(points, moving.shape[:2], points_name)
-        views = work.matcher.view(fixed, moving, names=names)
-        found = work.matcher.register(*views, **work.method, curvature=curvature)
-        files = outputs.results(found, fixed, moving, points, pictures=work.pictures)
+            check_inside(points, moving.file_size, points_name)
+        found = work.matcher.register(fixed, moving, **work.method, curvature=curvature)
+        files = outputs.results(
+            found, fixed.original, moving.original, points, pictures=work.pictures
+        )
     except Exception as error:
         if not any(name and name in str(error) for name in (*names, points_name)):
             error.add_note(f"fixed {names[0]}, moving {names[1]}")
@@ -174,9 +174,9 @@ def register_files(
         "settings": work.settings,
         **(more or {}),
     }
-    if "registered.png" in files and moving.dtype != np.uint8:
+    if "registered.png" in files and moving.original.dtype != np.uint8:
         # Times what a value of the file is of its 65535.
-        summary["registered_scale"] = outputs.display_scale(moving)
+        summary["registered_scale"] = outputs.display_scale(moving.original)
     outputs.write(out, files, json.dumps(summary, indent=2) + "\n")
     return summary
 

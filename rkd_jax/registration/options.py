@@ -38,17 +38,17 @@ class MatcherOptions:
         separation: points nearer than this to the best match are no second best.
         min_similarity: least cosine of a match found again near where the transform
             expects it; less where a network's true matches are less alike
-            (`rkd_jax.registration.matching.matches.PairMatcher.learn_similarity`).
+            (`rkd_jax.registration.matching.pair.Pair.calibrate_similarity`).
         threshold_px: inlier distance of the estimator.
         align: after guided matching move the points to where the images around them
             agree (`rkd_jax.registration.matching.refine`).
-        search: try other turns and scales where a pair is not believed as it was taken
+        search: try other turns and scales where a pair is not accepted as it was taken
             (`rkd_jax.registration.search.propose`).
         truncate_points: drop the fraction of keypoints in file pixels, and place
             them without the half-pixel rule, as the published evaluation does. It
             costs up to a pixel; for parity only.
-        second_pass_decides: of two passes the second stands whatever it gives, as in
-            the published evaluation; by default the first where the second fails.
+        second_pass_decides: of two passes the second is kept whatever its result, as
+            in the published evaluation; by default the first where the second fails.
 
     Example:
         >>> MatcherOptions.paper().ratio

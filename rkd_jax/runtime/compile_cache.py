@@ -1,4 +1,4 @@
-"""Keep compiled programs between runs of the commands."""
+"""Keep compiled programs between processes."""
 
 import argparse
 import logging
@@ -8,7 +8,7 @@ import pathlib
 
 logger = logging.getLogger(__name__)
 
-LEAST_SECONDS = 1.0
+LEAST_SECONDS = 0.1
 """Programs that compile faster are not worth a file."""
 
 
@@ -32,8 +32,11 @@ def default_folder() -> str:
     return str(base / "rkd_jax") if base.is_absolute() else ""
 
 
-def keep_compiled(folder: str) -> None:
+def keep_compiled(folder: str | None = None) -> None:
     """Let JAX read compiled programs from a folder, and write new ones there.
+
+    The commands do so by themselves. A program of your own calls it once, before its
+    first registration, as `rkd_jax.keep_compiled()`; it then starts as fast as they.
 
     A program is found again where its code, shapes, JAX version and device are the
     same. Nothing happens with an empty `folder`, or where JAX has been given a folder
@@ -41,10 +44,12 @@ def keep_compiled(folder: str) -> None:
     read, and one that cannot be made is not used; a line of the log says so.
 
     Args:
-        folder: made when the first program is written; empty keeps nothing.
+        folder: made when the first program is written; None: `default_folder()`;
+            empty keeps nothing.
     """
     import jax
 
+    folder = default_folder() if folder is None else folder
     if not folder or jax.config.jax_compilation_cache_dir:
         return
     path, least = pathlib.Path(folder), LEAST_SECONDS

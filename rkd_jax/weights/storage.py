@@ -16,7 +16,6 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from rkd_jax import models
 from rkd_jax.files import atomic
 from rkd_jax.weights.foreign import CONVERTER, advise, list_names
 
@@ -61,6 +60,8 @@ def expected_shapes(model: str, options: dict[str, Any]) -> dict[str, tuple[int,
     >>> expected_shapes("superretina", {})["params/stage1/conv_a/bias"]
     (64,)
     """
+    from rkd_jax import models  # brings Flax, which reading a file does not need
+
     module = models.build(model, **options)
     images = jnp.zeros(module.example_shape(64), jnp.float32)
     shapes = jax.eval_shape(module.init, jax.random.key(0), images)
@@ -185,12 +186,18 @@ def find(name: str | os.PathLike | None = None) -> Path:
     )
 
 
-def load(path: str | os.PathLike, *, model: str | None = None) -> Weights:
+def load(
+    path: str | os.PathLike, *, model: str | None = None, check_shapes: bool = True
+) -> Weights:
     """Read a weight file and check it against the model it names.
 
     Args:
         path: File written by `save`.
         model: Name of the model wanted; None takes any.
+        check_shapes: Compare names and shapes of the parameters with those of the
+            model, which takes half a second. False relies on the SHA-256 in the file,
+            which `save` wrote after the same comparison; a file without one is always
+            compared.
 
     Returns:
         The weights, in float32 whatever the storage.
@@ -215,13 +222,10 @@ def load(path: str | os.PathLike, *, model: str | None = None) -> Weights:
     options, preprocess, recipe = (
         _json_field(path, metadata, key) for key in ("options", "preprocess", "recipe")
     )
-    try:
-        expected = expected_shapes(name, options)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from None
-    shapes = {key: tensor.shape for key, tensor in tensors.items()}
-    check_tensors(shapes, expected, f"{path}: weights of {name}")
-    if metadata.get(DIGEST, "") not in ("", _digest(metadata, tensors)):
+    digest = metadata.get(DIGEST, "")
+    if check_shapes or not digest:
+        _check_model(path, name, options, tensors)
+    if digest not in ("", _digest(metadata, tensors)):
         raise ValueError(
             f"{path}: damaged or edited (its SHA-256 is not the one it was saved "
             "with); copy it again"
@@ -235,6 +239,18 @@ def load(path: str | os.PathLike, *, model: str | None = None) -> Weights:
             level = level.setdefault(parent, {})
         level[leaf] = tensor.astype(np.float32)
     return Weights(name, options, variables, preprocess, recipe, metadata)
+
+
+def _check_model(
+    path: str | os.PathLike, name: str, options: dict[str, Any], tensors: dict[str, Any]
+) -> None:
+    """Raise one ValueError unless the parameters of a file are those of its model."""
+    try:
+        expected = expected_shapes(name, options)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from None
+    shapes = {key: tensor.shape for key, tensor in tensors.items()}
+    check_tensors(shapes, expected, f"{path}: weights of {name}")
 
 
 def is_ours(path: str | os.PathLike) -> bool:

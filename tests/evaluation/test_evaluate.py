@@ -100,12 +100,12 @@ def test_second_loop_needs_the_saved_file_alone(finished, tmp_path):
 
 
 def test_finished_pairs_are_skipped(benchmark, finished, monkeypatch, capsys):
-    from rkd_jax.registration.keypoints.sift import SiftMatcher
+    from rkd_jax.registration.keypoints.sift import SiftKeypoints
 
     def refuse(*_, **__):
         raise AssertionError("looked at an image of a finished pair")
 
-    monkeypatch.setattr(SiftMatcher, "_features", refuse)
+    monkeypatch.setattr(SiftKeypoints, "__call__", refuse)
     before = (finished / "metrics.json").read_text()
     assert _run(benchmark, finished) == 0
     assert (finished / "metrics.json").read_text() == before
@@ -115,18 +115,18 @@ def test_finished_pairs_are_skipped(benchmark, finished, monkeypatch, capsys):
 def test_interrupted_run_goes_on_and_sees_each_photograph_once(
     benchmark, tmp_path, monkeypatch, capsys
 ):
-    from rkd_jax.registration.keypoints.sift import SiftMatcher
+    from rkd_jax.registration.keypoints.sift import SiftKeypoints
 
     seen, stop_at = [], 3
-    original = SiftMatcher._one
+    original = SiftKeypoints._one
 
-    def count(self, prepared, field):
-        seen.append(prepared.image.tobytes())
+    def count(self, photo):
+        seen.append(photo.image.tobytes())
         if len(seen) == stop_at:
             raise KeyboardInterrupt
-        return original(self, prepared, field)
+        return original(self, photo)
 
-    monkeypatch.setattr(SiftMatcher, "_one", count)
+    monkeypatch.setattr(SiftKeypoints, "_one", count)
     assert _run(benchmark, tmp_path) == 130
     assert capsys.readouterr().err.endswith("stopped; what is finished is kept\n")
     # A03 is one photograph twice, P02 another; S01 shares that one.
@@ -250,7 +250,7 @@ def test_predictions_of_a_version_without_a_list_go_on(
 ):
     shutil.copy(finished / "predictions.npz", tmp_path)
     monkeypatch.setattr(
-        "rkd_jax.registration.keypoints.sift.SiftMatcher._features", None
+        "rkd_jax.registration.keypoints.sift.SiftKeypoints.__call__", None
     )
     assert _run(benchmark, tmp_path) == 0
     assert (tmp_path / "metrics.json").exists()
@@ -261,7 +261,7 @@ def test_an_unexpected_error_names_the_pair(benchmark, tmp_path, capsys, monkeyp
         raise OverflowError("too large")
 
     monkeypatch.setattr(
-        "rkd_jax.registration.keypoints.sift.SiftMatcher._features", fail
+        "rkd_jax.registration.keypoints.sift.SiftKeypoints.__call__", fail
     )
     assert _run(benchmark, tmp_path) == 2
     (told,) = capsys.readouterr().err.splitlines()[1:]

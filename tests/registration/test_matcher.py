@@ -10,10 +10,9 @@ import pytest
 from rkd_jax import weights as weight_files
 from rkd_jax.images.prepare import fit_to, normalize
 from rkd_jax.keypoints import detect, sample_descriptors
-from rkd_jax.registration.base import View
 from rkd_jax.registration.fitting.fit import residuals
-from rkd_jax.registration.keypoints.sift import SiftMatcher
-from rkd_jax.registration.matcher import Matcher, load_matcher, register
+from rkd_jax.registration.keypoints.sift import SIFT_OPTIONS, SiftKeypoints
+from rkd_jax.registration.matcher import Matcher, load_matcher, register_pair
 from rkd_jax.registration.options import MatcherOptions
 from rkd_jax.registration.transforms import Frame
 
@@ -32,12 +31,12 @@ STRONG = {
 
 @pytest.fixture(scope="module")
 def sift():
-    return SiftMatcher(working_size=320)
+    return load_matcher(method="sift", working_size=320)
 
 
 @pytest.fixture(scope="module")
 def network(tiny_weights):
-    return Matcher(
+    return load_matcher(
         tiny_weights,
         points="detector",
         max_keypoints=256,
@@ -63,17 +62,20 @@ def test_sift_finds_the_known_map(
 def test_a_second_pass_without_points_fails_the_pair_only_on_request(
     fixed, moving, decides
 ):
-    class Blind(SiftMatcher):
-        """Finds nothing in the warped image."""
+    class Blind(SiftKeypoints):
+        """Finds nothing in the third image, which is the warped one."""
 
-        def _drawn(self, fixed, moving, transform):
-            view = super()._drawn(fixed, moving, transform)
-            nothing = np.zeros_like(view.keypoints.mask)
-            return dataclasses.replace(
-                view, keypoints=view.keypoints.replace(mask=nothing)
-            )
+        calls = 0
 
-    matcher = Blind(working_size=320, second_pass_decides=decides)
+        def _one(self, photo):
+            self.calls += 1
+            found = super()._one(photo)
+            return found.replace(mask=found.mask & (self.calls < 3))
+
+    options = dataclasses.replace(
+        SIFT_OPTIONS, working_size=320, second_pass_decides=decides, search=False
+    )
+    matcher = Matcher(Blind(options), options)
     result = matcher.register(fixed, moving, two_pass=True)
     assert result.ok is not decides
     assert (result.transform is None) is decides
@@ -152,7 +154,7 @@ def test_unrelated_images_are_not_registered(
 
 
 def test_image_without_keypoints_is_a_result(network, tiny_weights, moving):
-    deaf = Matcher(tiny_weights, points="detector", threshold=0.999)
+    deaf = load_matcher(tiny_weights, points="detector", threshold=0.999)
     result = deaf.register(moving, moving, two_pass=True)
     assert not result.ok
     assert result.transform is None
@@ -161,7 +163,7 @@ def test_image_without_keypoints_is_a_result(network, tiny_weights, moving):
 
 def test_network_keypoints_are_those_of_its_maps(network, moving):
     prepared = fit_to(normalize(moving), 128)
-    heatmap, _ = network.maps(prepared.image[None, ..., None])
+    heatmap, _ = network.detector.maps(prepared.image[None, ..., None])
     found = detect(
         heatmap[0], max_keypoints=256, threshold=0.0, radius=3, border=8, subpixel=True
     )
@@ -175,43 +177,49 @@ def test_network_keypoints_are_those_of_its_maps(network, moving):
     np.testing.assert_allclose(norms, 1.0, atol=1e-5)
 
 
-def test_both_images_run_as_one_batch_like_each_alone(network, moving, fixed):
-    together = network.view(fixed, moving)
-    for view, image in zip(together, (fixed, moving), strict=True):
-        (alone,) = network.view(image)
-        np.testing.assert_array_equal(view.keypoints.mask, alone.keypoints.mask)
-        np.testing.assert_allclose(view.keypoints.xy, alone.keypoints.xy, atol=1e-3)
-    by_views = network.register(*together)
+def test_a_photograph_does_not_depend_on_others_beside_it(network, moving, fixed):
+    together = network.photos([fixed, moving])
+    for photo, image in zip(together, (fixed, moving), strict=True):
+        alone = network.photo(image)
+        for ours, other in zip(
+            jax.tree.leaves(photo.keypoints),
+            jax.tree.leaves(alone.keypoints),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(ours, other)
+        np.testing.assert_array_equal(photo.original, image)
+        assert network.photo(photo) is photo
+    by_photos = network.register(*together)
     by_images = network.register(fixed, moving)
-    assert isinstance(together[0], View)
     np.testing.assert_array_equal(
-        by_views.matches.points_fixed, by_images.matches.points_fixed
+        by_photos.matches.points_fixed, by_images.matches.points_fixed
     )
 
 
 def test_one_program_serves_all_image_sizes(tiny_weights, moving):
-    matcher = Matcher(tiny_weights, max_keypoints=64)
+    matcher = load_matcher(tiny_weights, max_keypoints=64)
     with jax.checking_leaks(), jax.log_compiles(False):
-        matcher.view(moving)
-        count = matcher._detect._cache_size()
-        matcher.view(moving[:200])
-        matcher.view(moving[:, :90])
-    assert count == matcher._detect._cache_size() == 1
+        matcher.photo(moving)
+        matcher.photos([moving[:200], moving[:, :90]])
+    (program,) = matcher.detector._programs.values()
+    assert program._cache_size() == 1
 
 
 def test_tiles_give_the_maps_of_the_whole(network, tiny_weights, moving):
-    tiled = Matcher(tiny_weights, working_size=network.working_size, tile=32)
+    tiled = load_matcher(tiny_weights, working_size=network.working_size, tile=32)
     image = cv2.resize(moving, (224, 224)).astype(np.float32)[None, ..., None] / 255
-    for ours, whole in zip(tiled.maps(image), network.maps(image), strict=True):
+    for ours, whole in zip(
+        tiled.detector.maps(image), network.detector.maps(image), strict=True
+    ):
         np.testing.assert_allclose(ours, whole, atol=1e-5 * np.abs(whole).max())
     with pytest.raises(ValueError, match=r"MatcherOptions\.tile: 40"):
-        Matcher(tiny_weights, tile=40)
+        load_matcher(tiny_weights, tile=40)
 
 
 def test_network_reads_its_descriptors_at_sifts_points_as_well(
     network, tiny_weights, moving
 ):
-    both = Matcher(
+    both = load_matcher(
         tiny_weights,
         max_keypoints=256,
         threshold=0.0,
@@ -219,26 +227,25 @@ def test_network_reads_its_descriptors_at_sifts_points_as_well(
         points="detector+dog",
         max_dog=300,
     )
-    own, all_points = network.view(moving)[0], both.view(moving)[0]
+    own, all_points = network.photo(moving), both.photo(moving)
     first = all_points.keypoints
     assert first.xy.shape == (256 + 300, 2)
     np.testing.assert_allclose(first.xy[:256], own.keypoints.xy, atol=1e-4)
-    prepared = own.prepared
     sift = cv2.SIFT_create(contrastThreshold=0.01, enable_precise_upscale=True)
-    levels = np.round(prepared.image * 255).astype(np.uint8)
+    levels = np.round(own.image * 255).astype(np.uint8)
     places = cv2.KeyPoint.convert(sift.detect(levels))
     more = first.xy[256:][first.mask[256:]]
     assert len(more) > 20
     away = np.linalg.norm(more[:, None] - places[None], axis=-1).min(axis=1)
     assert away.max() < 1e-4
     assert len(np.unique(np.round(more, 1), axis=0)) == len(more)
-    _, cells = both.maps(prepared.image[None, ..., None])
+    _, cells = both.detector.maps(own.image[None, ..., None])
     expected = sample_descriptors(cells[0], first.xy, grid="aligned")
     np.testing.assert_allclose(
         first.descriptors[first.mask], np.asarray(expected)[first.mask], atol=1e-4
     )
     with pytest.raises(ValueError, match="points"):
-        Matcher(tiny_weights, points="dog")
+        load_matcher(tiny_weights, points="dog")
 
 
 def test_padding_and_dark_margin_hold_no_keypoints(network, moving):
@@ -254,11 +261,11 @@ def test_padding_and_dark_margin_hold_no_keypoints(network, moving):
 
 def test_truncated_points_are_upstreams(tiny_weights, moving):
     options = MatcherOptions.paper(truncate_points=True, max_keypoints=64)
-    matcher = Matcher(tiny_weights, options)
-    (view,) = matcher.view(moving[:200])
+    matcher = load_matcher(tiny_weights, options=options)
+    photo = matcher.photo(moving[:200])
     keypoints = matcher.detect(moving[:200])
     kept = np.asarray(keypoints.mask)
-    working = view.keypoints.xy[kept]
+    working = photo.keypoints.xy[kept]
     expected = [[int(x / 128 * 320), int(y / 128 * 200)] for x, y in working]
     np.testing.assert_array_equal(keypoints.xy[kept], expected)
 
@@ -274,9 +281,9 @@ def test_loading_by_path_and_errors(tmp_path, tiny_weights, moving):
     )
     matcher = load_matcher(path, threshold=0.0, nms_radius=3)
     assert matcher.working_size == 128
-    direct = Matcher(tiny_weights, threshold=0.0, nms_radius=3)
+    direct = load_matcher(tiny_weights, threshold=0.0, nms_radius=3)
     np.testing.assert_array_equal(matcher.detect(moving).xy, direct.detect(moving).xy)
-    assert register(moving, moving, weights=path).transform is not None
+    assert register_pair(moving, moving, weights=path).transform is not None
     with pytest.raises(FileNotFoundError, match="no such weight file"):
         load_matcher(tmp_path / "none.safetensors")
     with pytest.raises(ValueError, match=r"unknown options \['nms'\].*nms_radius"):
@@ -288,28 +295,30 @@ def test_loading_by_path_and_errors(tmp_path, tiny_weights, moving):
     with pytest.raises(ValueError, match="nms_radius"):
         load_matcher(path, nms_radius=-1)
     with pytest.raises(ValueError, match=r"\[B, H, W, 1\]"):
-        matcher.maps(np.zeros((64, 64)))
+        matcher.detector.maps(np.zeros((64, 64)))
 
 
 def test_settings_tell_which_parameters_they_were(tiny_weights):
-    settings = Matcher(tiny_weights).settings()
+    settings = load_matcher(tiny_weights).settings()
     again = dataclasses.replace(tiny_weights, metadata={"made": "elsewhere"})
-    assert Matcher(again).settings() == settings
+    assert load_matcher(again).settings() == settings
     changed = jax.tree.map(np.copy, tiny_weights.variables)
     jax.tree.leaves(changed)[0].flat[0] += 1.0
     other = dataclasses.replace(tiny_weights, variables=changed)
-    assert Matcher(other).settings()["weights_sha256"] != settings["weights_sha256"]
+    assert (
+        load_matcher(other).settings()["weights_sha256"] != settings["weights_sha256"]
+    )
 
 
 def test_evidence_is_in_pixels_of_a_768_pixel_image(monkeypatch, moving):
     seen = []
     monkeypatch.setattr(
-        "rkd_jax.registration.base.gather",
-        lambda transform, free, pair, sizes, **_: seen.append(sizes) or STRONG,
+        "rkd_jax.registration.matcher.gather",
+        lambda transform, free, pair, **_: seen.append(pair) or STRONG,
     )
     for size in (192, 384):
         load_matcher(method="sift", working_size=size).register(moving, moving[:200])
-    for sizes in seen:
-        assert sizes.fixed_scale * max(moving.shape) == pytest.approx(768)
-        assert sizes.moving_scale * max(moving[:200].shape) == pytest.approx(768)
+    for pair in seen:
+        assert pair.fixed_scale * max(moving.shape) == pytest.approx(768)
+        assert pair.moving_scale * max(moving[:200].shape) == pytest.approx(768)
     assert len(seen) == 2

@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from made_photos import blank_pair
 
 from rkd_jax.registration.fitting.fit import Fit
 from rkd_jax.registration.matching.matches import Matches
 from rkd_jax.registration.pictures import matches_picture, overlay_picture
-from rkd_jax.registration.result import Registration, judge
+from rkd_jax.registration.result import Registration
 from rkd_jax.registration.transforms import Frame, Homography, Quadratic
 from rkd_jax.registration.verdict.confidence import (
     FEATURES,
@@ -16,10 +17,12 @@ from rkd_jax.registration.verdict.confidence import (
     fit_logistic,
     packaged_model,
 )
-from rkd_jax.registration.verdict.evidence import Sizes, coverage, implausible, support
+from rkd_jax.registration.verdict.evidence import coverage, implausible, support
+from rkd_jax.registration.verdict.judge import judge
 
 SIZE = (600, 700)
-SIZES = Sizes(SIZE, SIZE, 1.0, 1.0)
+NOWHERE = (Frame(-9.0, -9.0, 1.0), Frame(-9.0, -9.0, 1.0))
+PAIR = blank_pair(SIZE, SIZE, frames=NOWHERE)
 TURN = Homography([[0.9, -0.2, 80.0], [0.2, 0.95, -30.0], [0, 0, 1]])
 # A model whose confidence is one half where every feature is at its center.
 MODEL = ConfidenceModel(
@@ -38,7 +41,7 @@ def _judge(
     noise=0.5,
     span=(50, 550),
     near=None,
-    frames=None,
+    frames=NOWHERE,
     model=MODEL,
     **other,
 ):
@@ -47,7 +50,7 @@ def _judge(
     fixed = transform.apply(moving) + rng.normal(0, noise, moving.shape)
     fixed[right:] = rng.uniform(50, 550, (wrong, 2))
     matches = Matches(fixed, moving, np.ones(len(moving), np.float32))
-    evidence = support(transform, matches, SIZES)
+    evidence = support(transform, matches, PAIR)
     evidence |= {
         "near": float(3 * right if near is None else near),
         "near_by_chance": 20.0,
@@ -58,14 +61,15 @@ def _judge(
     }
     inliers = np.arange(right + wrong) < right
     fit = Fit(transform, inliers)
-    return judge(fit, matches, evidence, SIZES, frames=frames, model=model)
+    pair = blank_pair(SIZE, SIZE, frames=frames)
+    return judge(fit, matches, evidence, pair, model=model)
 
 
 def _scaled(x, y=None):
     return Homography(np.diag([x, y or x, 1.0]))
 
 
-def test_good_fit_is_believed():
+def test_good_fit_is_accepted():
     result = _judge(TURN)
     assert result.ok
     assert result.reason == ""
@@ -88,7 +92,7 @@ def test_good_fit_is_believed():
         ),
     ],
 )
-def test_implausible_transforms_are_not_believed(transform, reason):
+def test_implausible_transforms_are_not_accepted(transform, reason):
     result = _judge(transform)
     assert not result.ok
     assert any(word in result.reason for word in reason.split("|"))
@@ -98,12 +102,12 @@ def test_implausible_transforms_are_not_believed(transform, reason):
 def test_scale_is_judged_in_working_pixels():
     """A file four times as large is not a magnification of four."""
     points = np.random.default_rng(0).uniform(50, 550, (100, 2))
-    large = Sizes((2400, 2800), SIZE, 0.25, 1.0)
+    large = blank_pair((2400, 2800), SIZE, frames=NOWHERE)
     assert implausible(_scaled(4.0), points, large) == ""
-    assert "scales" in implausible(_scaled(4.0), points, SIZES)
+    assert "scales" in implausible(_scaled(4.0), points, PAIR)
 
 
-def test_few_matches_and_little_coverage_are_not_believed():
+def test_few_matches_and_little_coverage_are_not_accepted():
     few = _judge(TURN, right=7)
     assert not few.ok
     assert few.reason == "7 matches agree, at least 8 must"
@@ -116,7 +120,7 @@ def test_few_matches_and_little_coverage_are_not_believed():
 
 
 @pytest.mark.parametrize("model", [MODEL, packaged_model()])
-def test_as_many_similar_points_as_by_chance_are_not_believed(model):
+def test_as_many_similar_points_as_by_chance_are_not_accepted(model):
     """A Poisson count of mean 20 is above 29 twice in a hundred times."""
     chance = _judge(TURN, near=29, model=model)
     assert not chance.ok
@@ -126,7 +130,7 @@ def test_as_many_similar_points_as_by_chance_are_not_believed(model):
     assert "too few more" not in _judge(TURN, near=31, model=model).reason
 
 
-def test_similar_points_that_lie_as_by_chance_are_not_believed():
+def test_similar_points_that_lie_as_by_chance_are_not_accepted():
     strewn = _judge(TURN, near_error_px=4 / np.sqrt(2))
     assert not strewn.ok
     assert strewn.reason.startswith("similar points lie 2.8 px from where")
@@ -144,7 +148,7 @@ def test_points_are_told_to_lie_among_the_matches_or_beyond():
     assert not lost.supports(points).any()
 
 
-def test_a_fold_beyond_the_matches_is_not_believed():
+def test_a_fold_beyond_the_matches_is_not_accepted():
     """Good where the matches are, folded where both fields show the eye."""
     bent = Quadratic(np.eye(3), [[0, 0, 0, -150.0, 0, 0], [0] * 6], [300, 300], 250.0)
     assert _judge(bent, span=(150, 360)).ok
@@ -247,7 +251,7 @@ def test_matches_picture_shows_lines_of_both_kinds():
 @pytest.mark.parametrize("size", [(882, 900), (320, 320), (719, 1001)])
 def test_nearly_equal_frames_overlap_wholly(size):
     rng = np.random.default_rng(0)
-    sizes = Sizes(size, size, 1.0, 1.0)
+    pair = blank_pair(size, size)
     height, width = size
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]]) - 0.5
     for scale in (0.0, 1e-9, 1e-7, 1e-6, 1e-5):
@@ -257,13 +261,13 @@ def test_nearly_equal_frames_overlap_wholly(size):
                 [1, 1, 9],
                 [1e-3, 1e-3, 0],
             ]
-            found = coverage(Homography(np.eye(3) + turn), corners, sizes)
+            found = coverage(Homography(np.eye(3) + turn), corners, pair)
             assert found == pytest.approx(1.0, abs=0.05)
 
 
 def test_coverage_of_a_shifted_image_is_that_of_areas():
-    sizes = Sizes((401, 601), (401, 601), 1.0, 1.0)
+    pair = blank_pair((401, 601), (401, 601))
     shifted = Homography([[1, 0, 150], [0, 1, -100], [0, 0, 1]])
     points = np.array([[200.0, 50], [500, 50], [500, 250], [200, 250]])
     expected = 300 * 200 / (450 * 300)
-    assert coverage(shifted, points, sizes) == pytest.approx(expected, rel=0.05)
+    assert coverage(shifted, points, pair) == pytest.approx(expected, rel=0.05)

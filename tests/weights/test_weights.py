@@ -1,6 +1,5 @@
 """Weight files: round trip, refusals, atomic writing."""
 
-import json
 import os
 
 import jax
@@ -10,6 +9,7 @@ import pytest
 import safetensors.numpy
 
 from rkd_jax import models, weights
+from rkd_jax.weights import storage
 
 NAME, OPTIONS = "large_kernel", {"widths": (8, 8, 16, 16), "descriptor_dim": 16}
 
@@ -89,6 +89,23 @@ def test_a_flipped_bit_anywhere_is_refused(path):
     assert weights.load(path).preprocess == {"size": 512}
 
 
+def test_a_file_with_its_digest_is_read_without_the_model(path, monkeypatch):
+    whole, full = path.read_bytes(), weights.load(path)
+    tensors, metadata = safetensors.numpy.load(whole), full.metadata
+    monkeypatch.setattr(storage, "expected_shapes", None)
+    quick = weights.load(path, check_shapes=False)
+    assert (quick.sha256, quick.metadata) == (full.sha256, full.metadata)
+    del tensors["params/slope"]
+    path.write_bytes(safetensors.numpy.save(tensors, metadata))
+    with pytest.raises(ValueError, match="damaged or edited"):
+        weights.load(path, check_shapes=False)
+    monkeypatch.undo()
+    del metadata["sha256"]
+    path.write_bytes(safetensors.numpy.save(tensors, metadata))
+    with pytest.raises(ValueError, match="missing: params/slope"):
+        weights.load(path, check_shapes=False)
+
+
 def test_missing_and_foreign_files_are_refused(path, tmp_path):
     with pytest.raises(FileNotFoundError, match="no such weight file"):
         weights.load(tmp_path / "none.safetensors")
@@ -119,7 +136,7 @@ def test_all_wrong_entries_are_listed(path):
     [
         ("options", "{", "'options' is not JSON"),
         ("options", "[1]", "expected an object"),
-        ("options", json.dumps({"width": 3}), "no option 'width'; did you mean 'widths'"),
+        ("options", '{"width": 3}', "no option 'width'; did you mean 'widths'"),
         ("model", "unet", "unknown network 'unet'"),
     ],
 )

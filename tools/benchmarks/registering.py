@@ -40,17 +40,18 @@ class Ours:
     """
 
     def __init__(self, working_size: int | None, weights: str | None = None):
-        from rkd_jax.registration import base, matcher
+        from rkd_jax.registration import matcher, photo
+        from rkd_jax.registration.matching.pair import Pair
 
         self.spans = collections.defaultdict(list)
         self.matcher = matcher.load_matcher(weights, working_size=working_size)
         parts = (
-            (base, "read_image", "reading"),
-            (self.matcher, "_prepare", "preparing"),
-            (self.matcher, "_more_points", "points"),
-            (self.matcher, "_detect", "network"),
-            (base.PairMatcher, "free", "matching"),
-            (base.PairMatcher, "near", "matching"),
+            (photo, "read_image", "reading"),
+            (matcher, "prepare_photo", "preparing"),
+            (self.matcher.detector, "_more_points", "points"),
+            (self.matcher.detector, "_detect", "network"),
+            (Pair, "match", "matching"),
+            (Pair, "match_near", "matching"),
         )
         for owner, name, stage in parts:
             setattr(owner, name, self._timed(stage, getattr(owner, name)))

@@ -21,9 +21,10 @@ import numpy as np
 from rkd_jax.files import own_files
 from rkd_jax.files.atomic import read_predictions, refuse_other_settings
 from rkd_jax.files.own_files import digest
-from rkd_jax.registration.base import BaseMatcher, View
 from rkd_jax.registration.fitting.calibrate import calibrate
 from rkd_jax.registration.fitting.curvature import Curvature
+from rkd_jax.registration.matcher import Matcher
+from rkd_jax.registration.photo import Photo
 from rkd_jax.registration.result import Registration
 from rkd_jax.runtime.command import portable
 
@@ -137,20 +138,20 @@ class _Photographs:
     """Views of the photographs of pairs: each is looked at once, kept while needed."""
 
     def __init__(
-        self, matcher: BaseMatcher, digests: dict[str, tuple[str, str]], rounds: int
+        self, matcher: Matcher, digests: dict[str, tuple[str, str]], rounds: int
     ) -> None:
         self._matcher, self._digests = matcher, digests
-        self._views: dict[str, View] = {}
+        self._views: dict[str, Photo] = {}
         self._uses = collections.Counter(
             d for images in digests.values() for d in images for _ in range(rounds)
         )
 
-    def of(self, pair: Pair) -> tuple[View, View]:
+    def of(self, pair: Pair) -> tuple[Photo, Photo]:
         """Return the views of a pair."""
         images = self._digests[pair.name]
         for name, path in zip(images, (pair.fixed, pair.moving), strict=True):
             if name not in self._views:
-                (self._views[name],) = self._matcher.view(path)
+                self._views[name] = self._matcher.photo(path)
         return self._views[images[0]], self._views[images[1]]
 
     def done(self, pair: Pair) -> None:
@@ -164,7 +165,7 @@ class _Photographs:
 
 def predict(
     pairs: Sequence[Pair],
-    matcher: BaseMatcher,
+    matcher: Matcher,
     path: str | pathlib.Path,
     settings: dict[str, Any],
     *,
@@ -219,7 +220,7 @@ def predict(
                 progress(count, total, pair.name)
             try:
                 views = photographs.of(pair)
-                sizes = [view.prepared.file_size for view in views]
+                sizes = [view.file_size for view in views]
                 check_inside(controls[pair.name], sizes, pair.source())
                 result = matcher.register(*views, **how, curvature=curvature)
             except Exception as error:

@@ -1,4 +1,4 @@
-"""One camera, one k: what all pairs of a series say of the curvature together."""
+"""One camera, one k: the curvature estimated from all pairs of a series."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rkd_jax.registration.fitting.projective import curvature_error
 from rkd_jax.registration.result import Registration
 
 # Eyes differ in length and refraction by some tenths, and so does k between the eyes
-# of one camera; a pair is not a better witness than this, however many its matches.
+# of one camera. No pair is weighted as more exact than this, whatever its matches.
 _BETWEEN_EYES = 0.02
 _THRESHOLD_FRAC = 3.0 / 768.0  # of the field's width
 _ROUNDS = 20
@@ -24,7 +24,7 @@ def curvature_of(registration: Registration) -> tuple[float, float] | None:
 
     Returns:
         k and its standard deviation by this pair alone (no prior); None where the pair
-        is not registered or says nothing.
+        is not registered or does not fix k.
     """
     if not registration.ok or registration.frames is None:
         return None
@@ -32,7 +32,7 @@ def curvature_of(registration: Registration) -> tuple[float, float] | None:
     moving = registration.matches.points_moving[kept]
     fixed = registration.matches.points_fixed[kept]
     threshold = _THRESHOLD_FRAC * 2.0 * registration.frames[1].radius
-    unsure = Curvature(Curvature.anybodys().mean, 1.0, "no prior")
+    unsure = Curvature(Curvature.prior().mean, 1.0, "no prior")
     found = fit(
         moving,
         fixed,
@@ -61,9 +61,9 @@ def combine(
 ) -> Curvature:
     """Combine estimates of one k: a mean that single wrong pairs do not move.
 
-    Each estimate weighs 1 / (sd^2 + .02^2), the second term being what k varies
-    between eyes; the prior is one more. Pairs far off lose weight as under Cauchy
-    noise. The result is taken as given: its `sd` is 0.
+    Each estimate has the weight 1 / (sd^2 + .02^2); the second term is the variation of
+    k between eyes. The prior is one more estimate. Estimates far from the mean lose
+    weight as under Cauchy noise. The result is used as given: its `sd` is 0.
 
     Args:
         estimates: (k, standard deviation) of each pair.
@@ -74,7 +74,7 @@ def combine(
         >>> round(k.mean, 2), k.sd
         (0.12, 0.0)
     """
-    prior = Curvature.anybodys() if prior is None else prior
+    prior = Curvature.prior() if prior is None else prior
     rows = np.array([*estimates, (prior.mean, prior.sd)], np.float64)
     spread = np.hypot(rows[:, 1], _BETWEEN_EYES)
     mean = float(np.median(rows[:, 0]))
@@ -90,16 +90,17 @@ def calibrate(
 ) -> Curvature:
     """Estimate the k of a camera from pairs that it took.
 
-    The first of two stages: register the pairs with nothing known of the camera, give
-    the results here, and register them again with `curvature=` what comes back. Only
-    matches are used, no landmarks; but each pair's result then depends on the others.
+    The first of two stages: register the pairs without a known curvature, pass the
+    results to this function, and register the pairs again with `curvature=` its result.
+    Only matches are used, no landmarks; but each pair's result then depends on the
+    other pairs.
 
     Args:
-        registrations: results, in any family; those that are not `ok` are passed over.
-        prior: what was known before; None: nothing but geometry.
+        registrations: results, in any family; those that are not `ok` are skipped.
+        prior: what was known before; None: geometry only.
 
     Returns:
-        The curvature to register with; the prior's mean where no pair says anything.
+        The curvature to register with; the prior's mean where no pair fixes k.
     """
     estimates = [curvature_of(registration) for registration in registrations]
     return combine([e for e in estimates if e is not None], prior)

@@ -11,7 +11,7 @@ from rkd_jax.registration.fitting.problem import Fit, Problem, residuals
 
 Family = Callable[[Problem], Fit]
 
-_BLOCKS = 6  # a side: neighbouring matches are held out together
+_BLOCKS = 6  # a side: neighboring matches are held out together
 _FOLDS = 4
 _SCALE = 0.4  # Cauchy scale of the loss in inlier thresholds
 _GATE = 2.0  # a pair within this of any candidate takes part, in inlier thresholds
@@ -33,7 +33,7 @@ class Choice:
 
 
 def _blocks(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Part points `[N, 2]` into 6x6 blocks of equal shares, and blocks into folds."""
+    """Split points `[N, 2]` into 6x6 blocks of equal shares, and blocks into folds."""
     ranks = np.argsort(np.argsort(points, axis=0, kind="stable"), axis=0)
     column, row = (ranks * _BLOCKS // max(len(points), 1)).T
     return row * _BLOCKS + column, (column + 2 * row) % _FOLDS
@@ -59,7 +59,7 @@ def _held_out(family: Family, problem: Problem, folds: np.ndarray) -> np.ndarray
 def _excess(
     loss: np.ndarray, best: np.ndarray, blocks: np.ndarray
 ) -> tuple[float, float]:
-    """Return the mean of loss - best and its standard error, blocks being drawn."""
+    """Return the mean of loss - best and its standard error over blocks."""
     difference = loss - best
     mean = float(difference.mean())
     sums = np.bincount(blocks, difference - mean, minlength=_BLOCKS**2)
@@ -71,11 +71,11 @@ def choose(
 ) -> Choice:
     """Fit candidates and choose among them by held-out pairs.
 
-    The pairs that any candidate explains (within twice the threshold) are parted into
-    four folds of whole neighbourhoods; each candidate is fitted to three of them and
-    judged by log(1 + (e / c)^2) on the fourth. The simplest candidate wins whose mean
+    The pairs that any candidate explains (within twice the threshold) are split into
+    four folds of whole neighborhoods. Each candidate is fitted to three of them; its
+    loss on the fourth is log(1 + (e / c)^2). The simplest candidate wins whose mean
     loss is within one standard error of the best one's (Breiman's rule), the error
-    being that of the paired difference with neighbourhoods as units.
+    being that of the paired difference with neighborhoods as units.
 
     Args:
         problem: pairs and how to fit them.

@@ -1,4 +1,7 @@
-"""How curved a photograph of the retina is: what geometry expects of k.
+"""What geometry expects of k, the radial distortion of a retinal photograph.
+
+k has the form of the coefficient k1 of radial lens distortion: u goes to
+u (1 + k |u|^2) (`transforms.radial`). The name of the class stands for its main cause.
 
 The fundus is a bowl, nearly a sphere of radius R = 12 mm, and the eye turns about its
 middle. Seen from there, a turn is a homography: so a photograph must first be carried
@@ -16,8 +19,8 @@ itself (equidistant, as the makers say of fundus cameras: a disc diameter measur
 same everywhere), theta^2 / 3 comes on top and k = .11. k grows with the square of the
 field: 30 degrees give a little less than half of it, 60 degrees twice as much.
 
-The prior that serves every camera is the mean of both at 45 degrees, and so broad
-that 30 and 60 degrees lie within it.
+The prior for an unknown camera is the mean of both at 45 degrees. It is so broad that
+30 and 60 degrees lie within it.
 """
 
 from __future__ import annotations
@@ -72,7 +75,7 @@ def expected_curvature(
 
 @dataclasses.dataclass(frozen=True)
 class Curvature:
-    """What is known of k before the matches of a pair are seen.
+    """What is known of k before any match of a pair is used.
 
     Attributes:
         mean: expected k, 0 or more.
@@ -80,7 +83,7 @@ class Curvature:
         source: where it comes from, for the record.
 
     Example:
-        >>> Curvature.anybodys().source
+        >>> Curvature.prior().source
         'prior'
     """
 
@@ -96,7 +99,7 @@ class Curvature:
             )
 
     @classmethod
-    def anybodys(cls) -> Curvature:
+    def prior(cls) -> Curvature:
         """Return the prior for a camera of which nothing is known."""
         mean = sum(expected_curvature(projection=p) for p in PROJECTIONS) / 2
         return cls(mean, 0.06, "prior")

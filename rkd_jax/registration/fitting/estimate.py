@@ -26,10 +26,11 @@ def estimate_homography(
     Returns:
         The matrix or None, the inliers `[N]` bool, and why there is no matrix.
 
-    OpenCV 5 marks as inliers of "lmeds" what lies within `threshold_px`, which the
-    method does not know: a matrix that is a little off for every pair (a homography of
-    a curved retina) comes back with less than the four pairs it was made from. The
-    inliers are then those of the method's own rule (`lmeds_inliers`), as in OpenCV 4.
+    OpenCV 5 marks the pairs within `threshold_px` as inliers of "lmeds", a method
+    without a threshold. A matrix that is a little off for every pair (a homography of
+    a curved retina) then has fewer inliers than the four pairs that it was made from.
+    In that case the inliers follow the method's own rule (`lmeds_inliers`), as in
+    OpenCV 4.
     """
     cv2.setRNGSeed(_SEED)
     nothing = np.zeros(len(moving), bool)
@@ -62,7 +63,7 @@ def estimate_homography(
 def lmeds_inliers(
     matrix: np.ndarray, moving: np.ndarray, fixed: np.ndarray
 ) -> np.ndarray:
-    """Tell the inliers of a homography by the scale rule of least median of squares.
+    """Mark the inliers of a homography by the scale rule of least median of squares.
 
     The scale is 2.5 * 1.4826 * (1 + 5 / (N - 4)) * median distance, at least .001 px.
 

@@ -84,7 +84,7 @@ def fit(
 
     Deterministic: the same points give the same transform on every run. The estimator
     gives a first homography; curved families are then refined by robust least squares
-    with Cauchy weights. "homography" is what the estimator says.
+    with Cauchy weights. "homography" is the estimator's result.
 
     Args:
         points_moving: `[M, 2]` (x, y) in pixels of the moving image.
@@ -97,11 +97,11 @@ def fit(
             squares, the choice of the FIRE papers; it needs more than half of
             the pairs to be right).
         threshold_px: inlier distance in the fixed image. "lmeds" takes no
-            threshold for the homography; all that follows does.
+            threshold for the homography; all later steps use it.
         frames: where the camera's field lies in the moving and in the fixed image.
             Radial families need them; without them "auto" chooses between homography
-            and quadratic, and "thin_plate" stands on a homography.
-        curvature: what is known of k; None: nothing but geometry.
+            and quadratic, and "thin_plate" corrects a homography.
+        curvature: what is known of k; None: geometry only.
         start: a transform nearby: no estimator is run, all pairs are weighted by their
             distance from it, and every family is refined, "homography" too.
 
@@ -149,7 +149,7 @@ def fit(
         frames=frames,
         estimator=estimator,
         threshold_px=float(threshold_px),
-        curvature=curvature or Curvature.anybodys(),
+        curvature=curvature or Curvature.prior(),
         start=start,
     )
     result = choose_family(problem).fit if family == AUTO else FAMILIES[family](problem)

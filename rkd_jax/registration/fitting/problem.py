@@ -1,4 +1,4 @@
-"""What every family is given, and what it gives back."""
+"""The input and the result of fitting a family: `Problem` and `Fit`."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Problem:
         estimator: key of `fitting.fit.ESTIMATORS`, for the first estimate.
         threshold_px: inlier distance in the fixed image.
         curvature: what is known of k.
-        start: a transform near the one sought, which replaces the first estimate.
-        near: whether the start was fitted to nearly the same pairs: then it is only
-            polished.
+        start: a transform near the result, which replaces the first estimate.
+        near: whether the start was fitted to nearly the same pairs: then one round of
+            refinement is enough.
     """
 
     moving: np.ndarray

@@ -3,7 +3,7 @@
 The refinement minimizes the negative log-likelihood of Cauchy noise in the plane,
 1.5 * sum log(1 + |e|^2 / c^2), plus a Gaussian prior on k, by Levenberg-Marquardt with
 the weights 1 / (1 + |e|^2 / c^2). It works in field coordinates, where all nine
-parameters are of size one; e is measured in the fixed image, not in the flattened
+parameters are of size one; e is measured in the fixed image, not in the undistorted
 plane.
 """
 
@@ -44,7 +44,7 @@ def _frames(problem: Problem) -> tuple[Frame, Frame]:
 
 
 def _estimate(problem: Problem, curvature: float) -> tuple[Radial | None, Fit]:
-    """Estimate between flattened points, without a start."""
+    """Estimate between undistorted points, without a start."""
     moving_frame, fixed_frame = _frames(problem)
     flat = [
         frame.from_field(bend(frame.to_field(points), curvature))
@@ -187,8 +187,9 @@ def refine(
 def curvature_error(radial: Radial, problem: Problem) -> float:
     """Return the standard deviation of k that the pairs alone leave, or infinity.
 
-    From the normal matrix of the last round of `refine`, the other eight parameters
-    being free as well: two views that differ by no turn of the eye say nothing of k.
+    From the normal matrix of the final round of `refine`, with the other eight
+    parameters free as well: two photographs without a turn of the eye between them say
+    nothing about k.
     """
     u = radial.moving_frame.to_field(problem.moving)
     parameters = np.append((radial.matrix / radial.matrix[2, 2]).ravel()[:8], 0.0)
@@ -204,7 +205,7 @@ def curvature_error(radial: Radial, problem: Problem) -> float:
 
 
 def _finish(problem: Problem, transform: Transform | None) -> Fit:
-    """Tell the inliers of a refined transform."""
+    """Return a refined transform with its inliers."""
     if transform is None:
         nothing = np.zeros(len(problem.moving), bool)
         return Fit(None, nothing, "no homography agrees with 4 matches or more")
@@ -224,7 +225,7 @@ def fit_homography(problem: Problem) -> Fit:
     if near is not None:
         scales = FROM_NEARBY if problem.near else FROM_START
         near = refine(near, problem, curved=False, scales=scales)
-    return _finish(problem, None if near is None else near.projective())
+    return _finish(problem, None if near is None else Homography(near.projective()))
 
 
 def fit_radial(problem: Problem) -> Fit:

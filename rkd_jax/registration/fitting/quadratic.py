@@ -39,7 +39,7 @@ def reweighted_ridge(
     """Solve target `[N, 2]` ~ terms `[N, 6]` by iteratively reweighted ridge.
 
     Cauchy weights 1 / (1 + (error / scale)^2). The ridge is what a Gaussian prior of
-    standard deviation `expected_px` on the coefficients says beside Cauchy noise: it
+    standard deviation `expected_px` on the coefficients adds to Cauchy noise: it
     matters for a few points, and vanishes for many.
     """
     ridge = scale_px**2 / (3.0 * expected_px**2) * np.diag([0.0, 1, 1, 1, 1, 1])
@@ -59,11 +59,11 @@ def _correct(
     start: Fit,
     build: Callable[[Transform, np.ndarray, np.ndarray, float], Transform],
 ) -> Fit:
-    """Fit the correction to what the base leaves over.
+    """Fit the correction to the residuals of the base.
 
     A curved retina leaves the homography's inliers a few pixels off in the periphery;
-    each round takes in the pairs that the last one explains. Where too few pairs are
-    left, the base stands, written with a correction of 0.
+    each round uses the pairs that the round before explains. With too few pairs the
+    base is kept, written with a correction of 0.
     """
     if start.transform is None:
         return start

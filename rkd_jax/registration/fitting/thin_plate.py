@@ -1,4 +1,8 @@
-"""A thin-plate correction, as smooth as generalized cross-validation asks for."""
+"""A thin-plate correction whose smoothing generalized cross-validation chooses.
+
+Not `scipy.interpolate.RBFInterpolator`: it has neither weights for a robust fit nor a
+search for the smoothing.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from rkd_jax.registration.fitting.quadratic import correction_frame
 from rkd_jax.registration.transforms import ThinPlate
 from rkd_jax.registration.transforms.thin_plate import thin_plate_terms
 
-MIN_THIN_PLATE = 30  # points below which there is nothing local to see
+MIN_THIN_PLATE = 30  # with fewer points no local correction is fitted
 _KNOTS = 32
 _SMOOTHING = np.logspace(-7, 2, 19)  # penalties tried, times the sum of the weights
 _REACH = (2.0, 1.5, 1.0)  # of each round, in inlier thresholds
@@ -75,7 +79,7 @@ class _Spline:
 
 
 def fit_thin_plate(problem: Problem) -> Fit:
-    """Fit a (radial) homography, then a smoothing thin-plate spline to what is left.
+    """Fit a (radial) homography, then a smoothing thin-plate spline to its residuals.
 
     At most 32 knots far from each other; Cauchy weights; the smoothing is the one with
     the least generalized cross-validation score (Craven and Wahba 1979).

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 
-from rkd_jax.images.prepare import Resized
 from rkd_jax.keypoints import Keypoints
-from rkd_jax.registration.base import BaseMatcher
 from rkd_jax.registration.keypoints.dog import (
     CONTRAST,
     dog_keypoints,
@@ -20,41 +17,44 @@ from rkd_jax.registration.keypoints.dog import (
     to_levels,
 )
 from rkd_jax.registration.options import MatcherOptions
+from rkd_jax.registration.photo import Photo
+
+SIFT_OPTIONS = MatcherOptions(max_keypoints=4000, ratio=0.85)
 
 
-class SiftMatcher(BaseMatcher):
-    """Registers photographs by SIFT keypoints with RootSIFT descriptors.
+class SiftKeypoints:
+    """SIFT keypoints with RootSIFT descriptors: a `Detector`.
 
-    Of the options `threshold`, `nms_*` and `subpixel` mean nothing here. The default
-    differs from the network's: at most 4000 points and ratio 0.85.
+    Of the options `threshold`, `nms_*` and `subpixel` mean nothing here.
+
+    Args:
+        options: settings.
 
     Example:
-        >>> SiftMatcher(working_size=256).options.ratio
-        0.85
+        >>> SiftKeypoints(SIFT_OPTIONS).working_size
+        768
     """
 
-    def __init__(self, options: MatcherOptions | None = None, **changes: Any) -> None:
-        default = MatcherOptions(max_keypoints=4000, ratio=0.85)
-        self.options = dataclasses.replace(options or default, **changes)
-        self.working_size = self.options.working_size or 768
+    upright = False
+
+    def __init__(self, options: MatcherOptions) -> None:
+        self.options = options
+        self.working_size = options.working_size or 768
         self._sift = make_sift()
 
     def settings(self) -> dict[str, Any]:
-        return {
-            "method": "sift",
-            "contrast_threshold": CONTRAST,
-            **super().settings(),
-        }
+        """Return what the keypoints depend on besides the options."""
+        return {"method": "sift", "contrast_threshold": CONTRAST}
 
-    def _features(self, views: Sequence[tuple[Resized, np.ndarray]]) -> list[Keypoints]:
-        return [self._one(prepared, field) for prepared, field in views]
+    def __call__(self, photos: Sequence[Photo]) -> list[Keypoints]:
+        """Find the keypoints of photographs, in pixels of their images."""
+        return [self._one(photo) for photo in photos]
 
-    def _one(self, prepared: Resized, field: np.ndarray) -> Keypoints:
-        image = to_levels(prepared)
+    def _one(self, photo: Photo) -> Keypoints:
         found = dog_keypoints(
             self._sift,
-            prepared,
-            field,
+            photo,
+            photo.field,
             border=self.options.border,
             limit=self.options.max_keypoints,
         )
@@ -62,7 +62,7 @@ class SiftMatcher(BaseMatcher):
         xy = np.zeros((self.options.max_keypoints, 2), np.float32)
         scores = np.zeros(self.options.max_keypoints, np.float32)
         if found:
-            found, raw = self._sift.compute(image, found)
+            found, raw = self._sift.compute(to_levels(photo), found)
             descriptors[: len(found)] = root_sift(raw)
             xy[: len(found)] = cv2.KeyPoint.convert(found)
             scores[: len(found)] = [point.response for point in found]

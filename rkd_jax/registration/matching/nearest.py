@@ -7,9 +7,9 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.spatial import cKDTree
 
 from rkd_jax.keypoints import Keypoints
+from rkd_jax.registration.matching.within import pairs_within
 
 Array = jax.Array
 
@@ -137,13 +137,13 @@ def match_keypoints(
     """
     _check_descriptors(keypoints0, keypoints1)
     index, distance = _mutual_nearest(
-        jnp.asarray(keypoints0.descriptors),
-        jnp.asarray(keypoints0.mask),
-        jnp.asarray(keypoints1.descriptors),
-        jnp.asarray(keypoints1.mask),
+        keypoints0.descriptors,
+        keypoints0.mask,
+        keypoints1.descriptors,
+        keypoints1.mask,
         ratio=ratio,
         mutual=mutual,
-        positions1=jnp.asarray(keypoints1.xy),
+        positions1=keypoints1.xy if separation > 0 else None,
         separation=separation,
     )
     index, distance = np.asarray(index), np.asarray(distance)
@@ -155,9 +155,9 @@ def match_keypoints(
 class GuidedMatcher:
     """Matches two keypoint sets near where a transform maps them, again and again.
 
-    Only pairs within reach are compared, some ten a point: a k-d tree on the host
-    finds them in milliseconds, where the whole matrix of similarities would be read
-    several times.
+    Only pairs within reach are compared, some ten a point: a search on the host finds
+    them in milliseconds, where the whole matrix of similarities would be read several
+    times.
 
     Args:
         keypoints0: keypoints with unit descriptors, K0 rows.
@@ -180,9 +180,7 @@ class GuidedMatcher:
         self._rows1 = np.flatnonzero(keypoints1.mask)
         self._descriptors0 = np.asarray(keypoints0.descriptors)
         self._descriptors1 = np.asarray(keypoints1.descriptors)
-        self._tree1 = None
-        if len(self._rows1):
-            self._tree1 = cKDTree(np.asarray(keypoints1.xy, float)[self._rows1])
+        self._points1 = np.asarray(keypoints1.xy, float)[self._rows1]
 
     def __call__(
         self, mapped0: np.ndarray, *, radius: float, min_similarity: float
@@ -191,7 +189,7 @@ class GuidedMatcher:
 
         Args:
             mapped0: `[K0, 2]`, in pixels of `keypoints1.xy`.
-            radius: how far to look, in the same pixels.
+            radius: of the search, in the same pixels.
             min_similarity: a match is at least this similar.
 
         Returns:
@@ -199,14 +197,9 @@ class GuidedMatcher:
             Each point is used at most once: a match is the most similar of both
             within reach; of equal ones the first.
         """
-        nothing = np.zeros((0, 2), np.int64), np.zeros(0, np.float32)
         rows0 = self._rows0[np.isfinite(mapped0[self._rows0]).all(axis=1)]
-        if self._tree1 is None or not len(rows0):
-            return nothing
-        near = cKDTree(mapped0[rows0]).sparse_distance_matrix(
-            self._tree1, radius, output_type="ndarray"
-        )
-        index0, index1 = rows0[near["i"]], self._rows1[near["j"]]
+        near0, near1 = pairs_within(mapped0[rows0], self._points1, radius)
+        index0, index1 = rows0[near0], self._rows1[near1]
         similarity = np.einsum(
             "nd,nd->n", self._descriptors0[index0], self._descriptors1[index1]
         )
@@ -223,7 +216,7 @@ class GuidedMatcher:
 def _first_of_each(
     group: np.ndarray, other: np.ndarray, similarity: np.ndarray
 ) -> np.ndarray:
-    """Tell which rows are the most similar of their group, ties to the lower other."""
+    """Mark the most similar row of each group; ties go to the lower `other`."""
     order = np.lexsort((other, -similarity, group))
     first = np.ones(len(group), bool)
     first[1:] = group[order][1:] != group[order][:-1]

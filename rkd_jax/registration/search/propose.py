@@ -1,10 +1,10 @@
-"""Which turn and which scale lie between two photographs: hypotheses to try.
+"""Hypotheses to try: the turn and the scale between two photographs.
 
 A network finds a point again in a photograph that is turned by up to 25 degrees or
-scaled by up to 1.3. Where a pair is not registered as it was taken, this module looks
-for similarity transforms (turn, scale, shift) that enough matches agree with:
+scaled by up to 1.3. Where a pair is not registered as it was taken, this module
+searches similarity transforms (turn, scale, shift) with which enough matches agree:
 
-- SIFT's matches, at every turn and scale. SIFT sees a larger copy of each photograph
+- SIFT's matches, at every turn and scale. SIFT gets a larger copy of each photograph
   than the network, so that a narrow field is found in one that is five times as wide.
 - The network's matches with the moving photograph turned by 45, 90, ... 315 degrees, at
   half the working size: for pairs that SIFT cannot match (another light or modality).
@@ -23,29 +23,31 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 
-from rkd_jax.images.prepare import Resized
 from rkd_jax.keypoints import Keypoints
-from rkd_jax.registration.keypoints.dog import make_sift, root_sift, to_levels
 from rkd_jax.registration.matching.nearest import match_keypoints
-from rkd_jax.registration.matching.refine import Photograph
-from rkd_jax.registration.search.rectify import Detail, cut
+from rkd_jax.registration.photo import Photo
+from rkd_jax.registration.search.oriented import oriented_points
+from rkd_jax.registration.search.similarity import (
+    LEAST_MATCHES,
+    Similarity,
+    fit_similarity,
+)
 from rkd_jax.registration.transforms import Homography
 
 MAX_SCALE = 8.0  # of one field's width to the other's: 25 degrees against 200
 TURNS_DEG = (45, 90, 135, 180, 225, 270, 315)
 
-_SIFT_SIDE_PX = 1536  # of the copy that SIFT sees: twice the usual working size
-_SIFT_POINTS, _NETWORK_POINTS = 4096, 2048
+_NETWORK_POINTS = 2048
 _SIFT_RATIO = 0.85
 _GROUPS = 2  # turns and scales that are tried
 # How far matches may be from a common turn and scale to be of one group.
 _TURN_DEG, _LOG_SCALE = 20.0, 0.4
 # Two views of a curved eye differ from a similarity by so much of the field's width.
 _REACH_FRAC = 0.02
-_NETWORK_SCALE = 2.0  # the network sees no scale beyond; a larger one is chance
-# Matches that must agree. Of SIFT's, 1 of 80 unrelated pairs had 4, none 5 (their turns
-# and scales must agree as well); of the network's a third had 12.
-_LEAST_SIFT, _LEAST_NETWORK = 5, 12
+_NETWORK_SCALE = 2.0  # the network matches no larger scale; one beyond is chance
+# Matches that must agree. Of 80 unrelated pairs, 1 had 4 of SIFT's and none had 5
+# (turns and scales must agree as well); a third had 12 of the network's.
+_LEAST_SIFT, _LEAST_NETWORK = LEAST_MATCHES, 12
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -68,152 +70,16 @@ class Hypothesis:
         return math.hypot(*self.transform.matrix[:2, 0])
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Oriented:
-    """SIFT's keypoints of one photograph, of a fixed number.
-
-    Attributes:
-        keypoints: `xy` in working pixels, RootSIFT descriptors.
-        angle_deg: `[K]` orientations, clockwise from the x axis.
-        size: `[K]` diameters in working pixels.
-    """
-
-    keypoints: Keypoints
-    angle_deg: np.ndarray
-    size: np.ndarray
-
-
-def oriented_points(photograph: Detail) -> Oriented:
-    """Find SIFT's keypoints with turn and size, the strongest of every octave.
-
-    They come from a copy with a side of up to `_SIFT_SIDE_PX`.
-    """
-    x0, y0, x1, y1 = box = photograph.prepared.box
-    side = min(_SIFT_SIDE_PX, max(x1 - x0, y1 - y0))
-    finer: Photograph = photograph
-    if side > photograph.field.shape[0]:
-        finer = cut(photograph, box, side)
-    else:
-        side = photograph.field.shape[0]
-    sift = make_sift()
-    image = to_levels(finer.prepared)
-    height, width = image.shape
-    found = sift.detect(image, finer.field[:height, :width].astype(np.uint8))
-    kept = _of_every_octave(found, _SIFT_POINTS)
-    xy, angle = np.zeros((_SIFT_POINTS, 2)), np.zeros(_SIFT_POINTS)
-    size = np.ones(_SIFT_POINTS)
-    descriptors = np.zeros((_SIFT_POINTS, 128), np.float32)
-    count = 0
-    if kept:
-        kept, raw = sift.compute(image, kept)
-        count = len(kept)
-        descriptors[:count] = root_sift(raw)
-        places = finer.prepared.to_file(cv2.KeyPoint.convert(kept))
-        xy[:count] = photograph.prepared.from_file(places)
-        angle[:count] = [point.angle for point in kept]
-        size[:count] = [point.size for point in kept]
-    mask = np.arange(_SIFT_POINTS) < count
-    keypoints = Keypoints(
-        xy=xy, scores=mask.astype(np.float32), mask=mask, descriptors=descriptors
-    )
-    return Oriented(keypoints, angle, size * (photograph.field.shape[0] / side))
-
-
-def _of_every_octave(points: Sequence[cv2.KeyPoint], limit: int) -> list[cv2.KeyPoint]:
-    """Keep the strongest points of each octave, at most `limit` in all.
-
-    Fine octaves have most of the points. The coarse ones, by which a narrow field is
-    found in a wide one, would get no place without a share of their own.
-    """
-    octaves: dict[int, list[cv2.KeyPoint]] = {}
-    for point in sorted(points, key=lambda point: -point.response):
-        octaves.setdefault(point.octave & 255, []).append(point)
-    kept: list[cv2.KeyPoint] = []
-    groups = sorted(octaves.values(), key=len)
-    for left, group in zip(range(len(groups), 0, -1), groups, strict=True):
-        kept += group[: (limit - len(kept)) // left]
-    return kept
-
-
 def _angle_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the difference of angles in degrees, 0 to 180."""
     return np.abs((a - b + 180.0) % 360.0 - 180.0)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Similarity:
-    """Turn, scale and shift between two working images.
-
-    Attributes:
-        matrix: `[3, 3]`, from working pixels of the moving to those of the fixed image.
-    """
-
-    matrix: np.ndarray
-
-    @property
-    def scale(self) -> float:
-        """Fixed pixels to one moving pixel."""
-        return math.hypot(*self.matrix[:2, 0])
-
-    @property
-    def turn_deg(self) -> float:
-        """Turn from the x axis to the y axis: clockwise, as y points down."""
-        return math.degrees(math.atan2(self.matrix[1, 0], self.matrix[0, 0]))
-
-    def between(self, fixed: Resized, moving: Resized) -> Homography:
-        """Return it between the files of the two images."""
-        from_working = np.linalg.inv(working_matrix(fixed))
-        return Homography(from_working @ self.matrix @ working_matrix(moving))
-
-
-def working_matrix(prepared: Resized) -> np.ndarray:
-    """Return `prepared.from_file` as a `[3, 3]` matrix.
-
-    Example:
-        >>> half = Resized(np.zeros((8, 8)), (8, 8), (4, 0, 20, 16), (16, 20))
-        >>> (working_matrix(half) @ [4.5, 0.5, 1]).tolist()
-        [0.0, 0.0, 1.0]
-    """
-    sx, sy = prepared.scale
-    shift = prepared.from_file([0.0, 0.0])
-    return np.array([[sx, 0, shift[0]], [0, sy, shift[1]], [0, 0, 1.0]])
-
-
-def fit_similarity(
-    moving: np.ndarray, fixed: np.ndarray, reach_px: float
-) -> tuple[Similarity, np.ndarray] | None:
-    """Fit turn, scale and shift to matches of which many are wrong.
-
-    Args:
-        moving: `[M, 2]` points of the moving image.
-        fixed: `[M, 2]` points of the fixed image.
-        reach_px: how far a match may be off, in pixels of the fixed image.
-
-    Returns:
-        The similarity and the mask `[M]` of matches that agree; None where nothing
-        fits, or with fewer than `_LEAST_SIFT` matches.
-    """
-    if len(moving) < _LEAST_SIFT:
-        return None
-    matrix, inliers = cv2.estimateAffinePartial2D(
-        moving,
-        fixed,
-        method=cv2.RANSAC,
-        ransacReprojThreshold=reach_px,
-        maxIters=5000,
-        confidence=0.999,
-    )
-    if matrix is None or not np.isfinite(matrix).all():
-        return None
-    found = Similarity(np.vstack([matrix, [0.0, 0.0, 1.0]]))
-    return (found, inliers[:, 0] > 0) if found.scale > 1e-3 else None
-
-
-def by_sift(fixed: Detail, moving: Detail) -> list[Hypothesis]:
+def by_sift(fixed: Photo, moving: Photo) -> list[Hypothesis]:
     """Find similarities that SIFT's matches agree with, in place, turn and scale.
 
-    Each match says by itself how far the photographs are turned and scaled against
-    each other. The two turns and scales that most matches share are fitted.
+    Each match has its own turn and scale between the photographs. The two turns and
+    scales that most matches share are fitted.
 
     Source: Lowe, IJCV 2004, section 7 (voting for turn and scale).
     """
@@ -247,15 +113,15 @@ def by_sift(fixed: Detail, moving: Detail) -> list[Hypothesis]:
         agree &= np.abs(log_scale[group] - math.log(similarity.scale)) < _LOG_SCALE
         support = _places(xy0[group][agree], reach)
         if support >= _LEAST_SIFT and 1 / MAX_SCALE < similarity.scale < MAX_SCALE:
-            transform = similarity.between(fixed.prepared, moving.prepared)
+            transform = similarity.between(fixed, moving)
             found.append(Hypothesis(transform, support, "SIFT"))
     return found
 
 
 def by_network(
-    features: Callable[[Sequence[tuple[Resized, np.ndarray]]], list[Keypoints]],
-    fixed: Photograph,
-    moving: Photograph,
+    detect: Callable[[Sequence[Photo]], list[Keypoints]],
+    fixed: Photo,
+    moving: Photo,
     *,
     ratio: float | None,
     mutual: bool,
@@ -263,7 +129,7 @@ def by_network(
     """Find a similarity by a network's points in the turned moving photograph.
 
     Args:
-        features: finds keypoints of prepared images and their fields, in a batch.
+        detect: finds the keypoints of photographs, in a batch.
         fixed: the fixed photograph at the working size.
         moving: the moving photograph, likewise.
         ratio: as in `rkd_jax.registration.matching.nearest.mutual_nearest`.
@@ -272,15 +138,15 @@ def by_network(
     Returns:
         The similarity that most matches of one turn agree with, if they are enough.
     """
-    still, *turned = (
+    (still, to_still), *turned = (
         _turned(fixed, 0.0),
         *(_turned(moving, turn) for turn in TURNS_DEG),
     )
-    found = features([(view.prepared, view.field) for view in (still, *turned)])
+    found = detect([still, *(photo for photo, _ in turned)])
     points0, *points = (_compact(keypoints) for keypoints in found)
     reach = _REACH_FRAC * len(still.field)
     best: tuple[int, np.ndarray] = (_LEAST_NETWORK - 1, np.eye(3))
-    for view, points1 in zip(turned, points, strict=True):
+    for (_, to_turned), points1 in zip(turned, points, strict=True):
         pairs, _ = match_keypoints(points1, points0, ratio=ratio, mutual=mutual)
         xy1, xy0 = points1.xy[pairs[:, 0]], points0.xy[pairs[:, 1]]
         fitted = fit_similarity(xy1, xy0, reach)
@@ -289,12 +155,12 @@ def by_network(
         similarity, agree = fitted
         support = _places(xy0[agree], reach)
         if support > best[0] and 1 / _NETWORK_SCALE < similarity.scale < _NETWORK_SCALE:
-            back = np.linalg.inv(still.matrix)
-            best = support, back @ similarity.matrix @ view.matrix
+            back = np.linalg.inv(to_still)
+            best = support, back @ similarity.matrix @ to_turned
     support, matrix = best
     if support < _LEAST_NETWORK:
         return []
-    transform = Similarity(matrix).between(fixed.prepared, moving.prepared)
+    transform = Similarity(matrix).between(fixed, moving)
     return [Hypothesis(transform, support, "network")]
 
 
@@ -314,40 +180,33 @@ def _compact(keypoints: Keypoints) -> Keypoints:
     )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Turned(Photograph):
-    """A photograph turned, at half the working size.
+def _turned(photo: Photo, turn_deg: float) -> tuple[Photo, np.ndarray]:
+    """Turn a photograph about the middle of its picture, at half the working size.
 
-    Attributes:
-        matrix: `[3, 3]`, from the working image to this one.
+    Returns:
+        The turned picture in a square, as a photograph of its own, and the matrix
+        `[3, 3]` from the working image to it.
     """
-
-    matrix: np.ndarray
-
-
-def _turned(photograph: Photograph, turn_deg: float) -> _Turned:
-    """Turn a photograph about the middle of its picture, into a square."""
-    prepared = photograph.prepared
-    whole = prepared.image.shape[0]
+    whole = photo.image.shape[0]
     side = whole // 2 // 16 * 16
-    height, width = prepared.size
+    height, width = photo.size
     middle = 0.5 * (width - 1), 0.5 * (height - 1)
     matrix = cv2.getRotationMatrix2D(middle, turn_deg, side / whole)
     matrix[:, 2] += 0.5 * (side - 1) - np.array(middle)
-    smooth = cv2.GaussianBlur(prepared.image, (0, 0), 0.5 * whole / side)
-    image = cv2.warpAffine(smooth, matrix, (side, side))
-    field = cv2.warpAffine(
-        photograph.field.astype(np.uint8),
-        matrix,
-        (side, side),
-        flags=cv2.INTER_NEAREST,
-    )
+    smooth = cv2.GaussianBlur(photo.image, (0, 0), 0.5 * whole / side)
     square = (side, side)
-    return _Turned(
-        Resized(image, square, (0, 0, *square), square),
-        field > 0,
-        np.vstack([matrix, [0.0, 0.0, 1.0]]),
+    field = cv2.warpAffine(
+        photo.field.astype(np.uint8), matrix, square, flags=cv2.INTER_NEAREST
     )
+    turned = dataclasses.replace(
+        photo,
+        image=cv2.warpAffine(smooth, matrix, square),
+        size=square,
+        box=(0, 0, *square),
+        file_size=square,
+        field=field > 0,
+    )
+    return turned, np.vstack([matrix, [0.0, 0.0, 1.0]])
 
 
 def _places(points: np.ndarray, reach_px: float) -> int:

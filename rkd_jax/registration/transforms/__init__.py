@@ -1,8 +1,13 @@
-"""Transforms of points from the moving to the fixed image, float64, both ways."""
+"""Transforms of points from the moving to the fixed image, float64, both ways.
+
+One family a file. Importing this package imports all of them, so that
+`Transform.from_dict` knows each.
+"""
 
 from rkd_jax.registration.transforms.base import Transform
+from rkd_jax.registration.transforms.frame import Frame
 from rkd_jax.registration.transforms.homography import Homography
-from rkd_jax.registration.transforms.radial import Frame, Radial
+from rkd_jax.registration.transforms.radial import Radial
 from rkd_jax.registration.transforms.residual import (
     Quadratic,
     RadialQuadratic,
@@ -11,7 +16,6 @@ from rkd_jax.registration.transforms.residual import (
 from rkd_jax.registration.transforms.thin_plate import ThinPlate
 
 __all__ = [
-    "TRANSFORMS",
     "Frame",
     "Homography",
     "Quadratic",
@@ -21,8 +25,3 @@ __all__ = [
     "Transform",
     "monomials",
 ]
-
-TRANSFORMS: dict[str, type[Transform]] = {
-    cls.family: cls
-    for cls in (Homography, Radial, Quadratic, RadialQuadratic, ThinPlate)
-}

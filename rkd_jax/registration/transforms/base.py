@@ -1,15 +1,14 @@
-"""What all transforms share: saving, and warping an image through the inverse."""
+"""The base class of transforms: saving, and warping an image through the inverse."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from rkd_jax.registration.transforms.inverse_map import InverseMap, Layer
 
-if TYPE_CHECKING:
-    from rkd_jax.registration.transforms.homography import Homography
+_FAMILIES: dict[str, type[Transform]] = {}
 
 
 def as_points(points: Any) -> np.ndarray:
@@ -25,11 +24,23 @@ def as_points(points: Any) -> np.ndarray:
 class Transform:
     """A map of points from the moving to the fixed image, in pixels of the files.
 
-    Subclasses give `apply`, `apply_inverse`, `parameters` and a `family` name;
-    warping and saving are the same for all of them.
+    Subclasses give `apply`, `apply_inverse`, `projective` and `parameters`; warping and
+    saving are the same for all of them. A subclass with a `family` of its own can be
+    read back by `from_dict`.
+
+    Example:
+        >>> from rkd_jax.registration.transforms import Homography
+        >>> shift = Homography([[1, 0, 5], [0, 1, -2], [0, 0, 1]])
+        >>> Transform.from_dict(shift.to_dict()).apply([[10.0, 10.0]]).tolist()
+        [[15.0, 8.0]]
     """
 
     family: ClassVar[str]
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if "family" in vars(cls):
+            _FAMILIES[cls.family] = cls
 
     def apply(self, points: np.ndarray) -> np.ndarray:
         """Map moving points `[..., 2]` (x, y) to the fixed image, float64."""
@@ -39,8 +50,8 @@ class Transform:
         """Map fixed points `[..., 2]` to the moving image; NaN where undefined."""
         raise NotImplementedError
 
-    def projective(self) -> Homography:
-        """Return the projective part, in pixels: without curvature and correction."""
+    def projective(self) -> np.ndarray:
+        """Return the matrix `[3, 3]` of pixels, without distortion and correction."""
         raise NotImplementedError
 
     def parameters(self) -> dict[str, Any]:
@@ -62,16 +73,14 @@ class Transform:
         Raises:
             ValueError: if the family is unknown.
         """
-        from rkd_jax.registration.transforms import TRANSFORMS
-
         description = dict(description)
         family = description.pop("family", None)
         description.pop("direction", None)
-        if family not in TRANSFORMS:
+        if family not in _FAMILIES:
             raise ValueError(
-                f"family: expected one of {sorted(TRANSFORMS)}, found {family!r}"
+                f"family: expected one of {sorted(_FAMILIES)}, found {family!r}"
             )
-        return TRANSFORMS[family](**description)
+        return _FAMILIES[family](**description)
 
     def warp(
         self,

@@ -54,8 +54,8 @@ class Homography(Transform):
     def apply_inverse(self, points: np.ndarray) -> np.ndarray:
         return project(self._inverse, as_points(points))
 
-    def projective(self) -> Homography:
-        return self
+    def projective(self) -> np.ndarray:
+        return self.matrix
 
     def parameters(self) -> dict[str, Any]:
         return {"matrix": self.matrix.tolist()}

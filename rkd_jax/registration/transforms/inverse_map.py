@@ -20,7 +20,7 @@ _STEP_PX = 16  # between the first points; a power of 2
 # The second differences are those of a few points: between them may lie larger ones,
 # above all beside a fold, where cells are split.
 _SAFETY, _SAFETY_SPLIT = 2.0, 4.0
-_RIM_PX = 2.0  # around the moving image: what an interpolation at its edge looks at
+_RIM_PX = 2.0  # around the moving image: what an interpolation at its edge reads
 _STRIP_POINTS = 1 << 20  # pixels of the map at once: bounds the memory
 _SOLVED_AT_ONCE = 1 << 17  # points given to the inverse at once: the same
 
@@ -100,7 +100,7 @@ class InverseMap:
     def _is_outside(
         self, lowest: np.ndarray, highest: np.ndarray, bound: np.ndarray
     ) -> np.ndarray:
-        """Tell which cells `[...]` lie beside the moving image, wherever exactly.
+        """Return which cells `[...]` lie beside the moving image.
 
         Args:
             lowest: `[..., 2]` of the places at a cell's points.

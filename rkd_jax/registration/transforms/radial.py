@@ -1,9 +1,10 @@
-"""A homography between two curved views of the retina.
+"""A homography between two photographs of a curved retina.
 
-The retina is a bowl, a photograph flat. With u = (p - center) / radius the place in the
-camera's field (1 at its rim), `geometry.radial.bend` carries a photograph to the plane
-in which a turn of the eye is a homography; `fitting.curvature` derives why, and how
-large k is.
+The retina is a bowl, a photograph is flat. Let u = (p - center) / radius be a place in
+the camera's field (1 at its rim). `geometry.radial.bend` maps u to u (1 + k |u|^2), in
+the plane in which a turn of the eye is a homography. This is the form of radial lens
+distortion with one coefficient, k1; here most of k is the curvature of the retina and
+the projection of the camera. `fitting.curvature` derives its size.
 """
 
 from __future__ import annotations
@@ -16,73 +17,18 @@ import numpy as np
 
 from rkd_jax.geometry.radial import bend, unbend
 from rkd_jax.registration.transforms.base import Transform, as_points
-from rkd_jax.registration.transforms.homography import Homography, as_matrix, project
+from rkd_jax.registration.transforms.frame import Frame
+from rkd_jax.registration.transforms.homography import as_matrix, project
 
 MAX_CURVATURE = 0.5
 
 
-@dataclasses.dataclass(frozen=True)
-class Frame:
-    """Where the camera's field lies in an image.
-
-    Attributes:
-        x: column of its centre in pixels.
-        y: row of its centre in pixels.
-        radius: half of its width in pixels.
-
-    Example:
-        >>> Frame.of_box((0, 0, 101, 81))
-        Frame(x=50.0, y=40.0, radius=50.5)
-    """
-
-    x: float
-    y: float
-    radius: float
-
-    def __post_init__(self) -> None:
-        values = (self.x, self.y, self.radius)
-        if not (np.all(np.isfinite(values)) and self.radius > 0):
-            raise ValueError(
-                f"Frame{values}: expected finite x and y and a radius above 0"
-            )
-
-    @classmethod
-    def of_box(cls, box: tuple[float, float, float, float]) -> Frame:
-        """Take the box (x0, y0, x1, y1; x1, y1 exclusive) of the field.
-
-        Cameras cut the field's circle at top and bottom: the longer side is its width.
-        """
-        x0, y0, x1, y1 = (float(value) for value in box)
-        middle = 0.5 * (x0 + x1 - 1), 0.5 * (y0 + y1 - 1)
-        return cls(*middle, 0.5 * max(x1 - x0, y1 - y0))
-
-    @classmethod
-    def of_size(cls, size: tuple[int, int]) -> Frame:
-        """Take a whole image of (height, width)."""
-        return cls.of_box((0, 0, size[1], size[0]))
-
-    def to_field(self, points: np.ndarray) -> np.ndarray:
-        """Map pixels `[..., 2]` to the field: 1 at its rim."""
-        return (points - np.array([self.x, self.y])) / self.radius
-
-    def from_field(self, points: np.ndarray) -> np.ndarray:
-        """Map places of the field `[..., 2]` to pixels."""
-        return points * self.radius + np.array([self.x, self.y])
-
-    def matrix(self) -> np.ndarray:
-        """Return `to_field` as a `[3, 3]` matrix."""
-        scale = 1.0 / self.radius
-        return np.array(
-            [[scale, 0, -self.x * scale], [0, scale, -self.y * scale], [0, 0, 1.0]]
-        )
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Radial(Transform):
-    """A homography between flattened fields: `unbend(matrix bend(u))`.
+    """A homography between undistorted fields: `unbend(matrix bend(u))`.
 
     Attributes:
-        matrix: `[3, 3]`, from the flattened moving field to the flattened fixed one.
+        matrix: `[3, 3]`, from the undistorted moving to the undistorted fixed field.
         curvature: k of both photographs, 0 to 0.5; 0 is a plain homography.
         moving_frame: the field of the moving image.
         fixed_frame: the field of the fixed image.
@@ -126,10 +72,10 @@ class Radial(Transform):
         flat = project(self._inverse, bend(field, self.curvature))
         return self.moving_frame.from_field(unbend(flat, self.curvature))
 
-    def projective(self) -> Homography:
+    def projective(self) -> np.ndarray:
         to_field = self.moving_frame.matrix()
         from_field = np.linalg.inv(self.fixed_frame.matrix())
-        return Homography(from_field @ self.matrix @ to_field)
+        return from_field @ self.matrix @ to_field
 
     def parameters(self) -> dict[str, Any]:
         return {

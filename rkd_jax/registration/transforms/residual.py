@@ -51,7 +51,7 @@ class Corrected(Transform):
         """Return its 2x2 derivatives, `[..., 2, 2]`."""
         raise NotImplementedError
 
-    def projective(self) -> Homography:
+    def projective(self) -> np.ndarray:
         return self._base.projective()
 
     def apply(self, points: np.ndarray) -> np.ndarray:
@@ -157,7 +157,7 @@ class RadialQuadratic(_QuadraticShift):
     """A `Radial` followed by the quadratic correction of `Quadratic`.
 
     Example:
-        >>> from rkd_jax.registration.transforms.radial import Frame
+        >>> from rkd_jax.registration.transforms import Frame
         >>> frame = Frame(50, 50, 50)
         >>> base = Radial(np.eye(3), 0.1, frame, frame)
         >>> bent = RadialQuadratic(base, [[0, 0, 0, 2, 0, 0], [0] * 6], [0, 0], 100)

@@ -11,11 +11,11 @@ INTERPOLATIONS = {
     "cubic": cv2.INTER_CUBIC,
 }
 _LONGEST_PX = 32766  # OpenCV counts the pixels of `remap` in 16 bits
-_RIM_PX = 3  # pixels around a place that no interpolation looks beyond
+_RIM_PX = 3  # no interpolation reads a pixel farther from its place
 
 
 def check_interpolation(name: str) -> None:
-    """Refuse the name of an interpolation that `sample` does not know."""
+    """Raise ValueError unless `sample` has an interpolation of this name."""
     if name not in INTERPOLATIONS:
         raise ValueError(
             f"interpolation: expected one of {sorted(INTERPOLATIONS)}, found {name!r}"
@@ -80,7 +80,7 @@ def _sample_parts(
 
 
 def _needed(places: np.ndarray, count: int) -> tuple[int, int]:
-    """Return the first and the last but one pixel of an axis that places look at."""
+    """Return the first pixel of an axis that places need, and the end (exclusive)."""
     first = int(np.floor(places.min())) - _RIM_PX
     last = int(np.ceil(places.max())) + _RIM_PX + 1
     return min(max(first, 0), count - 1), max(min(last, count), 1)

@@ -1,8 +1,7 @@
-"""The numbers that speak for or against a fit, in pixels of a 768-pixel image."""
+"""The evidence for or against a fit, in pixels of a 768-pixel working image."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import cv2
@@ -10,45 +9,18 @@ import numpy as np
 
 from rkd_jax.registration.fitting.curvature import Curvature
 from rkd_jax.registration.fitting.fit import fit, residuals
-from rkd_jax.registration.matching.matches import Matches, PairMatcher
-from rkd_jax.registration.transforms import Frame, Transform
+from rkd_jax.registration.matching.matches import Matches
+from rkd_jax.registration.matching.pair import Pair
+from rkd_jax.registration.transforms import Homography, Transform
 
 SUPPORT_PX = 4.0  # a match within this distance supports the transform
 MAX_SCALE = 3.0  # largest magnification or reduction between the two images
 MAX_STRETCH = 2.0  # largest ratio of the two local magnifications
 
 _BESIDE_PX = 24.0  # where chance alone would find matches
-_LOST_PX = 100.0  # stands for a distance that cannot be told
+_LOST_PX = 100.0  # stands for a distance that cannot be measured
 _RIM = 0.9  # radii of the field, beyond which an image shows the camera as well
 _GRID = 48  # points a side, by which the overlap of two images is measured
-
-
-@dataclasses.dataclass(frozen=True)
-class Sizes:
-    """Sizes of the two files, and pixels of a 768-pixel image to one of theirs.
-
-    Evidence is in these pixels whatever the working size, so that a limit or a
-    confidence means the same at each.
-
-    Attributes:
-        fixed: (height, width) of the fixed file.
-        moving: (height, width) of the moving file.
-        fixed_scale: such pixels to one pixel of the fixed file.
-        moving_scale: such pixels to one pixel of the moving file.
-        moving_part: box (x0, y0, x1, y1) of the moving file in which the transform is
-            to be plausible; None: all of it.
-    """
-
-    fixed: tuple[int, int]
-    moving: tuple[int, int]
-    fixed_scale: float
-    moving_scale: float
-    moving_part: tuple[int, int, int, int] | None = None
-
-    def moving_corners(self) -> np.ndarray:
-        """Return the corner pixels of the moving part, `[4, 2]`."""
-        x0, y0, x1, y1 = self.moving_part or (0, 0, self.moving[1], self.moving[0])
-        return box_corners(np.array([[x0, y0], [x1 - 1.0, y1 - 1.0]]))
 
 
 def box_corners(points: np.ndarray) -> np.ndarray:
@@ -82,34 +54,32 @@ def _misshapen(transform: Transform, points: np.ndarray, relative_scale: float) 
     return ""
 
 
-def implausible(
-    transform: Transform,
-    supporting: np.ndarray,
-    sizes: Sizes,
-    fields: tuple[Frame, Frame] | None = None,
-) -> str:
-    """Return why no two photographs of one eye differ so, or an empty text.
+def implausible(transform: Transform, supporting: np.ndarray, pair: Pair) -> str:
+    """Return why two photographs of one eye never differ so, or an empty text.
 
-    Orientation, scale and shear are looked at on a grid over the box of the
-    `supporting` moving points `[N, 2]` and over what both fields show (`fields` of the
-    moving and the fixed file), and those of the projective part alone at the corners
-    of the moving image (`sizes.moving_part` of it).
+    Orientation, scale and shear are checked on a grid over the box of the supporting
+    points and over what both fields show, and those of the projective part alone at
+    the corners of the moving image (of the part in use after a search).
+
+    Args:
+        transform: from the moving to the fixed file.
+        supporting: moving points `[N, 2]` that agree with it.
+        pair: the photographs.
     """
-    relative = sizes.fixed_scale / sizes.moving_scale
+    relative = pair.fixed_scale / pair.moving_scale
     (x0, y0), _, (x1, y1), _ = box_corners(supporting)
     axes = np.linspace(x0, x1, 5), np.linspace(y0, y1, 5)
     grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
-    if fields is not None:
-        grid = np.concatenate([grid, _seen_by_both(transform, fields)])
+    grid = np.concatenate([grid, _seen_by_both(transform, pair)])
     reason = _misshapen(transform, grid, relative)
     return reason or _misshapen(
-        transform.projective(), sizes.moving_corners(), relative
+        Homography(transform.projective()), pair.moving_corners(), relative
     )
 
 
-def _seen_by_both(transform: Transform, fields: tuple[Frame, Frame]) -> np.ndarray:
+def _seen_by_both(transform: Transform, pair: Pair) -> np.ndarray:
     """Return a grid `[N, 2]` of moving points within both cameras' fields."""
-    moving, fixed = fields
+    moving, fixed = pair.moving.frame, pair.fixed.frame
     axis = np.linspace(-_RIM, _RIM, 15)
     grid = moving.from_field(np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2))
     inside = [
@@ -119,31 +89,31 @@ def _seen_by_both(transform: Transform, fields: tuple[Frame, Frame]) -> np.ndarr
     return grid[inside[0] & inside[1]]
 
 
-def coverage(transform: Transform, points_fixed: np.ndarray, sizes: Sizes) -> float:
+def coverage(transform: Transform, points_fixed: np.ndarray, pair: Pair) -> float:
     """Return the share of the overlap of both frames inside the hull of points."""
     if len(points_fixed) < 3:
         return 0.0
     hull = cv2.convexHull(points_fixed.astype(np.float32))
     # Counted on a grid: OpenCV's intersection of polygons is now and then empty where
     # their edges all but coincide, as those of two nearly equal images do.
-    height, width = np.array(sizes.fixed) - 1.0
+    height, width = np.array(pair.fixed.file_size) - 1.0
     axes = (np.arange(_GRID) + 0.5) / _GRID
     grid = np.stack(np.meshgrid(axes * width, axes * height), axis=-1)
     source = transform.apply_inverse(grid)
-    far = np.array(sizes.moving[::-1]) - 1.0
+    far = np.array(pair.moving.file_size[::-1]) - 1.0
     overlap = np.mean(np.all((source >= 0) & (source <= far), axis=-1)) * width * height
     return float(cv2.contourArea(hull) / overlap) if overlap > 1.0 else 0.0
 
 
-def of_the_eye(matches: Matches, pair: PairMatcher) -> Matches:
+def drop_rim_matches(matches: Matches, pair: Pair) -> Matches:
     """Leave out matches at the rims of both fields.
 
-    The rim with its notch, halos and dirt on the lens are the camera's: they lie where
-    they lay, whatever eye is in front of it.
+    The rim with its notch, halos and dirt on the lens belong to the camera: they are at
+    the same place in photographs of every eye.
     """
     fixed, moving = (
-        np.linalg.norm(placed.field.to_field(points), axis=1) > _RIM
-        for placed, points in (
+        np.linalg.norm(photo.frame.to_field(points), axis=1) > _RIM
+        for photo, points in (
             (pair.fixed, matches.points_fixed),
             (pair.moving, matches.points_moving),
         )
@@ -151,7 +121,7 @@ def of_the_eye(matches: Matches, pair: PairMatcher) -> Matches:
     return matches.subset(~(fixed & moving))
 
 
-def support(transform: Transform, matches: Matches, sizes: Sizes) -> dict[str, float]:
+def support(transform: Transform, matches: Matches, pair: Pair) -> dict[str, float]:
     """Measure how well matches agree with a transform.
 
     Returns:
@@ -159,7 +129,7 @@ def support(transform: Transform, matches: Matches, sizes: Sizes) -> dict[str, f
         "support_error_px": their median distance; "coverage": the share of the
         overlap of both frames that their hull covers.
     """
-    distance = sizes.fixed_scale * residuals(
+    distance = pair.fixed_scale * residuals(
         transform, matches.points_moving, matches.points_fixed
     )
     close = distance <= SUPPORT_PX
@@ -167,11 +137,11 @@ def support(transform: Transform, matches: Matches, sizes: Sizes) -> dict[str, f
         "support": float(close.sum()),
         "support_ratio": float(close.mean()) if len(close) else 0.0,
         "support_error_px": float(np.median(distance[close])) if close.any() else 99.0,
-        "coverage": coverage(transform, matches.points_fixed[close], sizes),
+        "coverage": coverage(transform, matches.points_fixed[close], pair),
     }
 
 
-def nearness(transform: Transform, pair: PairMatcher, sizes: Sizes) -> dict[str, float]:
+def nearness(transform: Transform, pair: Pair) -> dict[str, float]:
     """Count similar points where the transform puts them, and what chance would give.
 
     A transform that was fitted to the matches found near it agrees with them by
@@ -183,28 +153,31 @@ def nearness(transform: Transform, pair: PairMatcher, sizes: Sizes) -> dict[str,
         "near_coverage": as "coverage".
     """
     unit = pair.unit
-    found = of_the_eye(pair.near(transform, SUPPORT_PX * unit), pair)
+    found = drop_rim_matches(pair.match_near(transform, SUPPORT_PX * unit), pair)
     beside = [
-        len(of_the_eye(pair.near(transform, SUPPORT_PX * unit, shift_px=shift), pair))
+        len(
+            drop_rim_matches(
+                pair.match_near(transform, SUPPORT_PX * unit, shift_px=shift), pair
+            )
+        )
         for shift in _BESIDE_PX * unit * np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
     ]
     error = SUPPORT_PX
     if len(found):
         distance = residuals(transform, found.points_moving, found.points_fixed)
-        error = float(np.median(distance)) * sizes.fixed_scale
+        error = float(np.median(distance)) * pair.fixed_scale
     return {
         "near": float(len(found)),
         "near_by_chance": float(np.mean(beside)),
         "near_error_px": error,
-        "near_coverage": coverage(transform, found.points_fixed, sizes),
+        "near_coverage": coverage(transform, found.points_fixed, pair),
     }
 
 
 def asymmetry(
     transform: Transform,
     matches: Matches,
-    pair: PairMatcher,
-    sizes: Sizes,
+    pair: Pair,
     *,
     estimator: str,
     curvature: Curvature | None,
@@ -222,35 +195,34 @@ def asymmetry(
         matches.points_moving,
         family="radial",
         estimator=estimator,
-        threshold_px=pair.options.threshold_px / (sizes.moving_scale * pair.unit),
-        frames=(pair.fixed.frame, pair.moving.frame),
+        threshold_px=pair.options.threshold_px / (pair.moving_scale * pair.unit),
+        frames=pair.frames[::-1],
         curvature=curvature,
     )
     if back.transform is None:
         return _LOST_PX
-    height, width = sizes.moving
+    height, width = pair.moving.file_size
     axes = np.linspace(0, width - 1, 15), np.linspace(0, height - 1, 15)
     grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
     there = transform.apply(grid)
-    limit = np.array(sizes.fixed[::-1]) - 1
+    limit = np.array(pair.fixed.file_size[::-1]) - 1
     inside = np.all((there >= 0) & (there <= limit), axis=1)
     if not inside.any():
         return _LOST_PX
     off = back.transform.apply(there[inside]) - grid[inside]
-    median = float(np.median(np.hypot(off[:, 0], off[:, 1])) * sizes.moving_scale)
+    median = float(np.median(np.hypot(off[:, 0], off[:, 1])) * pair.moving_scale)
     return min(median, _LOST_PX) if math.isfinite(median) else _LOST_PX
 
 
 def gather(
     transform: Transform,
     free: Matches,
-    pair: PairMatcher,
-    sizes: Sizes,
+    pair: Pair,
     *,
     estimator: str,
     curvature: Curvature | None,
 ) -> dict[str, float]:
-    """Measure all that `judge` weighs: `support`, `nearness` and `asymmetry`.
+    """Measure the evidence that `judge` uses: `support`, `nearness` and `asymmetry`.
 
     Matches at the rims of both cameras' fields do not count.
 
@@ -258,15 +230,14 @@ def gather(
         transform: what was fitted.
         free: matches by descriptors alone, before any transform was known.
         pair: keypoints of both images.
-        sizes: of both files.
         estimator: key of `rkd_jax.registration.fitting.fit.ESTIMATORS`.
         curvature: what is known of k.
     """
-    free = of_the_eye(free, pair)
+    free = drop_rim_matches(free, pair)
     return {
-        **support(transform, free, sizes),
-        **nearness(transform, pair, sizes),
+        **support(transform, free, pair),
+        **nearness(transform, pair),
         "asymmetry_px": asymmetry(
-            transform, free, pair, sizes, estimator=estimator, curvature=curvature
+            transform, free, pair, estimator=estimator, curvature=curvature
         ),
     }

@@ -26,7 +26,7 @@ from rkd_jax.synthetic.fundus.camera import Mapping, View, look
 SIZE = 768
 FRAME = Frame.of_size((SIZE, SIZE))
 TURN = np.array([[0.98, 0.1, 0.15], [-0.1, 1.01, -0.2], [0.02, -0.01, 1.0]])
-FLAT = Radial(TURN, 0.0, FRAME, FRAME).projective()
+FLAT = Homography(Radial(TURN, 0.0, FRAME, FRAME).projective())
 CURVED = Radial(TURN, 0.15, FRAME, FRAME)
 SHIFT = (
     np.array([[0.0, 0, 0, 9, -6, 4], [0, 0, 0, 3, 7, -8.0]]),
@@ -152,7 +152,7 @@ def test_curvature_is_found_and_its_error_is_honest():
     # Without a turn of the eye k cancels: the pairs say nothing, the prior stands.
     still = Radial(np.eye(3), 0.15, FRAME, FRAME)
     result = _fit(still, "radial", noise=0.5)
-    assert abs(result.transform.curvature - Curvature.anybodys().mean) < 0.06
+    assert abs(result.transform.curvature - Curvature.prior().mean) < 0.06
 
 
 def test_known_curvature_is_kept():
@@ -214,7 +214,7 @@ def test_geometry_expects_what_two_cameras_have():
             expected = stretch[1] / stretch[0] - 1
             found = expected_curvature(field, projection=projection)
             assert found == pytest.approx(expected, rel=1e-4)
-    prior = Curvature.anybodys()
+    prior = Curvature.prior()
     for value in (expected_curvature(30), expected_curvature(60)):
         assert abs(value - prior.mean) < 2.5 * prior.sd
     with pytest.raises(ValueError, match="field_deg"):
@@ -243,7 +243,7 @@ def test_one_camera_is_calibrated_from_all_its_pairs():
     assert (found.sd, found.source) == (0.0, "one camera, 4 pairs")
     assert curvature_of(runs[-1]) is None
     nothing = combine([])
-    assert nothing.mean == pytest.approx(Curvature.anybodys().mean)
+    assert nothing.mean == pytest.approx(Curvature.prior().mean)
 
 
 def test_median_of_squares_takes_its_own_inliers():

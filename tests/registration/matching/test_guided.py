@@ -2,21 +2,20 @@
 
 import numpy as np
 import pytest
+from made_photos import blank_photo
 
-from rkd_jax.images.prepare import Resized
 from rkd_jax.keypoints import Keypoints
 from rkd_jax.registration.fitting.fit import residuals
 from rkd_jax.registration.matching.guided import fit_pair
-from rkd_jax.registration.matching.matches import PairMatcher, Placed
 from rkd_jax.registration.matching.nearest import GuidedMatcher, mutual_nearest
+from rkd_jax.registration.matching.pair import Pair
 from rkd_jax.registration.options import MatcherOptions
 from rkd_jax.registration.transforms import Frame, Radial
 from rkd_jax.registration.verdict.evidence import (
-    Sizes,
     asymmetry,
+    drop_rim_matches,
     gather,
     nearness,
-    of_the_eye,
     support,
 )
 
@@ -24,7 +23,7 @@ SIZE = 768
 FRAME = Frame.of_size((SIZE, SIZE))
 TURN = np.array([[0.98, 0.1, 0.15], [-0.1, 1.01, -0.2], [0.02, -0.01, 1.0]])
 TRUTH = Radial(TURN, 0.1, FRAME, FRAME)
-SIZES = Sizes((SIZE, SIZE), (SIZE, SIZE), 1.0, 1.0)
+OPTIONS = MatcherOptions(min_similarity=0.6, align=False)
 
 
 def _unit(rows):
@@ -37,11 +36,8 @@ def _keypoints(xy, descriptors, mask=None):
     return Keypoints(np.asarray(xy, np.float32), scores, mask, descriptors)
 
 
-def _placed(keypoints):
-    image = np.zeros((SIZE, SIZE), np.float32)
-    resized = Resized(image, (SIZE, SIZE), (0, 0, SIZE, SIZE), (SIZE, SIZE))
-    xy = np.asarray(keypoints.xy, np.float64)
-    return Placed(resized, keypoints, xy, FRAME, FRAME)
+def _photo(xy, descriptors):
+    return blank_photo((SIZE, SIZE), xy=xy, descriptors=descriptors)
 
 
 def _pair(*, kinds, related=True, seed=0, count=500):
@@ -55,8 +51,8 @@ def _pair(*, kinds, related=True, seed=0, count=500):
     for xy, which in ((fixed, order), (moving, np.arange(count))):
         noisy = _unit(looks[which] + 0.05 * rng.normal(size=looks.shape))
         xy = xy[which] + rng.normal(0, 0.4, xy.shape)
-        sets.append(_placed(_keypoints(xy, noisy)))
-    return PairMatcher(*sets, MatcherOptions(min_similarity=0.6))
+        sets.append(_photo(xy, noisy))
+    return Pair(*sets, OPTIONS)
 
 
 @pytest.mark.parametrize("radius", [5.0, 40.0])
@@ -122,7 +118,7 @@ def test_second_best_must_be_another_place():
 
 def test_guided_rounds_find_what_the_ratio_test_dropped():
     pair = _pair(kinds=60)
-    free = pair.free()
+    free = pair.match()
     grid = np.stack(np.meshgrid(*[np.linspace(60, 700, 9)] * 2), axis=-1).reshape(-1, 2)
     errors, counts = {}, {}
     for guided in (False, True):
@@ -144,15 +140,15 @@ def test_guided_rounds_find_what_the_ratio_test_dropped():
 def test_guided_ends_in_the_family_asked_for(family):
     pair = _pair(kinds=400)
     result, _ = fit_pair(
-        pair, pair.free(), family=family, estimator="magsac", guided=True
+        pair, pair.match(), family=family, estimator="magsac", guided=True
     )
     assert result.transform.family == family
 
 
 def test_evidence_tells_truth_from_chance():
     related, unrelated = _pair(kinds=20), _pair(kinds=20, related=False)
-    true = nearness(TRUTH, related, SIZES)
-    chance = nearness(TRUTH, unrelated, SIZES)
+    true = nearness(TRUTH, related)
+    chance = nearness(TRUTH, unrelated)
     assert true["near"] > 10 * true["near_by_chance"]
     assert chance["near"] < 3 * (chance["near_by_chance"] + 3)
     assert true["near_error_px"] < 1.0 < chance["near_error_px"]
@@ -162,14 +158,12 @@ def test_evidence_tells_truth_from_chance():
 def test_there_and_back_is_near_for_a_true_fit_only():
     for related, low, high in ((True, 0, 1.0), (False, 5.0, 100.0)):
         pair = _pair(kinds=400, related=related)
-        free = of_the_eye(pair.free(), pair)
-        off = asymmetry(TRUTH, free, pair, SIZES, estimator="magsac", curvature=None)
+        free = drop_rim_matches(pair.match(), pair)
+        off = asymmetry(TRUTH, free, pair, estimator="magsac", curvature=None)
         assert low <= off <= high
-    everything = gather(
-        TRUTH, pair.free(), pair, SIZES, estimator="magsac", curvature=None
-    )
+    everything = gather(TRUTH, pair.match(), pair, estimator="magsac", curvature=None)
     assert everything["asymmetry_px"] == off
-    assert {**support(TRUTH, free, SIZES)}.items() <= everything.items()
+    assert {**support(TRUTH, free, pair)}.items() <= everything.items()
 
 
 def test_two_eyes_that_share_the_rim_of_the_camera_share_nothing():
@@ -181,13 +175,11 @@ def test_two_eyes_that_share_the_rim_of_the_camera_share_nothing():
     sets = []
     for _ in range(2):
         inside = FRAME.from_field(rng.uniform(-0.6, 0.6, (100, 2)))
-        sets.append(_placed(_keypoints(np.concatenate([rim, inside]), looks)))
-    pair = PairMatcher(*sets, MatcherOptions(min_similarity=0.6))
+        sets.append(_photo(np.concatenate([rim, inside]), looks))
+    pair = Pair(*sets, OPTIONS)
     identity = Radial(np.eye(3), 0.0, FRAME, FRAME)
-    assert support(identity, pair.free(), SIZES)["support"] >= 300
-    found = gather(
-        identity, pair.free(), pair, SIZES, estimator="magsac", curvature=None
-    )
+    assert support(identity, pair.match(), pair)["support"] >= 300
+    found = gather(identity, pair.match(), pair, estimator="magsac", curvature=None)
     assert found["support"] < 5
     assert found["near"] < 5
 
@@ -200,16 +192,16 @@ def test_points_at_one_rim_only_count():
     rng = np.random.default_rng(0)
     moving = FRAME.from_field(rng.uniform(-0.6, 0.6, (200, 2)) - [0.3, 0.0])
     looks = _unit(rng.normal(size=(200, 32)))
-    sets = [_placed(_keypoints(xy, looks)) for xy in (shift.apply(moving), moving)]
-    pair = PairMatcher(*sets, MatcherOptions(min_similarity=0.6))
+    sets = [_photo(xy, looks) for xy in (shift.apply(moving), moving)]
+    pair = Pair(*sets, OPTIONS)
     assert np.any(np.linalg.norm(FRAME.to_field(moving), axis=1) > 0.9)
-    assert len(of_the_eye(pair.free(), pair)) == len(pair.free()) == 200
+    assert len(drop_rim_matches(pair.match(), pair)) == len(pair.match()) == 200
 
 
 def test_similarity_of_true_matches_lowers_the_bar_only():
     pair = _pair(kinds=400, related=False)
     counts = []
     for similarity in (np.zeros(0), np.full(50, 0.9), np.linspace(-1, -0.9, 50)):
-        pair.learn_similarity(similarity.astype(np.float32))
-        counts.append(len(pair.near(TRUTH, 60.0)))
+        pair.calibrate_similarity(similarity.astype(np.float32))
+        counts.append(len(pair.match_near(TRUTH, 60.0)))
     assert counts[0] == counts[1] < counts[2]

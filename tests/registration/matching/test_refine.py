@@ -2,15 +2,11 @@
 
 import numpy as np
 import pytest
+from made_photos import blank_photo
 
-from rkd_jax.images.prepare import Resized
 from rkd_jax.registration.matching.matches import Matches
-from rkd_jax.registration.matching.refine import (
-    Aligner,
-    Photograph,
-    flatten_light,
-    source_pixels,
-)
+from rkd_jax.registration.matching.refine import PatchRefiner, normalize_contrast
+from rkd_jax.registration.matching.warp import source_pixels
 from rkd_jax.registration.transforms import Frame, Homography, Radial
 
 SIDE = 384
@@ -35,8 +31,7 @@ def grid(side=SIDE):
 def photograph(image, scale=1):
     height, width = image.shape
     file_size = (scale * height, scale * width)
-    prepared = Resized(image, (height, width), (0, 0, *file_size[::-1]), file_size)
-    return Photograph(prepared, np.ones(image.shape, bool))
+    return blank_photo(file_size, image=image)
 
 
 def pair(change=lambda image: image):
@@ -72,7 +67,7 @@ def test_points_are_moved_to_where_the_images_agree(change):
     truth, fixed, moving = pair(change)
     given = matches(truth, noise=0.7)
     near = Homography(TURN + [[0, 0, 0.5], [0, 0, -0.4], [0, 0, 0]])
-    found = Aligner(fixed, moving)(given, near)
+    found = PatchRefiner(fixed, moving)(given, near)
     assert np.median(off(given, truth)) > 0.5
     assert np.median(off(found, truth)) < 0.05
     np.testing.assert_array_equal(found.points_moving, given.points_moving)
@@ -83,30 +78,30 @@ def test_points_whose_images_do_not_agree_stay():
     truth, fixed, _ = pair()
     other = photograph(texture(grid() + 5000.0))
     given = matches(truth, noise=0.7)
-    found = Aligner(fixed, other)(given, truth)
+    found = PatchRefiner(fixed, other)(given, truth)
     stayed = np.all(found.points_fixed == given.points_fixed, axis=1)
     assert stayed.mean() > 0.8
     # And one that moves stays within reach of where the transform puts it.
     assert np.all(off(found, truth)[~stayed] < 2.0)
     blank = photograph(np.full((SIDE, SIDE), 0.5, np.float32))
-    unmoved = Aligner(fixed, blank)(given, truth).points_fixed
+    unmoved = PatchRefiner(fixed, blank)(given, truth).points_fixed
     np.testing.assert_array_equal(unmoved, given.points_fixed)
 
 
 def test_no_matches_stay_none():
     truth, fixed, moving = pair()
-    assert len(Aligner(fixed, moving)(matches(truth, 0.0, count=0), truth)) == 0
+    assert len(PatchRefiner(fixed, moving)(matches(truth, 0.0, count=0), truth)) == 0
 
 
 def test_flat_images_do_not_depend_on_light():
     image, field = texture(grid()), np.ones((SIDE, SIDE), bool)
-    flat = flatten_light(image, field, unit=1.0).astype(int)
-    other = flatten_light(0.5 * image + 0.3, field, unit=1.0).astype(int)
+    flat = normalize_contrast(image, field, unit=1.0).astype(int)
+    other = normalize_contrast(0.5 * image + 0.3, field, unit=1.0).astype(int)
     # What is left of the difference is the floor of the contrast.
     assert np.abs(flat - other).max() < 0.15 * np.abs(flat - 128).max()
     half = field & (np.arange(SIDE) < SIDE // 2)
-    inside = flatten_light(image, half, unit=1.0)
-    masked = flatten_light(
+    inside = normalize_contrast(image, half, unit=1.0)
+    masked = normalize_contrast(
         np.where(half, image, 0.9).astype(np.float32), half, unit=1.0
     )
     np.testing.assert_array_equal(inside, masked)
@@ -121,10 +116,8 @@ def test_source_pixels_lie_where_the_transform_comes_from(curved):
     if curved:
         transform = Radial(matrix, 0.15, frame, frame)
     fixed, moving = (photograph(np.zeros((SIDE, SIDE)), scale=3) for _ in range(2))
-    maps = source_pixels(fixed.prepared, moving.prepared, transform)
-    truth = moving.prepared.from_file(
-        transform.apply_inverse(fixed.prepared.to_file(grid()))
-    )
+    maps = source_pixels(fixed, moving, transform)
+    truth = moving.from_file(transform.apply_inverse(fixed.to_file(grid())))
     assert maps.shape == (SIDE, SIDE, 2)
     seen = np.isfinite(truth).all(axis=-1) & (np.abs(truth) < SIDE).all(axis=-1)
     assert np.abs(maps - truth)[seen].max() < 0.02

@@ -11,9 +11,11 @@ from rkd_jax.images.prepare import Resized, fit_to
 from rkd_jax.keypoints import Keypoints
 from rkd_jax.registration.fitting.fit import residuals
 from rkd_jax.registration.keypoints.dog import make_sift, root_sift, to_levels
-from rkd_jax.registration.keypoints.sift import SiftMatcher
+from rkd_jax.registration.matcher import load_matcher
 from rkd_jax.registration.search import propose, rectify
+from rkd_jax.registration.search.similarity import Similarity, fit_similarity
 from rkd_jax.registration.transforms import Frame, Homography
+from rkd_jax.registration.transforms.frame import common_frames
 
 
 def similarity(turn_deg, scale, shift=(0.0, 0.0)):
@@ -53,13 +55,13 @@ def grid():
 
 @pytest.fixture(scope="module")
 def sift():
-    return SiftMatcher(working_size=320)
+    return load_matcher(method="sift", working_size=320)
 
 
 def test_similarity_between_files_is_that_of_the_working_images(rng_points):
     fixed = Resized(np.zeros((64, 64)), (48, 64), (10, 20, 210, 170), (200, 220))
     moving = Resized(np.zeros((64, 64)), (64, 64), (0, 0, 500, 500), (500, 500))
-    between = propose.Similarity(similarity(30, 1.7, (5, -3)).matrix)
+    between = Similarity(similarity(30, 1.7, (5, -3)).matrix)
     by_hand = fixed.to_file(
         similarity(30, 1.7, (5, -3)).apply(moving.from_file(rng_points))
     )
@@ -78,11 +80,11 @@ def test_fit_similarity_finds_turn_and_scale_among_wrong_matches(rng_points):
     truth = similarity(-140, 0.4, (300, 200))
     fixed = truth.apply(rng_points)
     fixed[:24] = np.random.default_rng(4).uniform(0, 300, (24, 2))
-    found, agree = propose.fit_similarity(rng_points, fixed, 0.5)
+    found, agree = fit_similarity(rng_points, fixed, 0.5)
     np.testing.assert_allclose(found.matrix, truth.matrix, atol=1e-6)
     assert agree[24:].all()
     assert agree[:24].sum() <= 1
-    assert propose.fit_similarity(rng_points[:4], fixed[:4], 0.5) is None
+    assert fit_similarity(rng_points[:4], fixed[:4], 0.5) is None
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ def test_fit_similarity_finds_turn_and_scale_among_wrong_matches(rng_points):
 )
 def test_sift_proposes_the_turn_and_the_scale(sift, eye, grid, turn, wide):
     other, way = seen(eye, turn, wide)
-    (fixed, moving) = sift.view(eye, other)
+    fixed, moving = sift.photos([eye, other])
     best = max(propose.by_sift(fixed, moving), key=lambda found: found.support)
     assert residuals(best.transform, way.apply(grid), grid).max() < 4
     assert best.scale == pytest.approx(1.0, rel=0.02)
@@ -98,15 +100,15 @@ def test_sift_proposes_the_turn_and_the_scale(sift, eye, grid, turn, wide):
 
 
 def test_sift_proposes_nothing_for_strangers(sift, eye, unrelated):
-    assert propose.by_sift(*sift.view(eye, unrelated)) == []
+    assert propose.by_sift(*sift.photos([eye, unrelated])) == []
 
 
-def upright(views):
+def upright(photos):
     """Find SIFT's points but not their orientation: turns of 45 degrees blind it."""
     sift, found = make_sift(), []
-    for prepared, field in views:
-        image = to_levels(prepared)
-        mask = field[: image.shape[0], : image.shape[1]].astype(np.uint8)
+    for photo in photos:
+        image = to_levels(photo)
+        mask = photo.field[: image.shape[0], : image.shape[1]].astype(np.uint8)
         points = [
             cv2.KeyPoint(*point.pt, point.size, 0.0)
             for point in sift.detect(image, mask)
@@ -121,14 +123,14 @@ def upright(views):
 @pytest.mark.parametrize("turn", [100, 180, 300])
 def test_an_upright_network_sees_the_turned_photograph(sift, eye, grid, turn):
     other, way = seen(eye, turn, 1.0)
-    fixed, moving = sift.view(eye, other)
+    fixed, moving = sift.photos([eye, other])
     (best,) = propose.by_network(upright, fixed, moving, ratio=0.9, mutual=True)
     assert residuals(best.transform, way.apply(grid), grid).max() < 6
     assert best.source == "network"
 
 
 def test_an_upright_network_proposes_nothing_for_strangers(sift, eye, unrelated):
-    fixed, moving = sift.view(eye, unrelated)
+    fixed, moving = sift.photos([eye, unrelated])
     assert propose.by_network(upright, fixed, moving, ratio=0.9, mutual=True) == []
 
 
@@ -159,7 +161,8 @@ def test_turned_and_wide_photographs_are_registered(
 
 def test_without_the_search_a_wide_field_is_refused(eye):
     other, _ = seen(eye, 0, 5.0)
-    assert not SiftMatcher(working_size=320, search=False).register(eye, other).ok
+    plain = load_matcher(method="sift", working_size=320, search=False)
+    assert not plain.register(eye, other).ok
 
 
 def test_a_reason_says_what_was_tried(sift, eye, unrelated):
@@ -167,7 +170,12 @@ def test_a_reason_says_what_was_tried(sift, eye, unrelated):
     assert not result.ok
     assert "tried too: any turn and scales up to 8 by SIFT" in result.reason
     plain = dataclasses.replace(sift.options, search=False)
-    assert "turn" not in SiftMatcher(plain).register(eye, unrelated).reason
+    assert (
+        "turn"
+        not in load_matcher(method="sift", options=plain)
+        .register(eye, unrelated)
+        .reason
+    )
 
 
 @pytest.mark.parametrize("turn", [0, 120])
@@ -177,20 +185,20 @@ def test_a_mirrored_eye_stays_refused(sift, eye, turn):
 
 
 def test_a_part_is_cut_with_the_pixels_and_the_places_of_the_file(sift, eye):
-    (view,) = sift.view(eye)
+    photo = sift.photo(eye)
     box = (100, 150, 260, 280)
-    part = rectify.cut(view, box, 240)
+    part = rectify.cut(photo, box, 240)
     x0, y0, x1, y1 = box
-    crop = view.pixels[y0:y1, x0:x1] / np.float32(255)
+    crop = photo.levels[y0:y1, x0:x1] / np.float32(255)
     expected = fit_to(crop, 240)
-    np.testing.assert_array_equal(part.prepared.image, expected.image)
-    assert part.prepared.to_file([[-0.5, -0.5]]).tolist() == [[x0 - 0.5, y0 - 0.5]]
-    assert part.prepared.file_size == eye.shape
+    np.testing.assert_array_equal(part.image, expected.image)
+    assert part.to_file([[-0.5, -0.5]]).tolist() == [[x0 - 0.5, y0 - 0.5]]
+    assert part.file_size == eye.shape
     # The field: inside the circle of radius 225 px, less a rim of some pixels.
     rows, columns = np.indices(part.field.shape)
-    file = part.prepared.to_file(np.stack([columns, rows], axis=-1))
+    file = part.to_file(np.stack([columns, rows], axis=-1))
     radius = np.hypot(*(file - 239.5).transpose(2, 0, 1))
-    height, width = part.prepared.size
+    height, width = part.size
     inside = (rows < height) & (columns < width)
     assert part.field[inside & (radius < 210)].all()
     assert not part.field[~inside | (radius > 228)].any()
@@ -198,25 +206,23 @@ def test_a_part_is_cut_with_the_pixels_and_the_places_of_the_file(sift, eye):
 
 def test_parts_that_both_photographs_share(sift, eye):
     wide, way = seen(eye, 0, 4.0, shift=(200, 100))
-    narrow_view, wide_view = sift.view(eye, wide)
+    narrow, wide = sift.photos([eye, wide])
     fixed, moving = rectify.shared_parts(
-        narrow_view, wide_view, Homography(np.linalg.inv(way.matrix)), 320
+        narrow, wide, Homography(np.linalg.inv(way.matrix)), 320
     )
-    assert fixed is narrow_view
-    box = np.array(moving.prepared.box).reshape(2, 2)
+    assert fixed is narrow
+    box = np.array(moving.box).reshape(2, 2)
     corners = way.apply(np.array([[0.0, 0.0], [480.0, 480.0]]))
     assert np.abs(box - corners).max() < 0.08 * 480
     apart = similarity(0, 1, (9000, 0))
-    assert rectify.shared_parts(narrow_view, wide_view, apart, 320) is None
+    assert rectify.shared_parts(narrow, wide, apart, 320) is None
 
 
-def test_the_bend_has_the_unit_of_the_narrower_field():
-    narrow = Resized(np.zeros((8, 8)), (8, 8), (0, 0, 400, 400), (400, 400))
-    wide = Resized(np.zeros((8, 8)), (8, 8), (0, 0, 2000, 1600), (1600, 2000))
-    alike = rectify.frames_of(narrow, wide, 0.2)
-    assert alike == (Frame.of_box(wide.box), Frame.of_box(narrow.box))
-    moving, fixed = rectify.frames_of(narrow, wide, 1.0)
+def test_the_distortion_has_the_unit_of_the_narrower_field():
+    narrow, wide = Frame.of_size((400, 400)), Frame.of_size((1600, 2000))
+    assert common_frames(wide, narrow, 0.2) == (wide, narrow)
+    moving, fixed = common_frames(wide, narrow, 1.0)
     assert (moving.radius, fixed.radius) == (200.0, 200.0)
     assert (moving.x, moving.y) == (999.5, 799.5)
-    moving, fixed = rectify.frames_of(wide, narrow, 1.0)
+    moving, fixed = common_frames(narrow, wide, 1.0)
     assert (moving.radius, fixed.radius) == (200.0, 200.0)
