@@ -29,7 +29,7 @@ def neutral(recipe: dict[str, Any], teacher: str | None = None) -> dict[str, Any
     data = recipe["config"]["data"]
     for key, name in FOLDERS.items():
         data[key] = name if data.get(key) else ""
-    of_teacher = recipe["config"].get("teacher", {})
+    of_teacher = recipe["config"].get("task", {}).get("teacher", {})
     if of_teacher.get("weights"):
         of_teacher["weights"] = teacher or pathlib.Path(of_teacher["weights"]).name
     return recipe

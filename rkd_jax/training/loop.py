@@ -150,7 +150,7 @@ def train(
 
 def _average(task: Task, options: LoopOptions) -> Average | None:
     """Return the one average of a run, if it has any."""
-    own = getattr(task, "average", None)
+    own = task.average
     if own is not None and options.ema_decay:
         raise ValueError(
             f"config.optim.ema_decay is {options.ema_decay}, but this task keeps an "

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import optax
 
 from rkd_jax.tasks.base import Task
-from rkd_jax.tasks.merging import merge
 
 Array = jax.Array
 PyTree = Any
@@ -52,9 +51,7 @@ def init_state(
         batch: shapes only are read.
         seed: of the whole run.
         average: keep a moving average of the variables.
-        variables: start from these: all variables, or subtrees of them such as a
-            backbone; what they lack stays fresh. A task that has a function
-            `load(fresh, variables)` merges them itself.
+        variables: of a weights file, which `task.load` puts in place of fresh ones.
 
     Raises:
         ValueError: `variables` hold an array that the network has not, or in another
@@ -62,10 +59,7 @@ def init_state(
     """
     key_init, key_run = jax.random.split(jax.random.PRNGKey(seed))
     fresh, task_state = task.init(key_init, batch)
-    if variables is None:
-        variables = fresh
-    else:
-        variables = getattr(task, "load", merge)(fresh, variables)
+    variables = fresh if variables is None else task.load(fresh, variables)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         key=key_run,

@@ -268,7 +268,7 @@ class TestSynthetic:
             sources.make_source("synthetic", count=0)
 
     def test_pairs(self):
-        pairs = sources.synthetic_pairs(2, size=96, seed=1)
+        pairs = [sources.synthetic_pair(i, size=96, seed=1) for i in range(2)]
         assert len(pairs) == 2
         for pair in pairs:
             assert pair["fixed"].dtype == np.uint8

@@ -10,12 +10,12 @@ import numpy as np
 
 from rkd_jax.data.source import CachedSource
 from rkd_jax.tasks.average import Average
-from rkd_jax.tasks.base import Aux
+from rkd_jax.tasks.base import Aux, Task
 from rkd_jax.tasks.reductions import global_mean
 
 
 @dataclasses.dataclass(frozen=True)
-class LineTask:
+class LineTask(Task):
     """y = w x + noise drawn per example; the task state counts examples seen."""
 
     axis_name: str | None = "data"
@@ -24,9 +24,6 @@ class LineTask:
     def init(self, key, batch):
         variables = {"params": {"w": jax.random.normal(key, ())}}
         return variables, {"seen": jnp.zeros((), jnp.int32)}
-
-    def network(self, variables):
-        return variables
 
     def loss(self, variables, task_state, teacher, batch, key, step):
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["example"])
@@ -87,7 +84,7 @@ class VolumeNet(nn.Module):
 
 
 @dataclasses.dataclass(frozen=True)
-class VolumeTask:
+class VolumeTask(Task):
     """Guess a number of a volume; BatchNorm, per-example losses, an average's advice.
 
     With an average, half of the loss is the distance to what the teacher answers.
@@ -97,9 +94,6 @@ class VolumeTask:
 
     def init(self, key, batch):
         return VolumeNet().init(key, batch["volume"][:1], train=False), {}
-
-    def network(self, variables):
-        return variables
 
     def loss(self, variables, task_state, teacher, batch, key, step):
         answer, collections = VolumeNet().apply(

@@ -30,11 +30,12 @@ import jax
 jax.config.update("jax_num_cpu_devices", 4)
 from test_disk import train_large
 from rkd_jax import train
+from rkd_jax.runtime import start
 
 def limit():
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
-train._start_logging()
+start._show_progress()
 folder = pathlib.Path(sys.argv[1])
 sys.exit(train.exit_status(lambda: train_large(folder, at={3: limit})))
 """

@@ -11,9 +11,11 @@ import numpy as np
 from benchmarks.inputs import images, labels
 from benchmarks.measure import Arm
 from rkd_jax import keypoints, models
-from rkd_jax.config import Config, follow_upstream
+from rkd_jax.config import Config
 from rkd_jax.models import conv
 from rkd_jax.registration.matching.nearest import match_keypoints
+from rkd_jax.tasks.retina import RetinaConfig
+from rkd_jax.tasks.retina.recipes import follow_upstream
 from rkd_jax.tasks.retina.task import RetinaTask
 from rkd_jax.training import optimizer as optimizers
 from rkd_jax.training import state as states
@@ -156,14 +158,14 @@ def train_step(
     are arrays of fixed size with masks instead of lists, and the detector view is
     neither resampled nor lit the way the authors do it but by our own functions.
     """
-    config = Config()
-    follow_upstream(config, "rkd")
-    config.task.pke_start_epoch, config.task.distill = 0, distill
+    options = RetinaConfig(distill=distill)
+    follow_upstream(Config(task=options), "rkd")
+    options.pke_start_epoch = 0
     teacher_model = build("superretina", precision, small=small) if distill else None
     name = "swin_unetr" if distill else "superretina"
     task = RetinaTask(
         model=build(name, precision, small=small),
-        options=config.task,
+        options=options,
         crop=0,
         labeled=batch,
         steps_per_epoch=1,
