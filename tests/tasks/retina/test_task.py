@@ -106,7 +106,7 @@ def test_unlabeled_images_train_the_descriptor_once_keypoints_expand(
     unet, number, follows
 ):
     _, variables, task_state, loss = unet
-    _, (metrics, after, _) = loss(
+    _, (metrics, after, *_) = loss(
         variables,
         task_state,
         variables,
