@@ -18,11 +18,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from absl import app, flags
-from absl import logging as absl_logging
-
 from rkd_jax import config as schema
-from rkd_jax.runtime import shipped
+from rkd_jax.runtime import extras, shipped
 from rkd_jax.runtime.compile_cache import default_folder, keep_compiled
 from rkd_jax.runtime.memory import keep_freed_memory, start_again
 from rkd_jax.version import __version__
@@ -61,6 +58,8 @@ def _join_processes(coordinator: str, count: int, number: int) -> None:
 
 def _start_logging() -> None:
     """Show our own lines from INFO on; of the libraries below, warnings only."""
+    from absl import logging as absl_logging
+
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     ours = logging.getLogger("rkd_jax")
@@ -110,6 +109,7 @@ def table(results: dict[str, dict[str, float]]) -> str:
 
 
 def _define_flags() -> Any:
+    from absl import flags
     from ml_collections import config_flags
 
     holder = config_flags.DEFINE_config_file(
@@ -167,6 +167,8 @@ def _with_config_file(argv: Sequence[str]) -> list[str]:
 
 def _show_and_end(argv: Sequence[str]) -> None:
     """Answer `--version` and `--help`, with status 0 and without a `--config`."""
+    from absl import flags
+
     if "--version" in argv[1:]:
         print(f"rkd_jax {__version__}")
         sys.exit(0)
@@ -178,6 +180,8 @@ def _show_and_end(argv: Sequence[str]) -> None:
 
 def _parse_flags(argv: Sequence[str]) -> list[str]:
     """Parse the command line; end with status 2 and a plain message if it is wrong."""
+    from absl import flags
+
     _show_and_end(argv)
     known = schema.flatten(schema.as_dict(schema.Config()))
     try:
@@ -230,6 +234,7 @@ def exit_status(work: Callable[[], Any]) -> int:
 
 def _run(rest: Sequence[str], holder: Any) -> int:
     """Run the experiment named by the flags; return the `exit_status`."""
+    from absl import flags
 
     def work() -> None:
         if len(rest) > 1:
@@ -245,6 +250,13 @@ def _run(rest: Sequence[str], holder: Any) -> int:
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line in this process, or a new one; end with its exit code."""
+    try:
+        extras.require("train")
+    except extras.MissingExtraError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    from absl import app
+
     start_again()
     holder = _define_flags()
     app.run(
