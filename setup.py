@@ -67,9 +67,7 @@ setup(
         *("knowledge distillation", "ophthalmology", "retina"),
     ],
     project_urls={
-        "Paper": "https://openaccess.thecvf.com/content/WACV2024/html/"
-        "Nasser_Reverse_Knowledge_Distillation_Training_a_Large_Model_Using_a_Small_"
-        "WACV_2024_paper.html",
+        "Paper": "https://arxiv.org/abs/2307.10698",
         "SuperRetina": "https://github.com/ruc-aimc-lab/SuperRetina",
     },
     python_requires=">=3.11",
