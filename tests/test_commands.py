@@ -133,7 +133,7 @@ def test_folders_in_the_package_come_before_those_beside_it(tmp_path, monkeypatc
     package = tmp_path / "rkd_jax"
     for path in (package, tmp_path / "configs"):
         path.mkdir()
-    monkeypatch.setattr(shipped, "__file__", str(package / "shipped.py"))
+    monkeypatch.setattr(shipped, "__file__", str(package / "runtime" / "shipped.py"))
     assert shipped.folder("configs") == tmp_path / "configs"
     (package / "configs").mkdir()
     assert shipped.folder("configs") == package / "configs"
