@@ -9,8 +9,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["RKD_JAX_CACHE_DIR"] = ""
 # A program is compiled once for all tests of this process and the commands they start.
 # Each worker of xdist has a folder of its own: JAX does not write files atomically.
-COMPILED = tempfile.mkdtemp(prefix="rkd_jax_compiled_")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED
+os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="rkd_jax_compiled_")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
 
 import jax
@@ -25,7 +24,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 def pytest_unconfigure():
-    shutil.rmtree(COMPILED, ignore_errors=True)
+    shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 
 @pytest.fixture(params=["plain", "jit"])

@@ -2,10 +2,10 @@
 
     python tools/snippets.py OUT README.md docs/*.md
 
-Each block that starts with three backticks and `python` becomes one file in a folder
-of its page. Its name is the page's line, or the path in a first line such as
-`# my_package/task.py`; blocks of one path are parts of one file. A line of the file has
-the number that it has in the page, so that an error names the place to mend.
+Each block that starts with three backticks and `python` becomes one file. Its name is
+the page and the line, or the path in a first line such as `# my_package/task.py`; the
+blocks of one path are parts of one file. A line of the file has the number that it has
+in the page, so that an error names the place to mend.
 """
 
 import argparse
@@ -18,45 +18,53 @@ BLOCK = re.compile(r"^( *)```python\b[^\n]*\n(.*?)^ *```", re.MULTILINE | re.DOT
 PATH = re.compile(r"# ([\w/]+\.py)\b")
 
 
-def extract(page: str) -> dict[str, str]:
+def extract(name: str, page: str) -> dict[str, str]:
     r"""Return the programs of a page by their paths.
 
-    >>> extract("# Title\n```python\nx = 1\n```\n")
-    {'line_3.py': '\n\nx = 1\n'}
+    Args:
+        name: the page, for programs without a path of their own.
+        page: the text of the page.
+
+    >>> extract("faq", "# Title\n```python\nx = 1\n```\n")
+    {'faq_3.py': '\n\nx = 1\n'}
     """
     programs: dict[str, str] = {}
     for block in BLOCK.finditer(page):
         code = textwrap.dedent(block[2])
         before = page.count("\n", 0, block.start(2))
         named = PATH.match(code)
-        path = named[1] if named else f"line_{before + 1}.py"
+        path = named[1] if named else f"{name}_{before + 1}.py"
         text = programs.get(path, "")
         programs[path] = text + "\n" * (before - text.count("\n")) + code
     return programs
 
 
-def write(page: pathlib.Path, folder: pathlib.Path) -> list[pathlib.Path]:
-    """Write the programs of a page into a folder; return the files."""
-    files = []
-    for path, code in extract(page.read_text(encoding="utf-8")).items():
-        file = folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(code, encoding="utf-8")
-        files.append(file)
+def write(out: pathlib.Path, pages: Sequence[pathlib.Path]) -> list[pathlib.Path]:
+    """Write the programs of all pages into a folder; return the files.
+
+    Raises:
+        ValueError: two pages show a program of one path.
+    """
+    files: list[pathlib.Path] = []
+    for page in pages:
+        name = re.sub(r"\W+", "_", page.with_suffix("").as_posix()).strip("_")
+        for path, code in extract(name, page.read_text(encoding="utf-8")).items():
+            file = out / path
+            if file in files:
+                raise ValueError(f"{page}: {path} is shown in another page, too")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(code, encoding="utf-8")
+            files.append(file)
     return files
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the programs of all pages; print a folder a line; return 0."""
+    """Write the programs of all pages; print their number; return 0."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=pathlib.Path, metavar="OUT")
     parser.add_argument("pages", type=pathlib.Path, nargs="+", metavar="PAGE")
     args = parser.parse_args(argv)
-    for page in args.pages:
-        name = page.with_suffix("").as_posix().strip("/").replace("/", "_")
-        folder = args.out / name
-        if write(page, folder):
-            print(folder)
+    print(f"{len(write(args.out, args.pages))} programs")
     return 0
 
 

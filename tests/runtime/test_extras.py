@@ -53,6 +53,16 @@ def test_all_is_every_extra_of_a_command(declared):
     assert not wanted & set(declared["install_requires"])
 
 
+def test_the_pages_ask_for_extras_that_there_are(declared):
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")]
+    lines = re.findall(
+        r"pip install\b.*?\[([\w,]+)\]", "\n".join(p.read_text("utf-8") for p in pages)
+    )
+    assert lines
+    named = {extra for line in lines for extra in line.split(",")}
+    assert named <= declared["extras_require"].keys()
+
+
 def test_the_description_has_no_link_that_only_a_clone_can_follow(declared):
     targets = re.findall(r"\]\(([^)]*)\)", declared["long_description"])
     assert targets

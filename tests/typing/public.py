@@ -10,14 +10,17 @@ import jax
 import numpy as np
 
 import rkd_jax
-from rkd_jax import geometry, keypoints, losses
+from rkd_jax import keypoints, losses
+from rkd_jax.geometry import affine, homography
+from rkd_jax.geometry.warp import inside, warp
 from rkd_jax.metrics import fire, landmarks, registration
 from rkd_jax.registration.transforms import Transform
 
+Picture = np.ndarray[tuple[int, int], np.dtype[np.uint8]]
+Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
 
-def register(
-    fixed: Path, moving: "np.ndarray[tuple[int, int], np.dtype[np.uint8]]"
-) -> None:
+
+def register(fixed: Path, moving: Picture) -> None:
     """One pair, from files and from arrays."""
     options = rkd_jax.MatcherOptions(working_size=640)
     matcher = rkd_jax.load_matcher("small", options=options)
@@ -38,11 +41,11 @@ def register(
         result.warp_image(fixed).mean()
         result.warp_image(moving, interpolation="nearest").max()
         if result.transform is not None:
-            result.transform.apply([[1, 2]]).shape
-            result.transform.apply_inverse([[1.0, 2.0]]).shape
+            print(result.transform.apply([[1, 2]]).shape)
+            print(result.transform.apply_inverse([[1.0, 2.0]]).shape)
             again = Transform.from_dict(result.transform.to_dict())
             assert_type(again, Transform)
-            again.warp(moving, (100, 100)).shape
+            print(again.warp(moving, (100, 100)).shape)
 
 
 def train(a: jax.Array, b: jax.Array, mask: jax.Array, key: jax.Array) -> None:
@@ -68,7 +71,7 @@ def detect(heatmap: jax.Array, descriptors: jax.Array) -> None:
     assert_type(keypoints.sample_descriptors(descriptors, found.xy), jax.Array)
 
 
-def measure(errors: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> None:
+def measure(errors: Numbers) -> None:
     """Scores of one's own predictions."""
     assert_type(fire.auc([0.5, 5.0]), float)
     assert_type(fire.auc(errors), float)
@@ -79,9 +82,9 @@ def measure(errors: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> None:
 
 def bend(h: jax.Array, xy: jax.Array, image: jax.Array, key: jax.Array) -> None:
     """Coordinates and warps."""
-    assert_type(geometry.apply_homography(h, xy), jax.Array)
-    assert_type(geometry.inverse(h), jax.Array)
-    assert_type(geometry.warp(image, h, (64, 64)), jax.Array)
-    assert_type(geometry.inside(xy, (64, 64)), jax.Array)
-    draw = geometry.draw_affine(key, (64, 64), "detector")
-    assert_type(geometry.affine_matrix(draw, (64, 64)), jax.Array)
+    assert_type(homography.apply_homography(h, xy), jax.Array)
+    assert_type(homography.inverse(h), jax.Array)
+    assert_type(warp(image, h, (64, 64)), jax.Array)
+    assert_type(inside(xy, (64, 64)), jax.Array)
+    draw = affine.draw_affine(key, (64, 64), "detector")
+    assert_type(affine.affine_matrix(draw, (64, 64)), jax.Array)
