@@ -3,7 +3,7 @@
     python tools/calibrate_confidence.py --photographs DRIVE CHASE_DB1 ... --out DIR
 
 registers pairs that are known to be registrable (photographs seen twice, half of them
-hardly legible; embedded visits) and pairs of different eyes, with every matcher named
+hardly legible; synthetic visits) and pairs of different eyes, with every matcher named
 by `--weights` and with SIFT; the first and SIFT also by the protocol of the papers. A
 registration is right if its landmarks are within 5 px of a 768-pixel image on average.
 Half of the photographs fit the logistic model, the other half check it. Writes
@@ -47,7 +47,7 @@ _BINS = np.linspace(0, 1, 11)
 def make(
     folders: Sequence[str], *, registrable: int, strangers: int, seed: int
 ) -> Iterator[tuple[int, made_pairs.MadePair]]:
-    """Yield (half, pair): a fifth of the registrable pairs is embedded, two are hard.
+    """Yield (half, pair): a fifth of the registrable pairs is synthetic, two are hard.
 
     Photographs are parted into two halves by patient first, so that no eye helps to
     fit the model that it checks.
@@ -60,14 +60,14 @@ def make(
         mine = [p for p in paths if (eye_of(p)[0] in first) == (half == 0)]
         folders_of = sorted({str(path.parent) for path in mine})
         groups = [[p for p in mine if str(p.parent) == f] for f in folders_of]
-        embedded = registrable // 10
-        for number in range(registrable // 2 - embedded):
+        synthetic = registrable // 10
+        for number in range(registrable // 2 - synthetic):
             group = groups[number % len(groups)]
             path = group[rng.integers(len(group))]
             seed_of_pair, hard = int(rng.integers(1 << 30)), bool(number % 2)
             yield half, made_pairs.warped(path, seed_of_pair, hard=hard)
-        for number in range(embedded):
-            yield half, made_pairs.embedded(100_000 + half * 50_000 + number)
+        for number in range(synthetic):
+            yield half, made_pairs.synthetic(100_000 + half * 50_000 + number)
         pairs = unrelated(mine, strangers // 2, seed=seed + half)
         for fixed, moving in pairs:
             yield (

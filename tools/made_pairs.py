@@ -2,7 +2,7 @@
 
 Registrable ones: one photograph seen twice, in two random views of a curved retina
 (homography between flattened fields, k of a camera) under the light of two visits, or
-two visits of an embedded eye. Unrelated ones: two photographs of different eyes.
+two visits of a synthetic eye. Unrelated ones: two photographs of different eyes.
 """
 
 from __future__ import annotations
@@ -207,9 +207,9 @@ def _spoilt(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 _light = jax.jit(visit_light)
 
 
-def embedded(seed: int, *, size: int = 640) -> MadePair:
-    """Make two visits of an embedded eye, under a camera with a random k (0 to .2)."""
+def synthetic(seed: int, *, size: int = 640) -> MadePair:
+    """Make two visits of a synthetic eye, under a camera with a random k (0 to .2)."""
     curvature = float(np.random.default_rng([seed, 17]).uniform(0, 0.2))
     pair = visits(seed, size=size, curvature=curvature)
     points = pair.control_points.astype(np.float64)
-    return MadePair(f"embedded {seed}", pair.fixed.image, pair.moving.image, points)
+    return MadePair(f"synthetic {seed}", pair.fixed.image, pair.moving.image, points)

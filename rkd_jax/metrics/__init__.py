@@ -1,1 +1,1 @@
-"""Scores in NumPy alone: `fire` (the benchmark) and `registration` (embedded pairs)."""
+"""Scores in NumPy alone: `fire` (benchmark) and `registration` (synthetic pairs)."""

@@ -1,4 +1,4 @@
-"""Score registrations of embedded pairs, as training does at each evaluation."""
+"""Score registrations of synthetic pairs, as training does at each evaluation."""
 
 from collections.abc import Sequence
 

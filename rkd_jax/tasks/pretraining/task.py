@@ -190,11 +190,11 @@ class PretrainingTask:
 
 
 def held_out_images(config: Config) -> list[dict[str, np.ndarray]]:
-    """Return embedded photographs that no training sees, `image` and `size`."""
+    """Return synthetic photographs that no training sees, `image` and `size`."""
     from rkd_jax.data import pipeline
     from rkd_jax.images.prepare import prepare
 
-    pairs = pipeline.embedded_pairs(
+    pairs = pipeline.synthetic_pairs(
         config.loop.eval_pairs, size=config.data.size, seed=0
     )
     prepared = [prepare(pair["fixed"], size=config.data.size) for pair in pairs]

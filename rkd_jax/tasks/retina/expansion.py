@@ -1,7 +1,7 @@
 """Progressive keypoint expansion (PKE): labels grow by what the detector confirms.
 
 A detection counts when it is found again in a warped view, at the right place and
-with the right descriptor. An integer *value map* per labelled image remembers for how
+with the right descriptor. An integer *value map* per labeled image remembers for how
 long, so that a detection must keep coming back to stay a label. All of it runs under
 `jax.jit` with a fixed number of candidates, on ONE image (or crop of one, with the
 same crop of its value map); callers `jax.vmap`. No gradient passes through.
