@@ -1,7 +1,7 @@
 """Facial landmarks by the same distillation: a Swin UNETR follows a small CNN.
 
     python -m rkd_jax.train --config configs/faces.py:wflw \
-        --config.data.data_dir=WFLW --config.teacher.weights=FILE
+        --config.data.data_dir=WFLW --config.task.teacher.weights=FILE
 
 98 heatmaps, soft-argmax; the teacher is trained first unless one is given. Without
 variants the faces are synthetic, procedural ones.
@@ -14,10 +14,12 @@ Variants, joined by commas after a colon:
             without teacher for comparison
 """
 
-from rkd_jax.config import LANDMARKS, Config, ModelConfig, parse_variants
+from rkd_jax.config import Config, ModelConfig, parse_variants
+from rkd_jax.synthetic.faces.points import COUNT
+from rkd_jax.tasks.faces import FacesConfig, FacesDataConfig
 
 VARIANTS = ("wflw", "folds", "demo")
-_HEADS = {"out_channels": LANDMARKS, "descriptor_dim": 0, "norm": "instance"}
+_HEADS = {"out_channels": COUNT, "descriptor_dim": 0, "norm": "instance"}
 
 
 def get_config(variant: str = "") -> Config:
@@ -25,19 +27,18 @@ def get_config(variant: str = "") -> Config:
     asked = parse_variants(variant, VARIANTS)
     if "demo" in asked and len(asked) > 1:
         raise ValueError("variant demo is of synthetic faces: choose it alone")
-    config = Config()
+    task, data = FacesConfig(distill=True), FacesDataConfig()
+    config = Config(task=task, data=data)
     config.model = ModelConfig("swin_unetr", feature_size=48, drop_rate=0.0, **_HEADS)
-    config.teacher.model = ModelConfig("superretina", **_HEADS)
-    config.task.name = "landmarks"
-    config.task.distill = True
-    config.task.landmarks.sigma_px = 4.0
+    task.teacher.model = ModelConfig("superretina", **_HEADS)
+    task.sigma_px = 4.0
     config.data.size, config.data.crop = 320, 256
     config.data.batch_size = 16
     config.data.synthetic_labeled, config.data.synthetic_unlabeled = 1000, 4000
-    config.optim.lr = config.teacher.lr = 1e-3
+    config.optim.lr = task.teacher.lr = 1e-3
     config.optim.schedule, config.optim.warmup_steps = "cosine", 50
     config.optim.clip_norm, config.optim.ema_decay = 1.0, 0.999
-    config.loop.steps = config.teacher.steps = 30_000
+    config.loop.steps = task.teacher.steps = 30_000
     config.loop.eval_pairs = 200
     if asked & {"wflw", "folds"}:
         config.data.kind, config.data.val_split = "wflw", "test"
@@ -46,12 +47,12 @@ def get_config(variant: str = "") -> Config:
     if asked & {"folds", "demo"}:
         _small(config)
     if "folds" in asked:
-        config.data.fold = 0
-        config.compare_scratch = True
-        config.task.landmarks.geometry = "upright_face"
-        config.task.landmarks.point_weight = 0.3
+        data.fold = 0
+        task.compare_scratch = True
+        task.geometry = "upright_face"
+        task.point_weight = 0.3
         config.optim.lr, config.optim.warmup_steps = 1e-3, 100
-        config.teacher.steps = config.loop.steps = 2400
+        task.teacher.steps = config.loop.steps = 2400
         config.loop.checkpoint_every = 400
     if "demo" in asked:
         _demo(config)
@@ -60,13 +61,14 @@ def get_config(variant: str = "") -> Config:
 
 def _small(config: Config) -> None:
     """Crops of 64 pixels and small networks, for a CPU."""
-    config.teacher.model = ModelConfig("superretina", widths=(16, 16, 32, 32), **_HEADS)
+    task = FacesConfig.of(config)
+    task.teacher.model = ModelConfig("superretina", widths=(16, 16, 32, 32), **_HEADS)
     # The token grids of 64 pixels have 32, 16 and 8 a side: windows of 8 tile them.
     swin = {"feature_size": 12, "window_size": 8, "drop_rate": 0.0}
     config.model = ModelConfig("swin_unetr", **swin, **_HEADS)
-    config.task.landmarks.sigma_px = 1.5
+    task.sigma_px = 1.5
     config.data.size, config.data.crop, config.data.batch_size = 80, 64, 8
-    config.teacher.lr, config.optim.lr = 5e-3, 2e-3
+    task.teacher.lr, config.optim.lr = 5e-3, 2e-3
     config.optim.warmup_steps, config.optim.ema_decay = 20, 0.98
     config.loop.log_every, config.loop.checkpoint_every = 20, 100
     config.loop.eval_every = 0
@@ -77,8 +79,9 @@ def _demo(config: Config) -> None:
 
     The CNN converges in fewer steps than the transformer.
     """
-    config.compare_scratch = True
+    task = FacesConfig.of(config)
+    task.compare_scratch = True
     config.data.synthetic_labeled, config.data.synthetic_unlabeled = 1, 399
     config.data.labeled_share, config.data.batch_size = 0.5, 4
-    config.teacher.steps, config.loop.steps = 800, 2000
+    task.teacher.steps, config.loop.steps = 800, 2000
     config.loop.eval_pairs = 100

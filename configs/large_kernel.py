@@ -11,12 +11,12 @@ Variants, joined by commas after a colon:
     upstream       numbers and quirks of RKD's code; not with crops
 """
 
-from rkd_jax.config import (
-    Config,
+from rkd_jax.config import Config, parse_variants
+from rkd_jax.tasks.retina import RetinaConfig
+from rkd_jax.tasks.retina.recipes import (
     fill_gpu,
     follow_upstream,
-    harden,
-    parse_variants,
+    other_modalities,
     shrink_to_crops,
 )
 
@@ -26,7 +26,7 @@ def get_config(variant: str = "") -> Config:
     asked = parse_variants(
         variant, ("kernels_1357", "crops", "gpu", "robust", "upstream")
     )
-    config = Config()
+    config = Config(task=RetinaConfig())
     config.model.name = "large_kernel"
     if "kernels_1357" in asked:
         config.model.kernels = (1, 3, 5, 7)
@@ -35,7 +35,7 @@ def get_config(variant: str = "") -> Config:
     if "gpu" in asked:
         fill_gpu(config)
     if "robust" in asked:
-        harden(config)
+        other_modalities(config)
     if "upstream" in asked:
         follow_upstream(config, "rkd")
     return config

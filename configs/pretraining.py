@@ -9,17 +9,17 @@ Its `weights.safetensors` is the start of a student: `--config.init_weights=FILE
 Variants: demo (minutes on two cores, synthetic eyes).
 """
 
-from rkd_jax.config import Config, ModelConfig, parse_variants, shrink_to_crops
+from rkd_jax.config import Config, ModelConfig, learn_fast, parse_variants
+from rkd_jax.tasks.pretraining import PretrainingConfig
 
 
 def get_config(variant: str = "") -> Config:
     """Return the experiment; see the module's text for the variants."""
     asked = parse_variants(variant, ("demo",))
-    config = Config()
-    config.task.name = "pretraining"
+    config = Config(task=PretrainingConfig())
     config.model = ModelConfig(name="swin_unetr", drop_rate=0.0)
     if "demo" in asked:
-        shrink_to_crops(config)
+        learn_fast(config)
         config.model.feature_size, config.model.descriptor_dim = 12, 64
         config.data.size, config.data.crop, config.data.batch_size = 384, 128, 4
         config.data.synthetic_labeled = 0

@@ -5,7 +5,7 @@ unless one is given:
 
     python -m rkd_jax.train --config configs/rkd.py \
         --config.data.kind=superretina --config.data.data_dir=DIR \
-        --config.teacher.weights=FILE
+        --config.task.teacher.weights=FILE
 
 Variants, joined by commas after a colon:
     large_kernel   the teacher is the large-kernel network
@@ -20,13 +20,12 @@ Variants, joined by commas after a colon:
                    student without teacher for comparison
 """
 
-from rkd_jax.config import (
-    Config,
-    ModelConfig,
+from rkd_jax.config import Config, ModelConfig, parse_variants
+from rkd_jax.tasks.retina import RetinaConfig
+from rkd_jax.tasks.retina.recipes import (
     fill_gpu,
     follow_upstream,
-    harden,
-    parse_variants,
+    other_modalities,
     shrink_to_crops,
 )
 
@@ -45,16 +44,16 @@ VARIANTS = (
 def get_config(variant: str = "") -> Config:
     """Return the experiment; see the module's text for the variants."""
     asked = parse_variants(variant, VARIANTS)
-    config = Config()
+    task = RetinaConfig(distill=True)
+    config = Config(task=task)
     config.model = ModelConfig(name="swin_unetr", drop_rate=0.5)
-    config.task.distill = True
     config.loop.steps = 20_000
     if "large_kernel" in asked:
-        config.teacher.model.name = "large_kernel"
+        task.teacher.model.name = "large_kernel"
     if "no_dropout" in asked:
         config.model.drop_rate = 0.0
     if "pretrained" in asked:
-        config.pretrain.steps = 10_000
+        task.pretrain.steps = 10_000
     if "upstream" in asked:
         follow_upstream(config, "rkd")
     if "crops" in asked:
@@ -63,7 +62,7 @@ def get_config(variant: str = "") -> Config:
         fill_gpu(config)
         config.optim.lr = 1e-3
     if "robust" in asked:
-        harden(config)
+        other_modalities(config)
     if "demo" in asked:
         _demo(config)
     return config
@@ -71,21 +70,22 @@ def get_config(variant: str = "") -> Config:
 
 def _demo(config: Config) -> None:
     """Few labels, many photographs: where a teacher helps most."""
+    task = RetinaConfig.of(config)
     shrink_to_crops(config)
     small = {"widths": (16, 16, 32, 32), "descriptor_dim": 64, "norm": "instance"}
-    config.teacher.model = ModelConfig(config.teacher.model.name, **small)
+    task.teacher.model = ModelConfig(task.teacher.model.name, **small)
     config.model = ModelConfig(
         "swin_unetr", descriptor_dim=64, feature_size=12, drop_rate=0.0, norm="instance"
     )
-    config.compare_scratch = True
+    task.compare_scratch = True
     config.data.size = 384
     config.data.crop = 128
     config.data.batch_size = 4
     config.data.synthetic_labeled = 16
     config.data.synthetic_unlabeled = 48
-    config.teacher.steps = 400
+    task.teacher.steps = 400
     config.optim.lr = 1e-3
     config.loop.steps = 250
     config.loop.eval_every = 0
     config.loop.eval_pairs = 24
-    config.pretrain.steps = min(config.pretrain.steps, 100)
+    task.pretrain.steps = min(task.pretrain.steps, 100)

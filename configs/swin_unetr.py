@@ -12,13 +12,12 @@ Variants, joined by commas after a colon:
     upstream     numbers and quirks of RKD's code; not with crops
 """
 
-from rkd_jax.config import (
-    Config,
-    ModelConfig,
+from rkd_jax.config import Config, ModelConfig, parse_variants
+from rkd_jax.tasks.retina import RetinaConfig
+from rkd_jax.tasks.retina.recipes import (
     fill_gpu,
     follow_upstream,
-    harden,
-    parse_variants,
+    other_modalities,
     shrink_to_crops,
 )
 
@@ -27,19 +26,20 @@ def get_config(variant: str = "") -> Config:
     """Return the experiment; see the module's text for the variants."""
     known = ("no_dropout", "pretrained", "crops", "gpu", "robust", "upstream")
     asked = parse_variants(variant, known)
-    config = Config()
+    task = RetinaConfig()
+    config = Config(task=task)
     config.model = ModelConfig(name="swin_unetr", drop_rate=0.5)
     if "no_dropout" in asked:
         config.model.drop_rate = 0.0
     if "pretrained" in asked:
-        config.pretrain.steps = 10_000
+        task.pretrain.steps = 10_000
     if "crops" in asked:
         shrink_to_crops(config)
     if "gpu" in asked:
         fill_gpu(config)
         config.optim.lr = 1e-3
     if "robust" in asked:
-        harden(config)
+        other_modalities(config)
     if "upstream" in asked:
         follow_upstream(config, "rkd")
     return config

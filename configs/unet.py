@@ -11,12 +11,12 @@ Variants, joined by commas after a colon:
     upstream   numbers and quirks of SuperRetina's code; not with crops or demo
 """
 
-from rkd_jax.config import (
-    Config,
+from rkd_jax.config import Config, parse_variants
+from rkd_jax.tasks.retina import RetinaConfig
+from rkd_jax.tasks.retina.recipes import (
     fill_gpu,
     follow_upstream,
-    harden,
-    parse_variants,
+    other_modalities,
     shrink_to_crops,
 )
 
@@ -24,14 +24,14 @@ from rkd_jax.config import (
 def get_config(variant: str = "") -> Config:
     """Return the experiment; see the module's text for the variants."""
     asked = parse_variants(variant, ("crops", "gpu", "robust", "demo", "upstream"))
-    config = Config()
+    config = Config(task=RetinaConfig())
     config.model.name = "superretina"
     if asked & {"crops", "demo"}:
         shrink_to_crops(config)
     if "gpu" in asked:
         fill_gpu(config)
     if "robust" in asked:
-        harden(config)
+        other_modalities(config)
     if "demo" in asked:
         config.model.widths, config.model.descriptor_dim = (16, 16, 32, 32), 64
         config.data.size, config.data.crop, config.data.batch_size = 384, 128, 4

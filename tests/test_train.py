@@ -1,4 +1,4 @@
-"""The train door: usage errors, weights, kill -9, several processes."""
+"""The command `rkd_jax.train`: usage errors, weights, kill -9, several processes."""
 
 import os
 import pathlib
@@ -75,7 +75,8 @@ def call(*arguments, **more):
             ["--config.task.light=dark"],
             ["config.task.light", "paper, visit, modality, none"],
         ),
-        (["--config.task.name=landmarks"], ["config.model.out_channels", "98"]),
+        (["--config.task.name=landmarks"], ["config.task.name", "'retina'"]),
+        (["--config.task.sigma_px=2"], ["config.task.sigma_px: no such field"]),
         (["--config.data.kind=superretina"], ["config.data.data_dir"]),
         (
             [
@@ -122,7 +123,11 @@ def test_unknown_variants_and_files_are_named(tmp_path, config, words):
 def test_config_files_import_their_neighbors_and_may_raise_anything(
     tmp_path, text, words
 ):
-    ours = "from rkd_jax.config import Config\ndef get_config(): return Config()"
+    ours = (
+        "from rkd_jax.config import Config\n"
+        "from rkd_jax.tasks.retina import RetinaConfig\n"
+        "def get_config(): return Config(task=RetinaConfig())"
+    )
     (tmp_path / "neighbor.py").write_text(ours)
     (tmp_path / "mine.py").write_text(text)
     done = call(tmp_path / "mine.py", tmp_path / "run", "stray")

@@ -7,9 +7,9 @@ hardly legible; synthetic visits) and pairs of different eyes, with every matche
 by `--weights` and with SIFT; the first and SIFT also by the protocol of the papers. A
 registration is right if its landmarks are within 5 px of a 768-pixel image on average.
 Half of the photographs fit the logistic model, the other half check it. Writes
-`confidence.json` (copy it to rkd_jax/matching/ to ship it), `reliability.png`,
-`calibration.csv` (one registration a row) and prints the table of the picture.
-FIRE and the multimodal pairs are refused.
+`confidence.json` (copy it to rkd_jax/registration/verdict/ to ship it),
+`reliability.png`, `calibration.csv` (one registration a row) and prints the table of
+the picture. FIRE and the multimodal pairs are refused.
 """
 
 from __future__ import annotations
@@ -47,10 +47,11 @@ _BINS = np.linspace(0, 1, 11)
 def make(
     folders: Sequence[str], *, registrable: int, strangers: int, seed: int
 ) -> Iterator[tuple[int, made_pairs.MadePair]]:
-    """Yield (half, pair): a fifth of the registrable pairs is synthetic, two are hard.
+    """Yield (half, pair) of registrable and of unrelated pairs.
 
-    Photographs are parted into two halves by patient first, so that no eye helps to
-    fit the model that it checks.
+    A fifth of the registrable pairs is synthetic, two fifths are hard. Photographs are
+    parted into two halves by patient first, so that no eye helps to fit the model that
+    it checks.
     """
     paths = made_pairs.photographs(folders)
     rng = np.random.default_rng(seed)

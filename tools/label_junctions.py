@@ -28,8 +28,8 @@ import sys
 import numpy as np
 
 from rkd_jax.files import atomic
+from rkd_jax.geometry.resize import resize_points
 from rkd_jax.images.image_files import read_bytes
-from rkd_jax.images.prepare import resize_points
 from rkd_jax.images.reading import check_sides, read_image
 from rkd_jax.junctions.points import Junctions, field_of_view, find_junctions
 from rkd_jax.junctions.vessel_masks import DATASETS, LAYOUTS, Sample, folders, split

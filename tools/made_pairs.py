@@ -1,7 +1,7 @@
 """Pairs to calibrate and check on, made from photographs that are not FIRE's.
 
 Registrable ones: one photograph seen twice, in two random views of a curved retina
-(homography between flattened fields, k of a camera) under the light of two visits, or
+(homography between undistorted fields, k of a camera) under the light of two visits, or
 two visits of a synthetic eye. Unrelated ones: two photographs of different eyes.
 """
 
@@ -18,11 +18,11 @@ import numpy as np
 
 from rkd_jax.augment import visit_light
 from rkd_jax.evaluation import unrelated
+from rkd_jax.geometry.radial import bend
 from rkd_jax.images.field import field_of_view
 from rkd_jax.images.prepare import field_box, read_image
 from rkd_jax.registration.transforms import Frame, Radial
 from rkd_jax.registration.transforms.homography import project
-from rkd_jax.registration.transforms.radial import flatten
 from rkd_jax.synthetic.fundus import visits
 
 _VIEW = 0.5  # of the photograph's width that one view of it has
@@ -75,8 +75,8 @@ def warped(
 ) -> MadePair:
     """Make a registrable pair from one photograph.
 
-    Two cameras with the same random k (0 to .2) look at the photograph, each through a
-    round field of its own with half of the photograph's width, up to 1.3 field radii
+    Two cameras with the same random k (0 to .2) see the photograph, each in a round
+    field of its own with half of the photograph's width, up to 1.3 field radii
     apart. Both views get the light of a visit of their own. Hard ones are up to 1.7
     radii apart, blurred by up to 6 px, flat and noisy: many cannot be registered.
 
@@ -101,7 +101,7 @@ def warped(
     inside = np.sum(u * u, axis=-1) < 0.97**2
     views = []
     for matrix in (fixed_view, moving_view):
-        seen = _VIEW * project(matrix, flatten(u, curvature))
+        seen = _VIEW * project(matrix, bend(u, curvature))
         xy = photograph.from_field(seen).astype(np.float32)
         view = cv2.remap(image, xy[..., 0], xy[..., 1], cv2.INTER_CUBIC)
         views.append(np.where(inside, view, 0).astype(np.uint8))

@@ -1,10 +1,10 @@
-"""Make a weight file for the package out of a training run's.
+"""Make a weights file for the package out of a training run's.
 
     python tools/package_weights.py RUN/weights.safetensors NAME.safetensors \\
         [--size PX] [--teacher TEXT]
 
-Stored as float16, in the arithmetic of no machine (`compute_dtype`), and with the
-folders of the recipe by the names of the model card: LAB, IDRID_TRAINING_IMAGES.
+The file is stored as float16, without `compute_dtype`, which belongs to a machine. The
+recipe names its folders as the model card does: LAB, IDRID_TRAINING_IMAGES.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def neutral(recipe: dict[str, Any], teacher: str | None = None) -> dict[str, Any
     data = recipe["config"]["data"]
     for key, name in FOLDERS.items():
         data[key] = name if data.get(key) else ""
-    of_teacher = recipe["config"].get("teacher", {})
+    of_teacher = recipe["config"].get("task", {}).get("teacher", {})
     if of_teacher.get("weights"):
         of_teacher["weights"] = teacher or pathlib.Path(of_teacher["weights"]).name
     return recipe

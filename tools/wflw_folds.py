@@ -7,7 +7,7 @@ trained on the other folds (`OUT/foldK`), and the mean face is taken of them; ea
 scored on the fold (`OUT/foldK/scores/NAME`, as `python -m rkd_jax.evaluate wflw` does).
 `folds.json`, `folds.csv` and `error_curve.png` then hold all of it: NME of each fold,
 their mean and spread, and the scores of all faces, each predicted by the networks that
-did not see its image. The same command goes on where it was stopped.
+did not see its image. The same command resumes a stopped run.
 """
 
 import argparse
@@ -24,12 +24,12 @@ from typing import Any
 import numpy as np
 
 from rkd_jax import config as schema
-from rkd_jax import evaluate, train
+from rkd_jax import evaluate, tasks, train
 from rkd_jax.data import wflw
 from rkd_jax.evaluation import wflw_run as benchmark
 from rkd_jax.files.atomic import write_text
 from rkd_jax.runtime.compile_cache import add_option
-from rkd_jax.tasks.faces import pictures
+from rkd_jax.tasks.faces import FacesConfig, FacesDataConfig, pictures
 
 MEAN_FACE = "mean face"
 SCORES = ("nme", "failure_rate", "auc")
@@ -64,13 +64,14 @@ def load_config(text: str) -> schema.Config:
         )
     if not (config.task.name == "landmarks" and config.data.kind == "wflw"):
         raise ValueError(f"{text}: not a config for WFLW; see configs/faces.py:folds")
-    if not (config.task.distill and config.compare_scratch):
+    task = FacesConfig.of(config)
+    if not (task.distill and task.compare_scratch):
         raise ValueError(
-            f"{text}: task.distill and compare_scratch must both be true, for a "
+            f"{text}: task.distill and task.compare_scratch must both be true, for a "
             "student and one from scratch"
         )
     given = {
-        "teacher.weights": config.teacher.weights,
+        "task.teacher.weights": task.teacher.weights,
         "init_weights": config.init_weights,
     }
     for field, weights in given.items():
@@ -97,10 +98,14 @@ def run_fold(
     """
     from rkd_jax.training.run_folder import WEIGHTS
 
-    config.data.data_dir, config.data.fold, config.data.folds = data_dir, fold, folds
+    data = FacesDataConfig.of(config)
+    data.data_dir, data.fold, data.folds = data_dir, fold, folds
     workdir = out / f"fold{fold}"
     train.train(config, workdir)
-    networks = {stage.title: stage.folder for stage in schema.list_stages(config)}
+    networks = {
+        stage.title: stage.folder
+        for stage in tasks.load(config.task.name).stages(config)
+    }
     rows = {MEAN_FACE: ["--method", "mean_face"]} | {
         name: ["--weights", str(workdir / folder / WEIGHTS)]
         for name, folder in networks.items()

@@ -1,56 +1,43 @@
-"""The one schema of an experiment, its checks, its runs, and what configs share.
+"""The schema of an experiment, its checks, and what the files in `configs/` share.
 
 A file in `configs/` returns a `Config`; flags override single fields
-(`--config.optim.lr=3e-4`); `validate` then checks the whole and names the field
-that is wrong. Doors, tasks and what runs experiments (`training.experiment`) read it;
-models, losses and data take plain keyword arguments.
+(`--config.optim.lr=3e-4`); `Config.validate` then checks the whole and names the field
+that is wrong. `config.task` is an instance of the task's own class, with the fields of
+that task alone. Models, losses and data take plain keyword arguments, no config.
 """
 
-from rkd_jax.config.checks import GEOMETRIES
+from rkd_jax.config.dicts import as_dict, difference, flatten_dict
+from rkd_jax.config.fields import Section, choice, count, marked, number, path
 from rkd_jax.config.schema import (
-    LANDMARKS,
     Config,
     DataConfig,
-    LandmarkConfig,
     LoopConfig,
     ModelConfig,
     OptimConfig,
-    PretrainConfig,
     TaskConfig,
-    TeacherConfig,
-    as_dict,
-    difference,
-    flatten,
+    WeightsFile,
 )
-from rkd_jax.config.stages import Stage, list_stages
-from rkd_jax.config.variants import (
-    fill_gpu,
-    follow_upstream,
-    harden,
-    parse_variants,
-    shrink_to_crops,
-)
+from rkd_jax.config.stages import Stage
+from rkd_jax.config.variants import learn_fast, parse_variants
 
 __all__ = [
     "Config",
     "DataConfig",
-    "GEOMETRIES",
-    "LANDMARKS",
-    "LandmarkConfig",
     "LoopConfig",
     "ModelConfig",
     "OptimConfig",
-    "PretrainConfig",
+    "Section",
     "Stage",
     "TaskConfig",
-    "TeacherConfig",
+    "WeightsFile",
     "as_dict",
+    "choice",
+    "count",
     "difference",
-    "fill_gpu",
-    "flatten",
-    "follow_upstream",
-    "harden",
-    "list_stages",
+    "flatten_dict",
+    "learn_fast",
+    "marked",
+    "number",
     "parse_variants",
-    "shrink_to_crops",
+    "path",
 ]

@@ -1,21 +1,27 @@
-"""The schema of an experiment: nested dataclasses, a comment a field."""
+"""The schema of an experiment: nested dataclasses, a comment a field.
+
+What is learned, and on which kind of data, has classes of its own in the packages of
+`rkd_jax.tasks`.
+"""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
-LANDMARKS = 98  # points of a face, WFLW's
+from rkd_jax.config.fields import Section, choice, count, number, path
+
+Kind = TypeVar("Kind")
 
 
 @dataclasses.dataclass
-class ModelConfig:
-    """A network of `rkd_jax.models` and its options."""
+class ModelConfig(Section):
+    """A network of `rkd_jax.models` and its options; it takes those that it has."""
 
-    # superretina | large_kernel | swin_unetr
+    # A name in `rkd_jax.models.MODELS`: superretina | large_kernel | swin_unetr
     name: str = "superretina"
     # Heatmaps an image: 1 for keypoints, 98 for the points of a face.
     out_channels: int = 1
     # Arithmetic of the layers; parameters, norms and outputs stay float32.
-    compute_dtype: str = "float32"
+    compute_dtype: str = choice("float32", "float32", "bfloat16")
     # Channels of the descriptor map; 0 (landmarks) builds none.
     descriptor_dim: int = 256
     # Channels of the four encoder stages (superretina, large_kernel).
@@ -23,246 +29,188 @@ class ModelConfig:
     # Parallel kernels of an encoder stage (large_kernel).
     kernels: tuple[int, ...] = (1, 3, 5)
     # Normalization before activations (CNNs, descriptor heads): none | instance.
-    norm: str = "none"
+    norm: str = choice("none", "none", "instance")
     # Width of the first stage (swin_unetr); a multiple of 12.
-    feature_size: int = 24
+    feature_size: int = count(24, least=12)
     # Side of an attention window in tokens (swin_unetr).
-    window_size: int = 7
+    window_size: int = count(7, least=2)
     # Dropout of embeddings, attention projections and MLPs (swin_unetr).
-    drop_rate: float = 0.5
-
-    def options(self) -> dict[str, Any]:
-        """Return the keyword arguments of `rkd_jax.models.build` for this network."""
-        common = {
-            "out_channels": self.out_channels,
-            "compute_dtype": self.compute_dtype,
-            "descriptor_dim": self.descriptor_dim,
-        }
-        own = {
-            "superretina": {"widths": tuple(self.widths), "norm": self.norm},
-            "large_kernel": {
-                "widths": tuple(self.widths),
-                "norm": self.norm,
-                "kernels": tuple(self.kernels),
-            },
-            "swin_unetr": {
-                "feature_size": self.feature_size,
-                "window_size": self.window_size,
-                "norm": self.norm,
-                "drop_rate": self.drop_rate,
-            },
-        }
-        return {**common, **own[self.name]}
+    drop_rate: float = number(0.5, least=0, below=1)
 
 
 @dataclasses.dataclass
-class DataConfig:
-    """Which images are read, and how they are batched."""
+class DataConfig(Section):
+    """Which examples are read, and how they are batched; tasks add fields.
 
-    # synthetic | superretina | folder | tfds; for landmarks synthetic | wflw | tfds
+    A subclass restricts `kind` to what its task can read.
+    """
+
     kind: str = "synthetic"
-    # Root of the data set (superretina, folder, tfds, wflw).
-    data_dir: str = ""
-    # Name of the prepared TFDS data set (tfds).
-    tfds_name: str = ""
-    # Folder of further images without labels (superretina).
-    auxiliary_dir: str = ""
-    # Leave out listed samples whose files are missing, with a warning (superretina).
-    skip_missing: bool = False
+    # Root of the data set; not used by synthetic data.
+    data_dir: str = path(free=True)
     # Split file (superretina), list (wflw) or split (tfds): training, validation.
     train_split: str = "train"
     val_split: str = "val"
     # Longest side of an image as it is trained on, pixels.
-    size: int = 768
+    size: int = count(768, least=64)
     # Side of the random training crops, or of the views of a face, which begin at the
     # middle of the stored crop; pixels; 0 takes the whole image.
     crop: int = 0
-    # Cut images to the field of view before resizing.
-    crop_field: bool = True
-    # fit: keep the aspect and pad | stretch: make a square of any image, as upstream.
-    resize_mode: str = "fit"
-    # Rows of the padded keypoint array; more labels in an image are refused.
-    max_labels: int = 512
-    # Side of a face's crop to the longer side of its box (landmarks).
-    box_scale: float = 1.2
-    # Of `folds` parts of the list `val_split`, by image, train on all but part `fold`
-    # and validate on it (wflw); -1: train on `train_split`, validate on `val_split`.
-    fold: int = -1
-    folds: int = 5
-    # Synthetic photographs or faces: labeled, and further ones without labels.
-    synthetic_labeled: int = 64
-    synthetic_unlabeled: int = 64
+    # Synthetic images: labeled, and further ones without labels.
+    synthetic_labeled: int = count(64)
+    synthetic_unlabeled: int = count(64)
     # Share of labeled images among those drawn; 0: every image equally often.
-    labeled_share: float = 0.0
+    labeled_share: float = number(0.0, least=0, below=1)
     # Images of a global batch.
-    batch_size: int = 4
+    batch_size: int = count(4, least=1)
     # Reading threads a process, and memory for preprocessed images a process, MiB.
-    num_threads: int = 4
-    cache_mb: int = 4096
+    num_threads: int = count(4, largest=1024, free=True)
+    cache_mb: int = count(4096, free=True)
+
+    @classmethod
+    def of(cls, config: "Config") -> Self:
+        """Return the data of a config, if they are of this class.
+
+        Raises:
+            TypeError: they are of another class.
+        """
+        return _instance("data", config.data, cls)
+
+    def check(self) -> None:
+        """Check what fields must be together.
+
+        Raises:
+            ValueError: names a field.
+        """
+        if self.kind != "synthetic" and not self.data_dir:
+            raise ValueError(
+                f"config.data.kind is {self.kind!r} but config.data.data_dir is empty; "
+                "give the folder with --config.data.data_dir=DIR"
+            )
+        if self.kind == "synthetic" and not (
+            self.synthetic_labeled + self.synthetic_unlabeled
+        ):
+            raise ValueError(
+                "config.data.synthetic_labeled and config.data.synthetic_unlabeled are "
+                "both 0; at least one image is needed"
+            )
+        if self.crop and not 64 <= self.crop <= self.size:
+            raise ValueError(
+                f"config.data.crop must be 0 or from 64 to data.size ({self.size}); "
+                f"it is {self.crop}"
+            )
 
 
 @dataclasses.dataclass
-class LandmarkConfig:
-    """Losses and augmentation of the landmarks task."""
-
-    # Spread of a point's Gaussian in the target heatmap, pixels of the crop.
-    sigma_px: float = 1.5
-    # Divides the logits before the softmax over pixels; small: peaks form early.
-    temperature: float = 0.2
-    # Weights of the squared errors: of the heatmaps (peak 1), averaged over a window of
-    # the Gaussian's size, and of the decoded points, in units of sigma.
-    heatmap_weight: float = 1.0
-    point_weight: float = 0.1
-    # Weight of the same errors to the teacher (the poster's lambda).
-    distillation_weight: float = 1.0
-    # Random geometry, light and mirroring of a face.
-    geometry: str = "face"
-    # face | none
-    light: str = "face"
-    flip: bool = True
-
-
-@dataclasses.dataclass
-class TaskConfig:
-    """What is learnt; `name` says which of the fields below are read.
-
-    retina: all but `landmarks`; pretraining: `mask_ratio` and `mask_size`; landmarks:
-    `distill` and `landmarks`.
-    """
-
-    # retina | pretraining | landmarks
-    name: str = "retina"
-    # Of the points of a face.
-    landmarks: LandmarkConfig = dataclasses.field(default_factory=LandmarkConfig)
-    # Random geometry of the detector image and of the descriptor image.
-    detector_geometry: str = "detector"
-    descriptor_geometry: str = "descriptor"
-    # Bending of the descriptor image beyond that: none | retina.
-    deformation: str = "none"
-    # paper: loader light on all, jitter on the descriptor image;
-    # visit: independent hard light for every view; modality: visit, and each view may
-    # be inverted (bright vessels) or hazy; none.
-    light: str = "paper"
-    # Clip the light of "paper" into 0..1; upstream does not.
-    clip_light: bool = True
-    # Epoch from which keypoints expand (PKE); -1 never.
-    pke_start_epoch: int = 1
-    # Keypoints of a training image, at most.
-    max_keypoints: int = 256
-    # Suppression radius, threshold and border of training keypoints, pixels.
-    nms_radius: int = 10
-    nms_method: str = "one_round"
-    threshold: float = 0.1
-    border: int = 8
-    # The same for the points at which the teacher is followed.
-    teacher_nms_radius: int = 10
-    teacher_threshold: float = 0.1
-    # Further descriptor points drawn where the image has structure.
-    texture_points: int = 0
-    # How descriptor maps are read: aligned | upstream (docs/specification.md §10.19).
-    descriptor_grid: str = "aligned"
-    # Dice of each image (true) or over the whole batch, as upstream (false).
-    dice_per_example: bool = True
-    # Leave what the detector warp cannot see out of the geometric Dice term.
-    mask_geometric: bool = True
-    # Keypoints on the fundus only, not on the black margin and its rim.
-    mask_field: bool = True
-    # Keypoint expansion: ours | rkd | superretina, the last two with the constants and
-    # quirks of that code, wrap-around included.
-    expansion: str = "ours"
-    # Run the network without dropout on the warped view that expansion looks at (its
-    # raw view is that of the training pass).
-    deterministic_expansion: bool = True
-    # triplet | infonce | triplet+infonce
-    descriptor_loss: str = "triplet"
-    margin: float = 0.8
-    gor_weight: float = 1.0
-    infonce_temperature: float = 0.07
-    # Negatives of InfoNCE nearer than this are left out, pixels.
-    infonce_exclude_radius: float = 5.0
-    # Follow the frozen teacher (reverse knowledge distillation).
-    distill: bool = False
-    # Weights of the terms.
-    detector_weight: float = 1.0
-    descriptor_weight: float = 1.0
-    heatmap_distillation_weight: float = 1.0
-    descriptor_distillation_weight: float = 1.0
-    # Share of the image hidden in masked-region pre-training (pretraining).
-    mask_ratio: float = 0.4
-    # Side of a masked square, pixels (pretraining).
-    mask_size: int = 16
-
-
-@dataclasses.dataclass
-class OptimConfig:
+class OptimConfig(Section):
     """Adam and its learning rate."""
 
-    lr: float = 1e-4
-    # constant | cosine
-    schedule: str = "constant"
-    warmup_steps: int = 0
-    weight_decay: float = 0.0
+    lr: float = number(1e-4, above=0)
+    # constant | cosine: to zero | onecycle: up in 30 % of the steps, then down | step.
+    schedule: str = choice("constant", "constant", "cosine", "onecycle", "step")
+    warmup_steps: int = count(0)
+    # Shares of the run at which the rate is multiplied by the factor (step).
+    drop_at: tuple[float, ...] = (2 / 3,)
+    drop_factor: float = number(0.1, above=0)
+    weight_decay: float = number(0.0, least=0)
+    # decoupled: AdamW | l2: part of the gradient, as in PyTorch's Adam.
+    decay_kind: str = choice("decoupled", "decoupled", "l2")
     # Global gradient norm is cut to this; 0 does not cut.
-    clip_norm: float = 0.0
-    # Decay of the moving average of the parameters that is evaluated; 0 is off.
-    ema_decay: float = 0.0
+    clip_norm: float = number(0.0, least=0)
+    # Regular expression of the paths of the parameters that are trained, such as
+    # "^head/"; empty: all.
+    trainable: str = dataclasses.field(default="", metadata={"path": False})
+    # Decay of the moving average of the parameters that is evaluated; 0 is off. A task
+    # with an average of its own takes none.
+    ema_decay: float = number(0.0, least=0, below=1)
 
 
 @dataclasses.dataclass
-class LoopConfig:
+class LoopConfig(Section):
     """Length of a run and what happens along it, in steps."""
 
-    steps: int = 10_000
-    log_every: int = 20
+    steps: int = count(10_000, least=1)
+    log_every: int = count(20, least=1, free=True)
     # 0: only at the end.
-    eval_every: int = 1000
-    checkpoint_every: int = 500
+    eval_every: int = count(1000, free=True)
+    checkpoint_every: int = count(500, least=1, free=True)
     # Checkpoints kept.
-    keep: int = 2
-    # Held-out pairs (retina) or faces (landmarks) of an evaluation; 0: none.
-    eval_pairs: int = 24
-    # Pair source of the evaluation: auto (as data.kind) | synthetic.
-    eval_kind: str = "auto"
+    keep: int = count(2, least=1, free=True)
+    # Held-out pairs (retina), images or faces of an evaluation; 0: none.
+    eval_pairs: int = count(24, free=True)
+
+
+class WeightsFile(NamedTuple):
+    """A weights file that an experiment may name.
+
+    Attributes:
+        path: of the file, or the name of a packaged one; empty: none is named.
+        model: the network that it must hold.
+    """
+
+    path: str
+    model: ModelConfig
 
 
 @dataclasses.dataclass
-class TeacherConfig:
-    """The frozen network that is followed, and how it is come by."""
+class TaskConfig(Section):
+    """What is learned; subclassed in `tasks/<task>/config.py`.
 
-    # Weights file, or the name of one that comes with the package (default); empty:
-    # the teacher is trained first, in `<workdir>/teacher`.
-    weights: str = ""
-    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
-    # Steps and learning rate of that training.
-    steps: int = 10_000
-    lr: float = 1e-4
+    Attributes:
+        DATA: the class of `config.data` that the task reads.
+    """
+
+    DATA: ClassVar[type[DataConfig]] = DataConfig
+    # A key of `rkd_jax.tasks.TASKS`; it belongs to the class.
+    name: str = ""
+
+    @classmethod
+    def of(cls, config: "Config") -> Self:
+        """Return the task of a config, if it is of this class.
+
+        Raises:
+            TypeError: it is of another class.
+        """
+        return _instance("task", config.task, cls)
+
+    def check(self, config: "Config") -> None:
+        """Check what fields of the task and of the whole config must be together.
+
+        Raises:
+            ValueError: names a field.
+        """
+
+    def weights_files(self, config: "Config") -> dict[str, WeightsFile]:
+        """Return the weights that the networks of a config may begin with, by role.
+
+        The role `start` is what the trained network starts from, `teacher` the frozen
+        network that the loss gets; a task may have others.
+        """
+        return {"start": WeightsFile(config.init_weights, config.model)}
 
 
 @dataclasses.dataclass
-class PretrainConfig:
-    """Self-supervised pre-training of the Swin encoder, before the student."""
+class Config(Section):
+    """An experiment.
 
-    # 0: none.
-    steps: int = 0
-    lr: float = 1e-4
+    Args:
+        task: an instance of a task's own class, such as
+            `rkd_jax.tasks.retina.RetinaConfig`.
+        data: of the class that the task reads; by default that class's defaults.
+    """
 
-
-@dataclasses.dataclass
-class Config:
-    """An experiment."""
-
-    seed: int = 0
+    task: TaskConfig
+    seed: int = count(0)
     # Start from the parameters of this weights file, or of a packaged name.
-    init_weights: str = ""
-    # Train the same student without teacher too, in `<workdir>/scratch`, and compare.
-    compare_scratch: bool = False
+    init_weights: str = path()
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
-    data: DataConfig = dataclasses.field(default_factory=DataConfig)
-    task: TaskConfig = dataclasses.field(default_factory=TaskConfig)
+    data: DataConfig = dataclasses.field(default=None)  # type: ignore[assignment]
     optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
     loop: LoopConfig = dataclasses.field(default_factory=LoopConfig)
-    teacher: TeacherConfig = dataclasses.field(default_factory=TeacherConfig)
-    pretrain: PretrainConfig = dataclasses.field(default_factory=PretrainConfig)
+
+    def __post_init__(self) -> None:
+        if self.data is None:
+            self.data = self.task.DATA()
 
     def validate(self) -> "Config":
         """Check every field after overrides.
@@ -273,49 +221,28 @@ class Config:
         Raises:
             ValueError: names the field, what it may be and what it is.
         """
-        from rkd_jax.config.checks import check
-
-        check(self)
+        task = self.task
+        own = type(task)().name
+        if task.name != own:
+            raise ValueError(
+                f"config.task.name is {task.name!r}; a config's task is the class of "
+                f"config.task, {type(task).__name__}: leave the name {own!r}, or use "
+                "an experiment of the other task"
+            )
+        if not isinstance(self.data, task.DATA):
+            raise ValueError(
+                f"config.data is a {type(self.data).__name__}; the task {own!r} reads "
+                f"a {task.DATA.__name__}"
+            )
+        self.check_fields("")
+        self.data.check()
+        task.check(self)
         return self
 
 
-def as_dict(config: Config) -> dict[str, Any]:
-    """Return the config as plain nested dicts (tuples become lists, as in JSON)."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {k: plain(v) for k, v in value.items()}
-        if isinstance(value, tuple | list):
-            return [plain(v) for v in value]
-        return value
-
-    return plain(dataclasses.asdict(config))
-
-
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return `{"optim.lr": ...}` of nested dicts.
-
-    >>> flatten({"a": {"b": 1}, "c": 2})
-    {'a.b': 1, 'c': 2}
-    """
-    flat = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat.update(flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
-    """Return one line a field in which two config dicts differ.
-
-    >>> difference({"optim": {"lr": 1.0}}, {"optim": {"lr": 2.0}})
-    ['optim.lr: 1.0 -> 2.0']
-    """
-    a, b = flatten(ours), flatten(theirs)
-    return [
-        f"{key}: {a.get(key, '(absent)')!r} -> {b.get(key, '(absent)')!r}"
-        for key in sorted(a.keys() | b.keys())
-        if key not in a or key not in b or a[key] != b[key]
-    ]
+def _instance(field: str, value: Any, kind: type[Kind]) -> Kind:
+    if not isinstance(value, kind):
+        raise TypeError(
+            f"config.{field} is a {type(value).__name__}; expected a {kind.__name__}"
+        )
+    return value

@@ -1,1 +1,1 @@
-"""data."""
+"""Data for training: sources, the order of examples, batches, TFDS builders."""

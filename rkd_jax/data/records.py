@@ -1,18 +1,17 @@
-"""Random access to preprocessed photographs: what every source has in common."""
+"""Random access to photographs, prepared for training."""
 
 from __future__ import annotations
 
-import collections
 import dataclasses
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from rkd_jax.data.source import CachedSource, unpack_image
 from rkd_jax.images import prepare
 
-ImageSource = Any  # what preprocess.read_image accepts
+ImageSource = Any  # what prepare.read_image accepts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Item:
 
     Attributes:
         name: what to call it in an error.
-        read: returns the image (for `preprocess.read_image`) and its keypoints, [N, 2]
+        read: returns the image (for `prepare.read_image`) and its keypoints, [N, 2]
             float (x, y) as fractions x / width, y / height, or None.
         labeled: whether `read` gives keypoints.
     """
@@ -31,59 +30,7 @@ class Item:
     labeled: bool
 
 
-class CachedRecords:
-    """Random access to examples of `items` that are made once and kept in memory.
-
-    Made examples are dicts of NumPy arrays whose "image" is uint8 [S, S]; handed out,
-    it is float32 [S, S, 1] in 0..1. Least recently used first out. Safe to use from
-    several threads. A subclass makes an example in `_make(index)`.
-
-    Args:
-        items: what there is: `name` and `labeled` are read; labeled ones first.
-        size: side S of the images in px.
-        cache_mb: memory for made images in MiB; 0 keeps none.
-    """
-
-    def __init__(self, items: Sequence[Any], *, size: int, cache_mb: float):
-        self.size = size
-        self._items = tuple(items)
-        self._capacity = int(cache_mb * 2**20 / (size * size))
-        self._kept: collections.OrderedDict[int, dict] = collections.OrderedDict()
-        self._lock = threading.Lock()
-
-    @property
-    def n_labeled(self) -> int:
-        """Number of images with labels."""
-        return sum(item.labeled for item in self._items)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the images, by index."""
-        return tuple(item.name for item in self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        index = range(len(self._items))[index]
-        with self._lock:
-            record = self._kept.get(index)
-            if record is not None:
-                self._kept.move_to_end(index)
-        if record is None:
-            record = self._make(index)
-            with self._lock:
-                self._kept[index] = record
-                while len(self._kept) > self._capacity:
-                    self._kept.popitem(last=False)
-        image = record["image"].astype(np.float32) / np.float32(255.0)
-        return {**record, "image": image[..., None]}
-
-    def _make(self, index: int) -> dict[str, np.ndarray]:
-        raise NotImplementedError
-
-
-class Records(CachedRecords):
+class Records(CachedSource):
     """Preprocessed photographs by index, in the form that training reads.
 
     `records[i]` is a dict of NumPy arrays: "image" float32 [S, S, 1] in 0..1, zeros
@@ -92,14 +39,14 @@ class Records(CachedRecords):
     bool; "index" int32, the rank among the labeled images, -1 if unlabeled.
 
     Images are kept with 8 bits a pixel; all images handed out are multiples of 1/255
-    for that reason, whether they come from memory or not.
+    for that reason, whether they were kept or not.
 
     Args:
         items: the photographs.
         size: working size S in px.
         max_labels: rows N of "keypoints"; an image with more is refused.
         crop_field: cut to the field of view before resizing.
-        resize_mode: "fit" or "stretch", see `preprocess.fit_to`.
+        resize_mode: "fit" or "stretch", see `prepare.fit_to`.
         cache_mb: memory for preprocessed images in MiB; 0 keeps none.
 
     >>> eye = np.random.default_rng(0).integers(0, 255, (60, 90), np.uint8)
@@ -121,13 +68,22 @@ class Records(CachedRecords):
     ):
         if size < prepare.MIN_SIDE_PX:
             raise ValueError(f"size={size}; expected at least {prepare.MIN_SIDE_PX} px")
-        super().__init__(items, size=size, cache_mb=cache_mb)
+        labeled = np.array([item.labeled for item in items], int)
+        super().__init__(
+            self._prepared,
+            [item.name for item in items],
+            groups=labeled,
+            cache_mb=cache_mb,
+            unpack=unpack_image,
+        )
+        self.size = size
         self.max_labels = max_labels
         self.crop_field = crop_field
         self.resize_mode = resize_mode
-        self._ranks = np.cumsum([item.labeled for item in self._items]) - 1
+        self._items = tuple(items)
+        self._ranks = np.cumsum(labeled) - 1
 
-    def _make(self, index: int) -> dict[str, np.ndarray]:
+    def _prepared(self, index: int) -> dict[str, np.ndarray]:
         item = self._items[index]
         source, fractions = item.read()
         image = prepare.read_image(source, name=item.name)
@@ -137,8 +93,8 @@ class Records(CachedRecords):
         xy = np.zeros((0, 2)) if fractions is None else _keypoints(fractions, resized)
         if len(xy) > self.max_labels:
             raise ValueError(
-                f"{item.name}: {len(xy)} keypoints, room for {self.max_labels}; raise "
-                "max_labels"
+                f"{item.name}: {len(xy)} keypoints; expected at most "
+                f"{self.max_labels}: raise max_labels"
             )
         keypoints = np.zeros((self.max_labels, 2), np.float32)
         keypoints[: len(xy)] = xy

@@ -1,4 +1,4 @@
-"""Where training photographs come from: one function for each kind of source."""
+"""Sources of training photographs: one function for each kind."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def make_source(
     """Make a random-access source of training examples.
 
     Args:
-        kind: "synthetic": procedural photographs (`fundus_synthesis`), drawn when they
-            are read; "superretina": the layout of SuperRetina and MeDAL-Retina;
+        kind: "synthetic": procedural photographs (`synthetic.fundus`), drawn when
+            they are read; "superretina": the layout of SuperRetina and MeDAL-Retina;
             "folder": all images of a folder, unlabeled; "tfds": a prepared TFDS data
             set (`rkd_jax.data.builders`), labeled where it has keypoints.
         data_dir: root of the data (superretina, folder), TFDS data folder (tfds).
@@ -77,8 +77,8 @@ def make_source(
         FileNotFoundError, ValueError: unknown kind, missing or empty folder, bad
             split or annotation file; the message names the file.
 
-    >>> make_source("synthetic", count=3, unlabeled=2, size=64).n_labeled
-    3
+    >>> make_source("synthetic", count=3, unlabeled=2, size=64).groups.tolist()
+    [1, 1, 1, 0, 0]
     """
     if kind == "synthetic":
         items = [
@@ -109,35 +109,30 @@ def make_source(
     )
 
 
-def synthetic_pairs(
-    count: int, *, size: int = 512, seed: int = 0
-) -> list[dict[str, np.ndarray]]:
-    """Draw held-out pairs of synthetic photographs, two visits of one eye each.
+def synthetic_pair(
+    number: int, *, size: int = 512, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Draw a held-out pair of synthetic photographs: two visits of one eye.
 
-    Their eyes are never those of `make_source("synthetic")`, whatever the seeds.
+    The eye is never one of `make_source("synthetic")`, whatever the seeds.
 
     Args:
-        count: number of pairs.
+        number: which pair.
         size: side of the photographs, px.
-        seed: which pairs.
+        seed: of all pairs.
 
     Returns:
-        Dicts with "fixed" and "moving", uint8 [size, size, 3] RGB, and
-        "control_points", float32 [M, 4]: x_fixed, y_fixed, x_moving, y_moving, px.
+        "fixed" and "moving", uint8 `[size, size, 3]` RGB, and "control_points", float32
+        `[M, 4]`: x_fixed, y_fixed, x_moving, y_moving, px.
     """
     from rkd_jax.synthetic import fundus
 
-    pairs = []
-    for i in range(count):
-        pair = fundus.visits(synthetic_seed("pairs", seed, i), size=size)
-        pairs.append(
-            {
-                "fixed": pair.fixed.image,
-                "moving": pair.moving.image,
-                "control_points": np.asarray(pair.control_points, np.float32),
-            }
-        )
-    return pairs
+    pair = fundus.visits(synthetic_seed("pairs", seed, number), size=size)
+    return {
+        "fixed": pair.fixed.image,
+        "moving": pair.moving.image,
+        "control_points": np.asarray(pair.control_points, np.float32),
+    }
 
 
 def _required(data_dir: Any, kind: str) -> pathlib.Path:

@@ -61,7 +61,7 @@ def read_split(
         root: folder with the three folders of the layout.
         split: name of the split file without ".txt".
         skip_missing: leave out samples whose files are missing, and log which and how
-            many; by default they are an error (upstream drops them without a word).
+            many; by default they are an error (upstream drops them silently).
 
     Returns:
         Pairs of existing paths, in the order of the file.

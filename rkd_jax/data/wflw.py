@@ -1,4 +1,4 @@
-"""Read the lists of WFLW: which faces there are, and folds of them by image.
+"""Read the lists of WFLW, and divide their faces into folds by image.
 
 Layout: `WFLW_images/...` and `WFLW_annotations/` with
 `list_98pt_rect_attr_train_test/list_98pt_rect_attr_{train,test}.txt` (98 points, box,
@@ -33,12 +33,13 @@ _EXPECTED = (
     "coordinates and an image"
 )
 _BOX_TO_POINTS = 1.25
-"""Longer side of a given box to that of its points: median of 207 of the test list."""
-_SAME_PX = 0.01  # faces of two lists whose points differ by less are one
+"""Longer side of an annotated box to that of its points: median of 207 test faces."""
+_SAME_PX = 0.01  # faces of two lists whose points differ by less are the same
 _FARTHEST = 10
-"""Median distances of a face's points from their median: at most 3.4 in that list."""
+"""In units of the median distance of a face's points from their median point; in the
+test list no point is farther than 3.4."""
 _NEAREST = 1e-3
-"""Sides of the box between the outer eye corners: at least 0.16 in that list."""
+"""Least distance of the outer eye corners in sides of the box; 0.16 in that list."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,11 +50,11 @@ class Face:
         name: path below `WFLW_images`, "#", and the number of the face in that image.
         image: path of the image.
         points: `[98, 2]` float64, (x, y) in pixels of the image.
-        box: `[4]` float64 x_min, y_min, x_max, y_max: as given in this list or for the
-            same face in one with boxes; else about the points, as wide as given ones
-            usually are.
-        attributes: bool `[6]`, see `face_points.ATTRIBUTES`, from where the box is;
-            None if not given.
+        box: `[4]` float64 x_min, y_min, x_max, y_max: of this line, or of the same face
+            in a list with boxes; without either, a box about the points, as wide as
+            annotated ones usually are.
+        attributes: bool `[6]`, see `points.ATTRIBUTES`, of the same line as the
+            box; None if not given.
     """
 
     name: str
@@ -115,9 +116,9 @@ def read_list(root: str | os.PathLike, name: str) -> list[Face]:
 
     Raises:
         FileNotFoundError: no such folder, list, or image.
-        ValueError: a line that is none, a face that cannot be scored because its outer
-            eye corners coincide, or a point far from its face; the message names file,
-            line and image.
+        ValueError: a line of another format, a face that cannot be scored because its
+            outer eye corners coincide, or a point far from its face; the message names
+            file, line and image.
     """
     path = list_path(root, name)
     images = pathlib.Path(root) / IMAGES
@@ -152,7 +153,7 @@ def read_list(root: str | os.PathLike, name: str) -> list[Face]:
 
 
 def _rows(path: pathlib.Path) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Yield where a line stands, its image and its numbers; see `_fields`."""
+    """Yield the position of each line, its image and its numbers; see `_fields`."""
     lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     for number, line in enumerate(lines, 1):
         if line.strip():
@@ -163,7 +164,7 @@ def _rows(path: pathlib.Path) -> Iterator[tuple[str, str, np.ndarray]]:
 def _boxed_faces(
     root: str | os.PathLike,
 ) -> Mapping[str, list[tuple[str, np.ndarray]]]:
-    """Return where the faces of each image stand in lists with boxes, and as what."""
+    """Return the lines of the lists with boxes, by image: position and numbers."""
     place, prefix = _PLACES[0]
     found = collections.defaultdict(list)
     lists = (pathlib.Path(root) / ANNOTATIONS / place).glob(f"{prefix}*.txt")
@@ -182,7 +183,7 @@ def _box_about(points: np.ndarray) -> np.ndarray:
 
 
 def _check_box(box: np.ndarray, points: np.ndarray, face: str) -> None:
-    """Refuse a box that is none or another face's; `face` tells which it is."""
+    """Refuse an empty box or one of another face; `face` names it in the error."""
     middle = np.median(points, axis=0)
     if not (box[2:] > box[:2]).all():
         raise ValueError(f"{face}: its box {box.tolist()} is empty; correct the line")

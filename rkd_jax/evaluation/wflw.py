@@ -136,14 +136,14 @@ def _method(
             return benchmark.place_mean_face(shape, boxes)
 
     else:
-        from rkd_jax.tasks.faces.aligner import Aligner
+        from rkd_jax.tasks.faces.landmarker import FaceLandmarker
 
         if not args.weights:
             raise ValueError(
                 "--weights is missing: give a file of `python -m rkd_jax.train "
                 "--config faces`, or --method mean_face"
             )
-        align = Aligner(args.weights)
+        align = FaceLandmarker(args.weights)
         digest = {"weights_sha256": align.weights.sha256}
     return align, {
         "method": args.method,

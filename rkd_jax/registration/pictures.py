@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from rkd_jax.geometry.resize import resize_points
 from rkd_jax.registration.result import Registration
 
 _INLIER = (80, 220, 100)  # RGB
@@ -103,8 +104,9 @@ def matches_picture(
     margin = np.full((height, missing, 3), 255, np.uint8)
     canvas = np.concatenate([left, gap, right, margin], axis=1)
     offset = left.shape[1] + _GAP_PX
-    starts = (registration.matches.points_fixed + 0.5) * left_scale - 0.5
-    ends = (registration.matches.points_moving + 0.5) * right_scale - 0.5 + [offset, 0]
+    starts = resize_points(registration.matches.points_fixed, left_scale)
+    ends = resize_points(registration.matches.points_moving, right_scale)
+    ends += [offset, 0]
     for kind, color in ((False, _OUTLIER), (True, _INLIER)):
         rows = np.flatnonzero(registration.inliers == kind)
         if len(rows) > _MAX_LINES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 
 EXTRAS = {
     "train": (
@@ -44,6 +45,15 @@ def require(extra: str) -> None:
     for module in EXTRAS[extra]:
         if not _is_installed(module):
             raise MissingExtraError(_message(module, extra), name=module)
+
+
+def exit_without(extra: str) -> None:
+    """End the process with status 2 and one line if an extra is not installed."""
+    try:
+        require(extra)
+    except MissingExtraError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def advise(error: ImportError) -> str | None:

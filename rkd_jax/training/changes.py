@@ -1,22 +1,16 @@
-"""What may change in a config between a run and its continuation."""
+"""What may change in a config between a run and its continuation.
+
+Fields that are marked `free` may: nothing that was learned depends on reporting,
+scoring, reading and saving, and the names of the images are compared by themselves
+(`run_folder.claim_data`). Fields that are marked `earlier` are lengths of runs whose
+weights later runs use.
+"""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from rkd_jax import config as schema
-
-# Reporting, scoring, reading and saving: nothing that was learned depends on them. The
-# names of the images are compared for themselves (`run_folder.claim_data`).
-FREE_FIELDS = frozenset(
-    {
-        *("loop.log_every", "loop.eval_every", "loop.eval_pairs", "loop.eval_kind"),
-        *("loop.checkpoint_every", "loop.keep"),
-        *("data.num_threads", "data.cache_mb", "data.data_dir", "data.auxiliary_dir"),
-    }
-)
-# Lengths of stages whose weights later stages start from or follow.
-_EARLIER_STEPS = ("pretrain.steps", "teacher.steps")
 
 
 def as_json(config: schema.Config) -> dict[str, Any]:
@@ -29,9 +23,9 @@ def forbidden_changes(
 ) -> list[str]:
     """Return one line a change of config that a run cannot go on with.
 
-    `FREE_FIELDS` may change. A field that the version of the saved config did not have
-    is equal to its default of today. A run may get longer, and shorter down to the
-    steps that are done, unless its learning rate depends on the length.
+    A field that the version of the saved config did not have is equal to its default
+    of today. A run may get longer, and shorter down to the steps that are done, unless
+    its learning rate depends on the length.
 
     Args:
         saved: of the run, as JSON.
@@ -39,20 +33,21 @@ def forbidden_changes(
         done: steps of the run that are saved.
         begun: a stage that uses the weights of an earlier stage has saved steps.
 
-    >>> config = schema.Config()
+    >>> config = schema.Config(task=schema.TaskConfig())
     >>> saved = as_json(config)
     >>> config.loop.steps, config.optim.lr = 20_000, 0.5
     >>> forbidden_changes(saved, config, done=10_000, begun=True)
     ['optim.lr: 0.0001 -> 0.5']
     """
-    theirs, ours = schema.flatten(dict(saved)), schema.flatten(as_json(config))
-    default = schema.flatten(as_json(schema.Config()))
+    theirs, ours = (schema.flatten_dict(d) for d in (dict(saved), as_json(config)))
+    default = schema.flatten_dict(as_json(schema.Config(task=type(config.task)())))
+    free = set(schema.marked(config, "free"))
     lines = []
     for field in sorted(theirs.keys() | ours.keys()):
         old = theirs.get(field, default.get(field))
         if field not in ours:
             lines.append(f"{field}: {old!r} -> (this version has no such field)")
-        elif old != ours[field] and field not in FREE_FIELDS:
+        elif old != ours[field] and field not in free:
             why = _why_not(field, old, ours[field], config, done=done, begun=begun)
             if why is not None:
                 lines.append(f"{field}: {old!r} -> {ours[field]!r}{why}")
@@ -63,7 +58,7 @@ def _why_not(
     field: str, old: Any, new: Any, config: schema.Config, *, done: int, begun: bool
 ) -> str | None:
     """Return what to add to the line of a forbidden change; None: it is allowed."""
-    if field in _EARLIER_STEPS:
+    if field in schema.marked(config, "earlier"):
         return " (later stages have begun with its weights)" if begun else None
     if field != "loop.steps" or not done:
         return None if field == "loop.steps" else ""

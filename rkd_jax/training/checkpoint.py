@@ -1,7 +1,9 @@
-"""Checkpoints that resume a run exactly: Orbax for the arrays, a manifest for trust.
+"""Checkpoints that resume a run exactly: Orbax's files, and a manifest of them.
 
-A checkpoint counts once `manifests/<step>.json` with the SHA-256 of each of its files
-stands beside it; what a killed process left half-written has none, and is removed.
+A checkpoint counts once `manifests/<step>.json` exists, which holds the SHA-256 of each
+of its files; one without it was left half-written by a killed process, and is removed.
+Orbax's own commit says that all files were written; the digests say that they still are
+what was written, which a damaged disk or an interrupted copy of the folder changes.
 """
 
 import hashlib
@@ -148,14 +150,14 @@ class Checkpoints:
         self._manager.close()
 
     def _drop_unfinished(self) -> None:
-        """Remove what a killed process left; touch nothing that is not ours."""
+        """Remove checkpoints without a manifest; refuse files of other kinds."""
         for path in self._root.iterdir():
             if path.name.startswith("."):
                 continue
             # A step, or a step with Orbax's temporary ending.
             if not (path.is_dir() and path.name.split(".")[0].isdigit()):
                 raise CheckpointError(
-                    f"{path} is no checkpoint of ours; move it elsewhere, or use "
+                    f"{path} is no checkpoint of a run; move it elsewhere, or use "
                     "another --workdir"
                 )
             if not (self._manifests / f"{path.name}.json").exists():

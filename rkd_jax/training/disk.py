@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-# What TensorStore's threads find when the save that they work for has failed.
+# Of the error that TensorStore's threads raise after their save has failed.
 _LATE = "Event loop is closed"
 
 
@@ -34,9 +34,9 @@ def name_file(path: str | os.PathLike[str]) -> Iterator[None]:
 def report_once() -> Iterator[None]:
     """Let Orbax and TensorStore not print a failure that the block raises anyway.
 
-    They log it with its traceback in each of their threads, and the threads that come
-    late print one more each. The latter are silent from a failure on; after a block
-    that succeeds, all is as before.
+    Each of their threads logs it with a traceback, and threads that end later print
+    another one. After a failure these stay silent until the process ends; after a block
+    that succeeds, everything is printed as before.
     """
     logger, before = logging.getLogger("absl"), sys.unraisablehook
 

@@ -1,7 +1,7 @@
-"""An experiment: the runs that `config.list_stages` lists, one after the other.
+"""An experiment: the runs that its task lists (`TaskModule.stages`), one by one.
 
-Each is a `loop.train` in a work directory of its own; encoder and teacher hand their
-weights to later ones.
+Each is a `loop.train` in a work directory of its own; a run may hand its weights to the
+runs after it.
 """
 
 import dataclasses
@@ -16,10 +16,10 @@ import optax
 from jax.experimental import multihost_utils
 
 from rkd_jax import config as schema
-from rkd_jax import models, tasks
+from rkd_jax import tasks
 from rkd_jax.data import pipeline
-from rkd_jax.training import loop, run_folder, state, step
-from rkd_jax.training.given import Given, check_given, load_network
+from rkd_jax.data.source import Source
+from rkd_jax.training import loop, optimizer, run_folder, start_weights, step
 from rkd_jax.training.signals import stop_signals
 
 PyTree = Any
@@ -48,34 +48,35 @@ def run(
     """
     config.validate()
     workdir = pathlib.Path(workdir).absolute()
-    plan = schema.list_stages(config)
-    # What a later stage will not take is told before the first one has run, and before
-    # the directory belongs to this config.
-    given = check_given(config)
-    sources, held_out = {}, {}
-    # Stages that use the weights of an earlier one, whose length is then settled.
-    users = [s for s in plan if s.takes_start]
+    plan = tasks.load(config.task.name).stages(config)
+    # What a later stage refuses is named before the first one runs, and before the
+    # directory belongs to this config.
+    given = start_weights.find_named(config)
+    sources: dict[str, tuple[Source, Source | None]] = {}
+    # Once a stage has begun with the weights of another, that one's length is settled.
+    roles = {stage.gives for stage in plan}
+    users = [stage for stage in plan if roles & set(stage.takes)]
     begun = any(run_folder.steps_done(workdir / s.folder) for s in users)
     # The last stage's config is the one that was typed: it names what has changed.
     for stage in reversed(plan):
+        module = tasks.load(stage.config.task.name)
         run_folder.check(workdir / stage.folder, stage.config, begun=begun)
         _batch_share(stage.config)
-        sources[stage.title] = tasks.training_source(stage.config)
-        run_folder.check_data(workdir / stage.folder, sources[stage.title])
-        if stage.config.task.name not in held_out:
-            held_out[stage.config.task.name] = tasks.held_out(stage.config)
+        source = module.training_source(stage.config)
+        run_folder.check_data(workdir / stage.folder, source)
+        sources[stage.title] = source, module.held_out(stage.config)
     for stage in plan:
         run_folder.claim(workdir / stage.folder, stage.config)
     results: dict[str, dict[str, float]] = {}
     with stop_signals() as stop:
         for stage in plan:
             own = workdir / stage.folder
-            # A source goes with its stage, and the images that it keeps.
-            source, scored = sources.pop(stage.title), held_out[stage.config.task.name]
-            results[stage.title] = _run_stage(stage, own, given, source, scored, stop)
+            # Sources keep images in memory: they go with their stage.
+            results[stage.title] = _run_stage(
+                stage, own, given, *sources.pop(stage.title), stop
+            )
             if stage.gives:
-                path = str(own / run_folder.WEIGHTS)
-                given = dataclasses.replace(given, **{stage.gives: path})
+                given[stage.gives] = str(own / run_folder.WEIGHTS)
     run_folder.save_results(workdir, results)
     return results
 
@@ -83,9 +84,9 @@ def run(
 def _run_stage(
     stage: schema.Stage,
     workdir: pathlib.Path,
-    given: Given,
-    source: Any,
-    eval_data: Any,
+    given: dict[str, str],
+    source: Source,
+    held_out: Source | None,
     stop: threading.Event,
 ) -> dict[str, float]:
     """Train one stage and write its weights; return its last metrics."""
@@ -93,28 +94,47 @@ def _run_stage(
     run_folder.claim_data(workdir, source)
     if jax.process_index() == 0:
         logger.info(
-            "%s: %d images (%d labeled), %d processes, %d devices, in %s",
+            "%s: %d examples, %d processes, %d devices, in %s",
             stage.title,
             len(source),
-            source.n_labeled,
             jax.process_count(),
             jax.device_count(),
             workdir,
         )
-    task, teacher = _task(config, source, given)
-    start = None
-    if stage.takes_start and given.start:
-        start = load_network(given.start, config.model).variables
+    used = {
+        role: start_weights.load_for(config, role, given[role])
+        for role in stage.takes
+        if role in given
+    }
+    module = tasks.load(config.task.name)
+    task = module.make(config, source, used, step.AXIS)
+    start, teacher = (
+        used[role].variables if role in used else None for role in ("start", "teacher")
+    )
 
     def save(name: str, variables: PyTree, metrics: dict[str, float]) -> None:
         network = task.network(variables)
         run_folder.save_weights(workdir / name, config, network, metrics)
 
-    outcome = loop.train(
+    evaluation = None
+    if held_out is not None:
+        evaluation = loop.Evaluation(
+            held_out,
+            run_folder.digest(held_out.names),
+            lambda variables, metrics: save(run_folder.BEST, variables, metrics),
+        )
+    result = loop.train(
         task,
         _optimizer(config),
-        _batches(config, source),
-        loop.Plan(
+        pipeline.Batches(
+            source,
+            module.sampler(config, source),
+            batch_size=_batch_share(config),
+            process_index=jax.process_index(),
+            process_count=jax.process_count(),
+            num_threads=config.data.num_threads,
+        ),
+        loop.LoopOptions(
             steps=config.loop.steps,
             log_every=config.loop.log_every,
             eval_every=config.loop.eval_every,
@@ -122,56 +142,29 @@ def _run_stage(
             keep=config.loop.keep,
             seed=config.seed,
             ema_decay=config.optim.ema_decay,
-            held_out=f"{config.loop.eval_kind}, {config.loop.eval_pairs}",
         ),
         workdir=workdir,
         title=stage.title,
         teacher=teacher,
         variables=start,
-        eval_data=eval_data,
-        on_best=lambda variables, metrics: save(run_folder.BEST, variables, metrics),
-        describe=lambda batch: ", ".join(source.names[int(i)] for i in batch["record"]),
+        evaluation=evaluation,
         stop=stop,
     )
-    save(run_folder.WEIGHTS, outcome.variables, outcome.metrics)
+    save(run_folder.WEIGHTS, result.variables, result.metrics)
     if jax.process_count() > 1:
         # The next stage of every process reads what the first one has just written.
         multihost_utils.sync_global_devices(f"weights of {stage.title}")
-    return outcome.metrics
-
-
-def _task(
-    config: schema.Config, source: Any, given: Given
-) -> tuple[tasks.Task, PyTree]:
-    """Return the task of a stage, and its teacher's variables if it has one."""
-    teacher_model = teacher = teacher_grid = None
-    if config.task.distill:
-        loaded = load_network(given.teacher, config.teacher.model)
-        teacher = loaded.variables
-        teacher_grid = loaded.preprocess.get("descriptor_grid")
-        how = {"compute_dtype": config.teacher.model.compute_dtype}
-        teacher_model = models.build(loaded.model, **{**loaded.options, **how})
-    task = tasks.build(
-        config.task,
-        model=models.build(config.model.name, **config.model.options()),
-        crop=config.data.crop,
-        labeled=source.n_labeled,
-        steps_per_epoch=max(len(source) // config.data.batch_size, 1),
-        teacher_model=teacher_model,
-        teacher_grid=teacher_grid,
-        axis_name=step.AXIS,
-    )
-    return task, teacher
+    return result.metrics
 
 
 def _optimizer(config: schema.Config) -> optax.GradientTransformation:
-    return state.make_optimizer(
-        lr=config.optim.lr,
+    return optimizer.make_optimizer(
         steps=config.loop.steps,
-        schedule=config.optim.schedule,
-        warmup_steps=config.optim.warmup_steps,
-        weight_decay=config.optim.weight_decay,
-        clip_norm=config.optim.clip_norm,
+        **{
+            field.name: getattr(config.optim, field.name)
+            for field in dataclasses.fields(config.optim)
+            if field.name != "ema_decay"
+        },
     )
 
 
@@ -189,18 +182,3 @@ def _batch_share(config: schema.Config) -> int:
             "processes cannot share; choose a multiple of the devices"
         )
     return size // count
-
-
-def _batches(config: schema.Config, source: Any) -> Any:
-    """Return this process's share of the batches, as `pipeline.batches`."""
-    mixed = 0 < source.n_labeled < len(source)
-    return pipeline.batches(
-        source,
-        batch_size=_batch_share(config),
-        seed=config.seed,
-        shuffle=True,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-        num_threads=config.data.num_threads,
-        labeled_share=config.data.labeled_share if mixed else 0.0,
-    )

@@ -1,4 +1,4 @@
-"""What a run tells: progress with time left, JSONL, TensorBoard, pictures."""
+"""Report a run: progress with time left, JSONL, TensorBoard, pictures."""
 
 import contextlib
 import json
@@ -51,7 +51,7 @@ class Report:
             self._bar = tqdm(total=total, initial=start, desc=title, unit="step")
 
     def first_step(self) -> None:
-        """Say that the first step compiles; it is left out of the time left."""
+        """Say that the first step compiles; the estimate of the time left omits it."""
         self.say("the first step compiles; this takes a while")
 
     def compiled(self, step: int) -> None:

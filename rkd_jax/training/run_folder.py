@@ -6,13 +6,16 @@ import logging
 import math
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 
 from rkd_jax import config as schema
 from rkd_jax import tasks, weights
+from rkd_jax.data.source import Source
 from rkd_jax.files.atomic import write_text
+from rkd_jax.tasks import networks
 from rkd_jax.training import changes
 from rkd_jax.training.checkpoint import CHECKPOINTS, MANIFESTS, saved_steps
 from rkd_jax.training.disk import name_file
@@ -95,7 +98,7 @@ def claim(workdir: pathlib.Path, config: schema.Config) -> None:
     _write(path, ours, indent=1)
 
 
-def check_data(workdir: pathlib.Path, source: Any) -> None:
+def check_data(workdir: pathlib.Path, source: Source) -> None:
     """Refuse other images than those that a run began with.
 
     Batches and value maps go by the number of an image: one more or less, and they
@@ -103,7 +106,7 @@ def check_data(workdir: pathlib.Path, source: Any) -> None:
 
     Args:
         workdir: of the run; need not exist.
-        source: of `tasks.training_source`.
+        source: of `TaskModule.training_source`.
 
     Raises:
         ValueError: it began with other images, or its `data.json` is damaged.
@@ -114,14 +117,13 @@ def check_data(workdir: pathlib.Path, source: Any) -> None:
     theirs = _read(path)
     if theirs != ours:
         raise ValueError(
-            f"{path}: this run began with {theirs.get('images')} images, "
-            f"{theirs.get('labeled')} of them labeled; now there are "
-            f"{ours['images']} and {ours['labeled']}, or they have other names: "
+            f"{path}: this run began with {theirs.get('images')} images; now there are "
+            f"{ours['images']}, or they have other names or labels: "
             "use another --workdir, or bring the old images back"
         )
 
 
-def claim_data(workdir: pathlib.Path, source: Any) -> None:
+def claim_data(workdir: pathlib.Path, source: Source) -> None:
     """Write down which images a run is made of, or do as `check_data`.
 
     Raises:
@@ -133,14 +135,16 @@ def claim_data(workdir: pathlib.Path, source: Any) -> None:
         _write(workdir / DATA, _images(source))
 
 
-def _images(source: Any) -> dict[str, Any]:
+def _images(source: Source) -> dict[str, Any]:
     names = [pathlib.PurePath(name).name for name in source.names]
+    grouped = [f"{group} {name}" for group, name in zip(source.groups, names)]
+    return {"images": len(names), "sha256": digest(grouped)}
+
+
+def digest(names: Sequence[str]) -> str:
+    """Return the SHA-256 of the names of examples, in their order."""
     text = "\n".join(names).encode(errors="surrogateescape")
-    return {
-        "images": len(names),
-        "labeled": source.n_labeled,
-        "sha256": hashlib.sha256(text).hexdigest(),
-    }
+    return hashlib.sha256(text).hexdigest()
 
 
 def save_weights(
@@ -159,7 +163,7 @@ def save_weights(
     """
     if jax.process_index() != 0:
         return
-    options = config.model.options()
+    options = networks.options(config.model)
     # How the run computed, not what it has learnt: a reader has its own device.
     del options["compute_dtype"]
     with name_file(path):
@@ -168,8 +172,11 @@ def save_weights(
             variables,
             model=config.model.name,
             options=options,
-            preprocess=tasks.preprocess(config),
-            recipe={"config": _without_folders(config), "metrics": _finite(metrics)},
+            preprocess=tasks.load(config.task.name).preprocess(config),
+            recipe={
+                "config": schema.as_dict(config, public=True),
+                "metrics": _finite(metrics),
+            },
         )
 
 
@@ -216,16 +223,3 @@ def _finite(tree: Any) -> Any:
     if isinstance(tree, dict):
         return {k: _finite(v) for k, v in tree.items()}
     return tree if math.isfinite(tree) else None
-
-
-def _without_folders(config: schema.Config) -> dict[str, Any]:
-    """Return the config with paths cut to names: a weights file may be passed on."""
-    kept = schema.as_dict(config)
-    for group, field in (
-        (kept["data"], "data_dir"),
-        (kept["data"], "auxiliary_dir"),
-        (kept["teacher"], "weights"),
-        (kept, "init_weights"),
-    ):
-        group[field] = pathlib.Path(group[field]).name if group[field] else ""
-    return kept

@@ -1,4 +1,4 @@
-"""Stop in an orderly way: SIGTERM and SIGINT as an event that a run looks at."""
+"""Stop in an orderly way: SIGTERM and SIGINT as an event that a run checks."""
 
 import contextlib
 import signal
@@ -14,7 +14,8 @@ class Interrupted(Exception):
 def stop_signals() -> Iterator[threading.Event]:
     """Turn the first SIGTERM or SIGINT into an event while the block runs.
 
-    A second signal acts as it did before the block: who presses Ctrl-C twice means it.
+    A second signal acts as it did before the block, so that a second Ctrl-C ends the
+    program at once.
     Outside of the main thread, where Python cannot handle signals, the event is never
     set.
     """

@@ -1,4 +1,4 @@
-"""Everything the next step depends on, and the optimiser that moves it."""
+"""Everything that the next step depends on."""
 
 from typing import Any
 
@@ -6,6 +6,8 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+
+from rkd_jax.tasks.base import Task
 
 Array = jax.Array
 PyTree = Any
@@ -18,10 +20,10 @@ class TrainState:
     Attributes:
         step: int32 scalar, steps done.
         key: uint32 `[2]`, the run's key; a step folds its number in.
-        variables: the network's variables (`{"params": ...}`).
+        variables: all collections, `{"params": ..., "batch_stats": ...}`.
         optimizer: Optax state.
         average: moving average of the variables, or None.
-        task_state: what the task keeps (value maps).
+        task_state: what the task keeps between steps, such as value maps.
     """
 
     step: Array
@@ -32,44 +34,8 @@ class TrainState:
     task_state: PyTree
 
 
-def make_optimizer(
-    *,
-    lr: float,
-    steps: int,
-    schedule: str = "constant",
-    warmup_steps: int = 0,
-    weight_decay: float = 0.0,
-    clip_norm: float = 0.0,
-) -> optax.GradientTransformation:
-    """Return Adam (AdamW with `weight_decay`) under a schedule.
-
-    Args:
-        lr: peak learning rate.
-        steps: length of the run, for the cosine.
-        schedule: "constant" (the paper's) or "cosine" to zero.
-        warmup_steps: linear rise from 0.
-        weight_decay: decoupled; 0 is plain Adam.
-        clip_norm: global gradient norm; 0 does not clip.
-    """
-    if schedule == "cosine":
-        main = optax.cosine_decay_schedule(lr, max(steps - warmup_steps, 1))
-    else:
-        main = optax.constant_schedule(lr)
-    if warmup_steps:
-        rise = optax.linear_schedule(0.0, lr, warmup_steps)
-        main = optax.join_schedules([rise, main], [warmup_steps])
-    adam = (
-        optax.adamw(main, weight_decay=weight_decay)
-        if weight_decay
-        else (optax.adam(main))
-    )
-    if clip_norm:
-        return optax.chain(optax.clip_by_global_norm(clip_norm), adam)
-    return adam
-
-
 def init_state(
-    task: Any,
+    task: Task,
     optimizer: optax.GradientTransformation,
     batch: dict[str, Array],
     *,
@@ -85,11 +51,15 @@ def init_state(
         batch: shapes only are read.
         seed: of the whole run.
         average: keep a moving average of the variables.
-        variables: start from these instead of fresh ones.
+        variables: of a weights file, which `task.load` puts in place of fresh ones.
+
+    Raises:
+        ValueError: `variables` hold an array that the network has not, or in another
+            shape; the message names it.
     """
     key_init, key_run = jax.random.split(jax.random.PRNGKey(seed))
     fresh, task_state = task.init(key_init, batch)
-    variables = fresh if variables is None else variables
+    variables = fresh if variables is None else task.load(fresh, variables)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         key=key_run,

@@ -1,6 +1,6 @@
 """The compiled step, and moving trees to and from the devices.
 
-The one file that knows `pmap`; what runs inside uses only named-axis collectives.
+The only file that uses `pmap`; losses use collectives over its named axis alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from rkd_jax.tasks.average import Average
+from rkd_jax.tasks.base import Task
 from rkd_jax.training.state import TrainState
 
 PyTree = Any
@@ -18,30 +20,44 @@ AXIS = "data"
 
 
 def make_train_step(
-    task: Any,
+    task: Task,
     optimizer: optax.GradientTransformation,
     *,
-    ema_decay: float = 0.0,
+    average: Average | None = None,
     devices: Sequence[jax.Device] | None = None,
 ) -> Callable[
     [TrainState, PyTree, dict[str, jax.Array]],
-    tuple[TrainState, dict[str, jax.Array]],
+    tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]],
 ]:
-    """Return `step(state, teacher, batch) -> state, metrics`, compiled by `pmap`.
+    """Return `step(state, teacher, batch) -> state, metrics, examples`.
 
     State and teacher are replicated (`replicate`), the batch is `shard`ed; the state is
-    donated. Metrics are averaged over devices, equal on all, and hold `grad_norm`.
+    donated. What is returned is equal on all devices: metrics, averaged over devices,
+    with `grad_norm`; and `Aux.examples` of the whole global batch, with "record" and
+    "example" of the batch, or {}.
+
+    The step replaces the collections of `Aux` by their mean over devices. Statistics of
+    BatchNorm depend on how many devices there are, unless its `axis_name` is `AXIS`:
+    then all devices normalize by the statistics of the global batch.
 
     Args:
         task: see `rkd_jax.tasks.base.Task`; its loss must reduce over the axis `AXIS`.
         optimizer: applied to `variables["params"]`.
-        ema_decay: of the moving average, used if the state has one.
+        average: how `state.average` moves; None: there is none. If it is the teacher,
+            the loss gets it instead of `teacher`.
         devices: run on these; default all of all processes.
+
+    Raises:
+        ValueError: when it is first called: the loss returns a collection that `init`
+            did not.
     """
 
     def step(
         state: TrainState, teacher: PyTree, batch: dict[str, jax.Array]
-    ) -> tuple[TrainState, dict[str, jax.Array]]:
+    ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
+        if average is not None and average.is_teacher:
+            teacher = jax.lax.stop_gradient(state.average)
+
         def loss_fn(params: PyTree) -> Any:
             variables = {**state.variables, "params": params}
             key = jax.random.fold_in(state.key, state.step)
@@ -57,24 +73,48 @@ def make_train_step(
             updates, opt_state = optimizer.update(grads, state.optimizer, params)
         variables = {
             **state.variables,
-            **(aux.collections or {}),
+            **_collections(aux.collections or {}, state.variables),
             "params": optax.apply_updates(params, updates),
         }
-        average = state.average
+        averaged = state.average
         if average is not None:
-            average = optax.incremental_update(variables, average, 1.0 - ema_decay)
+            averaged = average.move(averaged, variables, state.step)
         metrics = jax.lax.pmean(aux.metrics, AXIS)
         metrics = {**metrics, "grad_norm": optax.tree.norm(grads)}
-        return TrainState(
-            step=state.step + 1,
-            key=state.key,
-            variables=variables,
-            optimizer=opt_state,
-            average=average,
-            task_state=aux.task_state,
-        ), metrics
+        examples = {}
+        if aux.examples:
+            numbers = {name: batch[name] for name in ("record", "example")}
+            examples = jax.lax.all_gather({**aux.examples, **numbers}, AXIS, tiled=True)
+        return (
+            TrainState(
+                step=state.step + 1,
+                key=state.key,
+                variables=variables,
+                optimizer=opt_state,
+                average=averaged,
+                task_state=aux.task_state,
+            ),
+            metrics,
+            examples,
+        )
 
     return jax.pmap(step, axis_name=AXIS, donate_argnums=(0,), devices=devices)
+
+
+def _collections(given: dict[str, PyTree], variables: PyTree) -> dict[str, PyTree]:
+    """Return a loss's collections, averaged over devices where they are not counts."""
+    strange = sorted(given.keys() - (variables.keys() - {"params"}))
+    if strange:
+        raise ValueError(
+            f"the loss returns the collections {', '.join(strange)}, which the task's "
+            f"init did not; it returned {', '.join(sorted(variables))}"
+        )
+
+    def mean(x: jax.Array) -> jax.Array:
+        counts = not jnp.issubdtype(x.dtype, jnp.inexact)
+        return x if counts else jax.lax.pmean(x, AXIS)
+
+    return jax.tree.map(mean, given)
 
 
 def replicate(tree: PyTree, devices: Sequence[jax.Device] | None = None) -> PyTree:

@@ -16,7 +16,7 @@ _FLUSH_EVERY_S = 30.0
 
 
 class EventFile:
-    """A new event file in a folder; what older ones hold from a step on is void.
+    """A new event file in a folder; older ones are void from `purge_step` on.
 
     Args:
         folder: made if absent.
@@ -49,7 +49,7 @@ class EventFile:
         self._add(step, summary=summary.image(name, picture, dataformats="HWC"))
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write buffered events and close the file."""
         with name_file(self._folder):
             self._writer.close()
 

@@ -7,24 +7,18 @@ import runpy
 import pytest
 
 from rkd_jax import config as schema
-from rkd_jax.augment import DEFORMATION_PRESETS, GEOMETRY_PRESETS
+from rkd_jax import tasks
+from rkd_jax.tasks.pretraining import PretrainingConfig
+from rkd_jax.tasks.retina import RetinaConfig
 from rkd_jax.tasks.retina.expansion import ExpansionOptions
-from rkd_jax.tasks.retina.task import expansion_options
+from rkd_jax.tasks.retina.value_maps import expansion_options
 
 
-def with_value(field, value):
-    config = schema.Config()
+def put(config, field, value):
     *groups, name = field.split(".")
-    target = config
     for group in groups:
-        target = getattr(target, group)
-    assert hasattr(target, name)
-    setattr(target, name, value)
-    return config
-
-
-def test_defaults_are_valid():
-    assert schema.Config().validate()
+        config = getattr(config, group)
+    setattr(config, name, value)
 
 
 @pytest.mark.parametrize(
@@ -34,28 +28,101 @@ def test_defaults_are_valid():
         ("data.batch_size", 0),
         ("data.num_threads", -1),
         ("data.resize_mode", "crop"),
+        ("data.kind", "wflw"),
+        ("data.size", 63),
+        ("model.name", "resnet"),
         ("model.descriptor_dim", 0),
+        ("model.out_channels", 98),
         ("model.kernels", (2,)),
         ("model.kernels", ()),
         ("optim.lr", math.inf),
         ("optim.lr", 0.0),
-        ("pretrain.lr", -1.0),
+        ("optim.lr", "fast"),
         ("optim.ema_decay", 1.0),
+        ("task.pretrain.lr", -1.0),
+        ("task.pretrain.mask_ratio", 1.0),
         ("task.border", -1),
         ("task.deformation", "rubber"),
+        ("task.descriptor_geometry", "any"),
         ("task.detector_weight", math.nan),
         ("task.expansion", "theirs"),
         ("task.gor_weight", -1.0),
         ("task.light", "dark"),
-        ("task.mask_size", 0),
         ("task.max_keypoints", 10**9),
+        ("task.name", "landmarks"),
         ("task.nms_radius", -1),
+        ("task.teacher.model.norm", "batch"),
         ("task.threshold", 2.0),
     ],
 )
 def test_values_out_of_range_are_named(field, value):
-    with pytest.raises(ValueError, match=field):
-        with_value(field, value).validate()
+    config = schema.Config(task=RetinaConfig())
+    assert config.validate() is config
+    put(config, field, value)
+    with pytest.raises(ValueError, match=rf"^config\.{field} (is|must be)"):
+        config.validate()
+
+
+def test_limits_are_taken_where_they_are_given():
+    """A field at its limit is right, one beyond it is not (below and above exclude)."""
+    limits = {
+        "data.size": (64, 63),
+        "optim.weight_decay": (0.0, -1e-9),
+        "optim.ema_decay": (0.0, 1.0),
+        "task.pke_start_epoch": (-1, -2),
+        "task.margin": (4.0, 4.1),
+        "task.infonce_temperature": (1e-9, 0.0),
+    }
+    for field, (right, wrong) in limits.items():
+        config = schema.Config(task=RetinaConfig())
+        put(config, field, right)
+        config.validate()
+        put(config, field, wrong)
+        with pytest.raises(ValueError, match=field):
+            config.validate()
+
+
+def test_fields_that_a_class_lacks_cannot_be_set():
+    config = schema.Config(task=RetinaConfig())
+    with pytest.raises(AttributeError, match="no field sigma_px; did you mean"):
+        config.task.sigma_px = 3.0
+    with pytest.raises(AttributeError, match="PhotographsConfig has no field fold"):
+        config.data.fold = 1
+    with pytest.raises(AttributeError, match="did you mean lr"):
+        config.optim.lrr = 1.0
+
+
+def test_data_are_of_the_class_that_the_task_reads():
+    config = schema.Config(task=RetinaConfig(), data=schema.DataConfig())
+    with pytest.raises(ValueError, match="reads a PhotographsConfig"):
+        config.validate()
+
+
+@dataclasses.dataclass
+class ToyConfig(schema.TaskConfig):
+    """A task of somebody else, with a marked path and with an unmarked one."""
+
+    name: str = "toy"
+    masks: str = schema.path()
+    list_files: tuple[str, ...] = ()
+    note: str = "and/or"
+
+
+@pytest.mark.parametrize("folder", ["/home/ann/study", r"C:\ann\study", "~/study"])
+def test_no_folder_reaches_a_published_file(folder):
+    task = ToyConfig(masks="near/masks", list_files=(f"{folder}/a.csv", "b.csv"))
+    config = schema.Config(task=task, init_weights=f"{folder}/w.safetensors")
+    config.data.data_dir, config.data.train_split = folder, f"{folder}/train.txt"
+    public = schema.as_dict(config, public=True)
+    assert public["init_weights"] == "w.safetensors"
+    assert public["data"]["data_dir"] == "study"
+    assert public["data"]["train_split"] == "train.txt"
+    assert public["task"]["masks"] == "masks"
+    assert public["task"]["list_files"] == ["a.csv", "b.csv"]
+    assert public["task"]["note"] == "and/or"
+    whole = schema.as_dict(config)
+    assert whole["data"]["data_dir"] == folder
+    assert schema.difference(whole, public) != []
 
 
 @pytest.mark.parametrize("variant", ["", "crops", "gpu", "robust", "gpu,robust"])
@@ -79,55 +146,59 @@ def test_upstream_numbers_are_not_mixed_with_ours(name):
 
 
 def test_one_start_of_the_encoder():
-    config = schema.Config(init_weights="start.safetensors")
+    config = schema.Config(task=RetinaConfig(), init_weights="start.safetensors")
     config.model.name = "swin_unetr"
-    config.pretrain.steps = 10
-    with pytest.raises(ValueError, match=r"init_weights.*pretrain\.steps"):
+    config.task.pretrain.steps = 10
+    with pytest.raises(ValueError, match=r"init_weights.*task\.pretrain\.steps"):
         config.validate()
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("init_weights", "start.safetensors"),
-        ("pretrain.steps", 10),
-        ("task.distill", True),
-        ("compare_scratch", True),
-    ],
-)
-def test_pretraining_alone_is_one_run(field, value):
-    config = with_value(field, value)
-    config.task.name, config.model.name = "pretraining", "swin_unetr"
-    with pytest.raises(ValueError, match=rf"drop config\.{field}"):
+def test_pretraining_is_for_the_swin_encoder():
+    alone = schema.Config(task=PretrainingConfig())
+    first = schema.Config(task=RetinaConfig())
+    first.task.pretrain.steps = 10
+    for config in (alone, first):
+        with pytest.raises(ValueError, match=r"config\.model\.name must be"):
+            config.validate()
+        config.model.name = "swin_unetr"
         config.validate()
+
+
+def test_a_student_has_descriptors_like_its_teachers():
+    config = schema.Config(task=RetinaConfig(distill=True))
+    config.model.descriptor_dim = 64
+    with pytest.raises(ValueError, match=r"must be equal; they are 64 and 256"):
+        config.validate()
+    config.task.distill = False
+    config.validate()
 
 
 def test_stages_and_their_configs():
-    config = schema.Config()
+    config = schema.Config(task=RetinaConfig(distill=True, compare_scratch=True))
     config.model.name = "swin_unetr"
-    config.task.distill = config.compare_scratch = True
-    config.pretrain.steps, config.pretrain.lr = 7, 0.5
-    config.teacher.steps, config.teacher.lr = 5, 0.25
-    plan = schema.list_stages(config.validate())
+    config.task.pretrain.steps, config.task.pretrain.lr = 7, 0.5
+    config.task.pretrain.mask_size = 8
+    config.task.teacher.steps, config.task.teacher.lr = 5, 0.25
+    plan = tasks.load("retina").stages(config.validate())
     assert [s.title for s in plan] == ["encoder", "teacher", "scratch", "student"]
     assert [s.folder for s in plan] == ["pretraining", "teacher", "scratch", ""]
-    assert all(len(schema.list_stages(s.config.validate())) == 1 for s in plan[:-1])
+    assert [s.gives for s in plan] == ["start", "teacher", "", ""]
+    assert [s.takes for s in plan] == [(), (), ("start",), ("start", "teacher")]
+    for stage in plan[:-1]:
+        alone = stage.config.validate()
+        assert len(tasks.load(alone.task.name).stages(alone)) == 1
     encoder, teacher, scratch, student = (s.config for s in plan)
     assert (encoder.task.name, encoder.model) == ("pretraining", config.model)
     assert (encoder.loop.steps, encoder.optim.lr) == (7, 0.5)
-    assert teacher.model == config.teacher.model
+    assert encoder.task.mask_size == 8
+    assert teacher.model == config.task.teacher.model
     assert (teacher.loop.steps, teacher.optim.lr) == (5, 0.25)
     assert scratch.model == config.model
     assert not scratch.task.distill
     assert student is config
-    config.teacher.weights = "given.safetensors"
-    assert "teacher" not in [s.title for s in schema.list_stages(config)]
-
-
-def test_names_in_the_schema_are_those_of_the_presets():
-    assert set(schema.GEOMETRIES) == set(GEOMETRY_PRESETS)
-    for name in DEFORMATION_PRESETS:
-        with_value("task.deformation", name).validate()
+    config.task.teacher.weights = "given.safetensors"
+    found = tasks.load("retina").stages(config)
+    assert "teacher" not in [stage.title for stage in found]
 
 
 @pytest.mark.parametrize(
@@ -138,6 +209,6 @@ def test_upstream_configs_use_upstream_constants(config, release):
     options = get_config("upstream").validate().task
     ours, theirs = expansion_options(options), ExpansionOptions.upstream(release)
     assert ours == dataclasses.replace(theirs, rounding="round")
-    # SuperRetina: 10 px and 0.1; RKD: 20 px and 0.5 (docs/specification.md, 4).
+    # SuperRetina: 10 px and 0.1; RKD: 20 px and 0.5 (docs/paper/specification.md, 4).
     expected = (20, 0.5) if release == "rkd" else (10, 0.1)
     assert (options.nms_radius, options.threshold) == expected

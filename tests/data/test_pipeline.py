@@ -1,4 +1,4 @@
-"""The order of examples, its shares, and going on after a stop."""
+"""Batches: their shares, their arrays, and going on after a stop."""
 
 import json
 import subprocess
@@ -7,26 +7,46 @@ import sys
 import numpy as np
 import pytest
 
-from rkd_jax.data import pipeline
+from rkd_jax.data.pipeline import Batches
+from rkd_jax.data.sampling import Balanced, InOrder, Shuffle
+from rkd_jax.data.source import CachedSource
+from rkd_jax.data.weighted import Weighted
 
 
 def source(n=10):
-    return [
-        {"x": np.full((2, 3), i, np.float32), "index": np.int32(i)} for i in range(n)
-    ]
+    """Return volumes of a depth, height, width and channel, and their numbers."""
+    return CachedSource(
+        lambda i: {"x": np.full((4, 3, 2, 1), i, np.float32), "index": np.int32(i)},
+        [f"volume {i}" for i in range(n)],
+    )
 
 
-def reader(n=10, **options):
-    options = {"batch_size": 4, "seed": 0, "num_threads": 0, **options}
-    return pipeline.batches(source(n), **options)
+def reader(n=10, sampler=None, **options):
+    options = {"batch_size": 4, "num_threads": 0, **options}
+    return Batches(source(n), sampler or Shuffle(n, seed=0), **options)
+
+
+def by_loss(n=10, round_size=8):
+    return Weighted(np.arange(n) % 2, round_size=round_size, seed=0)
+
+
+class Learning:
+    """Batches whose losses are recorded as a step would give them, one by one."""
+
+    def __init__(self, batches):
+        self.batches = batches
+
+    def __next__(self):
+        batch = next(self.batches)
+        back = np.argsort(-batch["example"])  # devices may answer in any order
+        examples = {name: batch[name][back] for name in ("record", "example")}
+        loss = np.float32((batch["index"] % 3)[back])
+        self.batches.record({**examples, "loss": loss})
+        return batch
 
 
 def take(iterator, count):
     return [next(iterator) for _ in range(count)]
-
-
-def indices(batches):
-    return np.concatenate([batch["index"] for batch in batches])
 
 
 def assert_equal(batches0, batches1):
@@ -34,30 +54,6 @@ def assert_equal(batches0, batches1):
         assert batch0.keys() == batch1.keys()
         for name in batch0:
             np.testing.assert_array_equal(batch0[name], batch1[name])
-
-
-def test_an_epoch_covers_each_example_once_in_a_new_order():
-    epochs = indices(take(reader(12), 9)).reshape(3, 12)
-    np.testing.assert_array_equal(np.sort(epochs, axis=1), [np.arange(12)] * 3)
-    assert len({tuple(epoch) for epoch in epochs}) == 3
-
-
-def test_epochs_need_not_be_whole_batches():
-    order = indices(take(reader(10), 5))
-    np.testing.assert_array_equal(np.sort(order[:10]), np.arange(10))
-    np.testing.assert_array_equal(np.sort(order[10:]), np.arange(10))
-
-
-def test_seeds_differ_even_shifted_by_an_epoch():
-    order0 = indices(take(reader(12, seed=0), 9)).reshape(3, 12)
-    order1 = indices(take(reader(12, seed=1), 9)).reshape(3, 12)
-    assert not {tuple(e) for e in order0} & {tuple(e) for e in order1}
-    assert_equal(take(reader(12, seed=1), 3), take(reader(12, seed=1), 3))
-
-
-def test_without_shuffling():
-    order = indices(take(reader(6, shuffle=False), 3))
-    np.testing.assert_array_equal(order, np.arange(12) % 6)
 
 
 @pytest.mark.parametrize("num_threads", [0, 3])
@@ -93,69 +89,95 @@ def test_batches_name_their_records():
     for batch in take(reader(7), 8):
         np.testing.assert_array_equal(batch["record"], batch["index"])
         assert batch["record"].dtype == batch["example"].dtype == np.int32
-        assert batch["x"].shape == (4, 2, 3)
+        assert batch["x"].shape == (4, 4, 3, 2, 1)
+
+
+def test_a_batch_is_described_by_names():
+    batches = reader(6, InOrder(6), batch_size=2)
+    assert batches.describe(next(batches)) == "volume 0, volume 1"
+
+
+@pytest.mark.parametrize("num_threads", [0, 3])
+def test_goes_on_exactly_in_any_round_of_a_sampler_by_loss(num_threads):
+    def start():
+        return Learning(reader(sampler=by_loss(), num_threads=num_threads))
+
+    straight = take(start(), 9)
+    for stopped in range(1, 8):
+        first = start()
+        take(first, stopped)
+        state = json.loads(json.dumps(first.batches.get_state()))
+        second = start()
+        second.batches.set_state(state)
+        assert_equal(take(second, 9 - stopped), straight[stopped:])
+
+
+def test_the_first_batch_of_a_round_waits_for_losses():
+    batches = reader(sampler=by_loss())
+    begins = []
+    for _ in range(6):
+        begins.append(batches.begins_round)
+        batch = next(batches)
+        batches.record({**batch, "loss": np.ones(4, np.float32)})
+    assert begins == [True, False] * 3
+    assert not reader().begins_round
+
+
+def test_a_sampler_by_loss_without_losses_is_an_error():
+    batches = reader(sampler=by_loss())
+    for _ in range(2):
+        batch = next(batches)
+        batches.record({"record": batch["record"], "example": batch["example"]})
+    with pytest.raises(ValueError, match=r'Aux\.examples with "loss"'):
+        next(batches)
+
+
+def test_a_position_of_another_sampler_is_refused():
+    with pytest.raises(ValueError, match="another kind of sampler"):
+        reader().set_state(reader(sampler=by_loss()).get_state())
+    with pytest.raises(ValueError, match="losses are those of 10 examples"):
+        reader(9, by_loss(9)).set_state(reader(sampler=by_loss()).get_state())
+
+
+def test_a_position_as_grain_wrote_it_is_read():
+    batches = reader()
+    batches.set_state({"next_index": 3})
+    assert_equal([next(batches)], take(reader(), 4)[3:])
 
 
 def test_errors_of_the_source_arrive():
-    class Broken(list):
-        def __getitem__(self, i):
-            raise ValueError("eye.png: damaged image")
+    def fail(index):
+        raise ValueError("eye.png: damaged image")
 
+    broken = CachedSource(fail, ["eye.png"])
     for num_threads in (0, 2):
-        batches = pipeline.batches(
-            Broken([0]), batch_size=1, seed=0, num_threads=num_threads
-        )
+        batches = Batches(broken, InOrder(1), batch_size=1, num_threads=num_threads)
         with pytest.raises(ValueError, match=r"eye\.png: damaged"):
             next(batches)
 
 
 def test_bad_arguments():
     with pytest.raises(ValueError, match="empty"):
-        reader(0)
+        reader(0, InOrder(1))
     with pytest.raises(ValueError, match="batch_size=0"):
         reader(batch_size=0)
     with pytest.raises(ValueError, match="process_index=2 of process_count=2"):
         reader(process_index=2, process_count=2)
+    balanced = Balanced([0, 1], count=2, per_group=3, seed=0)
+    with pytest.raises(ValueError, match="batch of 4; the sampler gives batches of 6"):
+        reader(2, balanced)
+    with pytest.raises(ValueError, match="6 examples is not a whole number"):
+        reader(sampler=by_loss(round_size=6))
 
 
 def test_reading_never_imports_tensorflow_or_tfds():
     program = (
-        "import sys; from rkd_jax.data import pipeline; "
-        "s = pipeline.make_source('synthetic', count=1, size=64); "
-        "next(pipeline.batches(s, batch_size=1, seed=0)); "
+        "import sys; from rkd_jax.data import pipeline, sampling, sources; "
+        "s = sources.make_source('synthetic', count=1, size=64); "
+        "next(pipeline.Batches(s, sampling.InOrder(1), batch_size=1)); "
         "print('tensorflow' in sys.modules, 'tensorflow_datasets' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["False", "False"]
-
-
-class _Kinds:
-    """Five labeled examples, then fifteen others."""
-
-    n_labeled = 5
-
-    def __len__(self):
-        return 20
-
-    def __getitem__(self, i):
-        return {"x": np.array(i)}
-
-
-def test_labeled_share_is_kept_and_each_kind_is_shuffled_by_epoch():
-    reader = pipeline.batches(
-        _Kinds(), batch_size=4, seed=1, labeled_share=0.5, num_threads=0
-    )
-    drawn = np.concatenate([next(reader)["x"] for _ in range(10)])
-    labeled = drawn[drawn < 5]
-    assert len(labeled) == 20
-    for epoch in labeled.reshape(4, 5):
-        assert sorted(epoch) == list(range(5))
-    others = drawn[drawn >= 5]
-    assert sorted(others[:15]) == list(range(5, 20))
-
-
-def test_labeled_share_needs_both_kinds():
-    with pytest.raises(ValueError, match="labeled_share"):
-        pipeline.batches(_Kinds(), batch_size=2, seed=0, labeled_share=1.0)

@@ -16,7 +16,7 @@ from rkd_jax.evaluation import wflw_run
 from rkd_jax.metrics import landmarks as metrics
 from rkd_jax.synthetic.faces.points import ATTRIBUTES
 from rkd_jax.tasks.faces import pictures
-from rkd_jax.tasks.faces.aligner import Aligner
+from rkd_jax.tasks.faces.landmarker import FaceLandmarker
 
 OPTIONS = {"widths": (4, 4, 8, 8), "descriptor_dim": 0, "out_channels": 98}
 
@@ -130,7 +130,7 @@ def test_the_curve_goes_through_the_shares():
 
 def test_networks_answer_in_pixels_of_the_picture(root, network):
     """A box and picture shifted together shift the answer."""
-    align = Aligner(network)
+    align = FaceLandmarker(network)
     face = wflw.read_list(root, "test")[0]
     picture = np.asarray(Image.open(face.image))
     moved = np.pad(picture, [(11, 0), (25, 0), (0, 0)])
@@ -142,8 +142,8 @@ def test_networks_answer_in_pixels_of_the_picture(root, network):
     np.testing.assert_allclose(there, here + [25, 11], atol=0.05)
 
 
-def test_an_aligner_refuses_a_bad_box_by_the_name_of_its_picture(root, network):
-    align = Aligner(network)
+def test_a_landmarker_refuses_a_bad_box_by_the_name_of_its_picture(root, network):
+    align = FaceLandmarker(network)
     assert align([], np.zeros((0, 4))).shape == (0, 98, 2)
     image = wflw.read_list(root, "test")[0].image
     with pytest.raises(ValueError, match=f"{image.name}: box .* is empty"):
@@ -203,7 +203,7 @@ def test_finished_faces_are_not_looked_at_again(
 
     out = tmp_path / "copy"
     shutil.copytree(finished, out)
-    monkeypatch.setattr(Aligner, "__call__", refuse)
+    monkeypatch.setattr(FaceLandmarker, "__call__", refuse)
     assert run(root, out, "--weights", network) == 0
     assert (out / "metrics.json").read_text() == (finished / "metrics.json").read_text()
 
@@ -276,7 +276,7 @@ def test_a_stopped_run_keeps_what_is_done(root, tmp_path, monkeypatch, capsys):
 
 
 def test_an_answer_grows_with_its_picture(root, network):
-    align = Aligner(network)
+    align = FaceLandmarker(network)
     face = wflw.read_list(root, "test")[0]
     picture = np.asarray(Image.open(face.image))
     large = np.repeat(np.repeat(picture, 3, axis=0), 3, axis=1)
@@ -288,19 +288,18 @@ def test_an_answer_grows_with_its_picture(root, network):
 
 def test_training_and_the_command_score_alike(root, network, tmp_path):
     """The task's evaluation of stored crops, and the pictures' points on disk."""
-    from rkd_jax import tasks
-    from rkd_jax.config import Config
+    from rkd_jax.config import Config, ModelConfig
+    from rkd_jax.tasks import faces
 
-    config = Config()
-    config.task.name = "landmarks"
+    config = Config(task=faces.FacesConfig())
+    config.model = ModelConfig("superretina", **OPTIONS)
     config.data.kind, config.data.val_split = "wflw", "test"
     config.data.data_dir, config.data.size = str(root), 96
     config.data.crop = 64
     config.loop.eval_pairs = 100
     loaded = weights.load(network)
-    model = models.build("superretina", **OPTIONS)
-    task = tasks.build(config.task, model=model, crop=64, labeled=1, steps_per_epoch=1)
-    scores, _ = task.evaluate(loaded.variables, tasks.held_out(config))
+    task = faces.make(config, faces.training_source(config), {})
+    scores, _ = task.evaluate(loaded.variables, faces.held_out(config))
     facts = {**loaded.preprocess, "size": 64}
     path = tmp_path / "w.safetensors"
     weights.save(
@@ -361,7 +360,7 @@ def test_weights_without_their_decoding_are_refused(root, network, tmp_path, cap
         path, loaded.variables, model="superretina", options=OPTIONS, preprocess=facts
     )
     assert run(root, tmp_path / "out", "--weights", path) == 2
-    assert "its preparation lacks temperature" in capsys.readouterr().err
+    assert "its preprocessing lacks temperature" in capsys.readouterr().err
 
 
 def test_a_broken_file_of_predictions_is_named(root, finished, tmp_path, capsys):

@@ -11,7 +11,7 @@ OPTIONS = {"widths": [4, 4, 8, 8], "descriptor_dim": 8, "compute_dtype": "bfloat
 
 def test_a_packed_file_has_the_same_network_and_no_machine(tmp_path, save_untrained):
     data = {"data_dir": "/home/me/lab", "auxiliary_dir": "/home/me/idrid"}
-    recipe = {"config": {"data": data, "teacher": {"weights": "/home/me/t.st"}}}
+    recipe = {"config": {"data": data, "task": {"teacher": {"weights": "/h/t.st"}}}}
     run, variables = save_untrained(OPTIONS, size=768, recipe=recipe)
     packed = tmp_path / "packed.safetensors"
     assert package_weights.main([str(run), str(packed), "--size", "640"]) == 0
@@ -19,7 +19,7 @@ def test_a_packed_file_has_the_same_network_and_no_machine(tmp_path, save_untrai
     assert found.preprocess["size"] == 640
     assert found.options == {"widths": [4, 4, 8, 8], "descriptor_dim": 8}
     assert "/" not in found.metadata["recipe"]
-    assert found.recipe["config"]["teacher"]["weights"] == "t.st"
+    assert found.recipe["config"]["task"]["teacher"]["weights"] == "t.st"
     for was, now in zip(
         jax.tree.leaves(variables), jax.tree.leaves(found.variables), strict=True
     ):

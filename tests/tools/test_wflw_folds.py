@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from made_faces import write_wflw
 
-from rkd_jax import config as schema
-from rkd_jax import tasks
 from rkd_jax.data import wflw
 from rkd_jax.evaluation import wflw_run
+from rkd_jax.tasks import faces as landmarks
 from rkd_jax.training.loop import NonFiniteLossError
 from rkd_jax.training.signals import Interrupted
 
@@ -21,18 +20,19 @@ CONFIG = '''
 """Two folds of tiny networks."""
 
 from rkd_jax.config import Config, ModelConfig
+from rkd_jax.tasks.faces import FacesConfig
 
 
 def get_config(variant=""):
-    config = Config()
+    both = variant != "alone"
+    task = FacesConfig(distill=both, compare_scratch=both)
+    config = Config(task=task)
     heads = {"out_channels": 98, "descriptor_dim": 0, "norm": "instance"}
     config.model = ModelConfig("superretina", widths=(4, 4, 4, 4), **heads)
-    config.teacher.model = ModelConfig("superretina", widths=(4, 4, 4, 4), **heads)
-    config.task.name = "landmarks"
-    config.task.distill = config.compare_scratch = variant != "alone"
+    task.teacher.model = ModelConfig("superretina", widths=(4, 4, 4, 4), **heads)
     config.data.kind, config.data.val_split = "wflw", "test"
     config.data.size, config.data.batch_size = 64, 4
-    config.loop.steps = config.teacher.steps = 2
+    config.loop.steps = task.teacher.steps = 2
     return config
 '''
 
@@ -88,13 +88,13 @@ def test_no_stage_learns_from_the_images_that_score_it(tool, root):
     config.data.data_dir = str(root)
     config.data.fold, config.data.folds, config.loop.eval_pairs = 1, 3, 100
     others, held = wflw.split_fold(wflw.read_list(root, "test"), 1, 3)
-    stages = schema.list_stages(config)
+    stages = landmarks.stages(config)
     assert [stage.title for stage in stages] == ["teacher", "scratch", "student"]
     for stage in stages:
-        names = tasks.training_source(stage.config).names
+        names = landmarks.training_source(stage.config).names
         assert sorted(names) == sorted(face.name for face in others)
-        scored = tasks.held_out(stage.config)
-        assert [face["name"] for face in scored] == [face.name for face in held]
+        scored = landmarks.held_out(stage.config)
+        assert list(scored.names) == [face.name for face in held]
 
 
 def test_a_stop_and_a_lost_run_end_as_in_training(tool, root, tmp_path, monkeypatch):

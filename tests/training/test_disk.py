@@ -7,78 +7,76 @@ import struct
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from toy import Batches, LineTask, lines
 
-from rkd_jax.training import loop, report, state
-from rkd_jax.training.checkpoint import Checkpoints
+from rkd_jax.training import loop, report
+from rkd_jax.training.checkpoint import Checkpoints, saved_steps
 from rkd_jax.training.disk import report_once
+from rkd_jax.training.optimizer import make_optimizer
 from rkd_jax.training.tensorboard import EventFile
 
 ROOT = pathlib.Path(__file__).parents[2]
 TOO_LARGE = "File too large"
 
-# A run whose checkpoints are larger than a file may be after the third step; all else
-# that it writes is smaller.
+# A process of its own, because what Orbax's threads print while it ends counts too.
 PROGRAM = """
 import pathlib, resource, sys
-sys.path.insert(0, "tests/training")
+sys.path[:0] = ["tests/helpers", "tests/training"]
 import jax
-from toy import Batches, LineTask
+jax.config.update("jax_num_cpu_devices", 4)
+from test_disk import train_large
 from rkd_jax import train
-from rkd_jax.training import loop, state
+from rkd_jax.runtime import start
+
+def limit():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+start._show_progress()
+folder = pathlib.Path(sys.argv[1])
+sys.exit(train.exit_status(lambda: train_large(folder, at={3: limit})))
+"""
+
 
 class Large(LineTask):
+    """Its checkpoints are larger than 100 kB; all else that a run writes is smaller."""
+
     def init(self, key, batch):
         variables, task_state = super().init(key, batch)
-        for n in range(20):
+        for n in range(2):
             large = jax.random.normal(jax.random.fold_in(key, n), (60_000,))
             variables["params"][f"large{n}"] = large
         return variables, task_state
 
-def limit():
-    if int(sys.argv[2]):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
-def work():
-    plan = loop.Plan(steps=6, log_every=1, checkpoint_every=2, seed=1)
-    optimizer = state.make_optimizer(lr=0.1, steps=6)
-    batches = Batches(at={3: limit})
-    folder = pathlib.Path(sys.argv[1])
-    loop.train(Large(), optimizer, batches, plan, workdir=folder, title="toy")
-
-train._start_logging()
-sys.exit(train.exit_status(work))
-"""
-
-
-def run(folder, *, limited):
-    kept = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-    return subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(folder), str(int(limited))],
-        cwd=ROOT,
-        env={**kept, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
+def train_large(folder, at=None):
+    options = loop.LoopOptions(steps=6, log_every=1, checkpoint_every=2, seed=1)
+    optimizer = make_optimizer(lr=0.1, steps=6)
+    loop.train(Large(), optimizer, Batches(at), options, workdir=folder, title="toy")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit of files there")
 def test_a_checkpoint_that_cannot_be_written_is_told_once_and_last(tmp_path):
     pytest.importorskip("resource")
-    straight = run(tmp_path / "straight", limited=False)
-    assert straight.returncode == 0, straight.stderr
-    done = run(tmp_path / "run", limited=True)
+    kept = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path / "run")],
+        cwd=ROOT,
+        env={**kept, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 2, done.stderr
     *before, last = done.stderr.splitlines()
     assert last.startswith("error: the checkpoint of step 4 cannot be written in ")
     assert last.endswith(f": {TOO_LARGE}; the same command then goes on from step 2")
     assert all(" toy: " in line for line in before), done.stderr
-    again = run(tmp_path / "run", limited=False)
-    assert again.returncode == 0, again.stderr
-    assert "going on from step 2" in again.stderr
+    assert saved_steps(tmp_path / "run") == [2]
+    train_large(tmp_path / "run")
+    train_large(tmp_path / "straight")
     assert lines(tmp_path / "run") == lines(tmp_path / "straight")
 
 
@@ -107,8 +105,8 @@ def test_any_reason_is_one_line(tmp_path, monkeypatch, error, words):
 
 
 def test_late_reports_of_a_failure_are_silent_and_no_others(monkeypatch):
-    told = []
-    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    printed = []
+    monkeypatch.setattr(sys, "unraisablehook", printed.append)
     ours = sys.unraisablehook
     with report_once():
         pass
@@ -123,7 +121,7 @@ def test_late_reports_of_a_failure_are_silent_and_no_others(monkeypatch):
     unraisable(RuntimeError("Event loop is closed"))
     unraisable(RuntimeError("another"))
     unraisable(None)
-    assert [str(found.exc_value) for found in told] == ["another", "None"]
+    assert [str(found.exc_value) for found in printed] == ["another", "None"]
 
 
 def test_files_that_cannot_be_written_are_named(tmp_path, monkeypatch):
@@ -136,9 +134,9 @@ def test_files_that_cannot_be_written_are_named(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=r"metrics\.jsonl"):
         loop.train(
             LineTask(),
-            state.make_optimizer(lr=0.1, steps=2),
+            make_optimizer(lr=0.1, steps=2),
             Batches(),
-            loop.Plan(steps=2, log_every=1),
+            loop.LoopOptions(steps=2, log_every=1),
             workdir=tmp_path,
             title="toy",
         )

@@ -6,42 +6,47 @@ import types
 import pytest
 
 from rkd_jax import config as schema
-from rkd_jax import tasks, weights
-from rkd_jax.training import experiment, loop, run_folder
+from rkd_jax import weights
+from rkd_jax.data.source import CachedSource
+from rkd_jax.tasks import pretraining, retina
+from rkd_jax.tasks.retina import RetinaConfig
+from rkd_jax.training import experiment, loop, run_folder, start_weights
 
 
 @pytest.fixture
 def seen(monkeypatch):
-    """Let runs do nothing but tell what they were given; weights hold their path."""
+    """Let runs only record their arguments; loaded weights are their path."""
     calls = {}
 
-    def learn(*_, title, workdir, variables, teacher, eval_data, **__):
+    def learn(*_, title, workdir, variables, teacher, evaluation, **__):
         calls[title] = {
             "workdir": workdir,
             "start": variables,
             "teacher": teacher,
-            "data": eval_data,
+            "data": evaluation.data,
         }
         metrics = {"score": float("nan")} if title == "student" else {}
-        return loop.Outcome({"params": {"network": {}}}, metrics)
+        return loop.RunResult({"params": {"network": {}}}, metrics)
 
-    def load(path, wanted):
-        return weights.Weights(wanted.name, wanted.options(), path, {}, {}, {})
+    def load(config, role, path):
+        return weights.Weights("superretina", {}, path, {}, {}, {})
 
-    monkeypatch.setattr(tasks, "held_out", lambda config: [config.task.name])
+    for module in (retina, pretraining):
+        names = [module.__name__]
+        source = CachedSource(dict, names)
+        monkeypatch.setattr(module, "held_out", lambda config, source=source: source)
     monkeypatch.setattr(loop, "train", learn)
-    monkeypatch.setattr(experiment, "load_network", load)
+    monkeypatch.setattr(start_weights, "load_for", load)
     monkeypatch.setattr(run_folder, "save_weights", lambda path, *_: path.touch())
     return calls
 
 
 def whole_experiment():
-    config = schema.Config()
+    task = RetinaConfig(distill=True, compare_scratch=True)
+    config = schema.Config(task=task)
     config.model.name = "swin_unetr"
-    config.task.distill = True
-    config.compare_scratch = True
-    config.pretrain.steps = 7
-    config.teacher.steps, config.teacher.lr = 5, 0.25
+    task.pretrain.steps = 7
+    task.teacher.steps, task.teacher.lr = 5, 0.25
     return config
 
 
@@ -67,14 +72,14 @@ def test_weights_of_a_stage_reach_those_that_need_them(tmp_path, seen):
 
 def test_named_weights_reach_the_stages_that_need_them(tmp_path, seen):
     config = whole_experiment()
-    config.pretrain.steps = 0
-    config.model.norm = config.teacher.model.norm = "instance"
+    config.task.pretrain.steps = 0
+    config.model.norm = config.task.teacher.model.norm = "instance"
     config.init_weights = "large"
     experiment.run(config, tmp_path / "trained")
     assert seen["teacher"]["start"] is None
     large = str(weights.find("large"))
     assert seen["scratch"]["start"] == seen["student"]["start"] == large
-    config.teacher.weights = "unet"
+    config.task.teacher.weights = "unet"
     seen.clear()
     experiment.run(config, tmp_path / "given")
     assert list(seen) == ["scratch", "student"]
@@ -85,8 +90,8 @@ def test_named_weights_reach_the_stages_that_need_them(tmp_path, seen):
 def test_a_changed_field_is_named_as_it_was_typed(tmp_path, seen):
     config = whole_experiment()
     experiment.run(config, tmp_path)
-    config.teacher.steps = 6
-    with pytest.raises(ValueError, match=r"teacher\.steps: 5 -> 6"):
+    config.task.teacher.steps = 6
+    with pytest.raises(ValueError, match=r"task\.teacher\.steps: 5 -> 6"):
         experiment.run(config, tmp_path)
 
 
@@ -96,14 +101,14 @@ def test_a_longer_experiment_goes_on_with_the_stages_that_get_longer(tmp_path, s
     config.loop.steps *= 2
     experiment.run(config, tmp_path)
     for folder, steps in {
-        "pretraining": config.pretrain.steps,
-        "teacher": config.teacher.steps,
+        "pretraining": config.task.pretrain.steps,
+        "teacher": config.task.teacher.steps,
         "scratch": config.loop.steps,
         ".": config.loop.steps,
     }.items():
         written = json.loads((tmp_path / folder / run_folder.CONFIG).read_text())
         assert written["loop"]["steps"] == steps
-    config.pretrain.steps += 1
+    config.task.pretrain.steps += 1
     with pytest.raises(ValueError, match=r"pretrain\.steps: 7 -> 8 \(later stages"):
         experiment.run(config, tmp_path)
 
@@ -128,34 +133,40 @@ def test_other_images_are_refused_before_the_config_is_written(
     experiment.run(config, tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
     config.loop.log_every, config.data.data_dir = 3, "moved"
-    source = tasks.training_source(config)
+    source = retina.training_source(config)
     names = ("another.png", *source.names[1:])
-    other = types.SimpleNamespace(names=names, n_labeled=source.n_labeled)
-    monkeypatch.setattr(tasks, "training_source", lambda config: other)
+    other = types.SimpleNamespace(names=names, groups=source.groups)
+    for module in (retina, pretraining):
+        monkeypatch.setattr(module, "training_source", lambda config: other)
     with pytest.raises(ValueError, match="other names"):
         experiment.run(config, tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == before
 
 
-def test_stages_of_one_task_are_scored_on_the_same_data(tmp_path, seen):
+def test_every_stage_is_scored_on_the_held_out_data_of_its_task(tmp_path, seen):
     experiment.run(whole_experiment(), tmp_path)
-    assert seen["encoder"]["data"] == ["pretraining"]
-    assert seen["teacher"]["data"] == ["retina"]
-    assert seen["scratch"]["data"] is seen["teacher"]["data"] is seen["student"]["data"]
+    names = {title: call["data"].names for title, call in seen.items()}
+    ours = (retina.__name__,)
+    assert names == {
+        "encoder": (pretraining.__name__,),
+        **dict.fromkeys(("teacher", "scratch", "student"), ours),
+    }
 
 
-@pytest.mark.parametrize("field", ["init_weights", "teacher.weights", "data.data_dir"])
+@pytest.mark.parametrize(
+    "field", ["init_weights", "task.teacher.weights", "data.data_dir"]
+)
 def test_what_is_missing_is_told_before_anything_runs_or_is_claimed(
     tmp_path, seen, field
 ):
     config = whole_experiment()
-    config.pretrain.steps = 0
+    config.task.pretrain.steps = 0
     if field == "data.data_dir":
         config.data.kind, config.data.data_dir = "folder", str(tmp_path / "no_such")
     elif field == "init_weights":
         config.init_weights = str(tmp_path / "no_such")
     else:
-        config.teacher.weights = str(tmp_path / "no_such")
+        config.task.teacher.weights = str(tmp_path / "no_such")
     with pytest.raises(FileNotFoundError, match="no_such"):
         experiment.run(config, tmp_path / "run")
     assert not seen
@@ -168,7 +179,7 @@ def test_missing_held_out_data_are_told_before_anything_runs(
     def fail(config):
         raise FileNotFoundError("no val.txt")
 
-    monkeypatch.setattr(tasks, "held_out", fail)
+    monkeypatch.setattr(retina, "held_out", fail)
     with pytest.raises(FileNotFoundError, match=r"val\.txt"):
         experiment.run(whole_experiment(), tmp_path / "run")
     assert not seen
@@ -177,18 +188,18 @@ def test_missing_held_out_data_are_told_before_anything_runs(
 
 def test_a_directory_of_another_config_keeps_its_files(tmp_path, seen):
     config = whole_experiment()
-    config.compare_scratch = False
+    config.task.compare_scratch = False
     experiment.run(config, tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
-    config.compare_scratch = True
-    with pytest.raises(ValueError, match="compare_scratch: False -> True"):
+    config.task.compare_scratch = True
+    with pytest.raises(ValueError, match=r"task\.compare_scratch: False -> True"):
         experiment.run(config, tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == before
 
 
 def test_processes_must_be_able_to_share_a_batch(tmp_path, seen, monkeypatch):
     monkeypatch.setattr(experiment.jax, "process_count", lambda: 3)
-    config = schema.Config()
+    config = schema.Config(task=RetinaConfig())
     config.data.batch_size = 4
     with pytest.raises(ValueError, match=r"batch_size is 4, which .* 3 processes"):
         experiment.run(config, tmp_path / "run")

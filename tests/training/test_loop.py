@@ -4,32 +4,36 @@ import dataclasses
 import signal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from toy import Batches, LineTask, lines
+from toy import Batches, LineTask, VolumeTask, lines, volumes
 
+from rkd_jax.data import pipeline
+from rkd_jax.data.sampling import Balanced
+from rkd_jax.data.weighted import Weighted
+from rkd_jax.tasks.average import Average
 from rkd_jax.training import loop, state, step
 from rkd_jax.training.checkpoint import CheckpointError
+from rkd_jax.training.optimizer import make_optimizer
 from rkd_jax.training.signals import Interrupted, stop_signals
 
-PLAN = loop.Plan(
+OPTIONS = loop.LoopOptions(
     steps=8, log_every=1, eval_every=4, checkpoint_every=2, seed=1, ema_decay=0.5
 )
 
 
-def run(workdir, batches=None, task=None, plan=PLAN, **options):
-    optimizer = state.make_optimizer(lr=0.1, steps=plan.steps)
+def run(workdir, batches=None, task=None, options=OPTIONS, held_out="", on_best=None):
     with stop_signals() as stop:
         return loop.train(
             task or LineTask(),
-            optimizer,
+            make_optimizer(lr=0.1, steps=options.steps),
             batches or Batches(),
-            plan,
+            options,
             workdir=workdir,
             title="toy",
-            eval_data=[],
+            evaluation=loop.Evaluation([], held_out, on_best),
             stop=stop,
-            **options,
         )
 
 
@@ -64,8 +68,10 @@ def test_a_stopped_run_goes_on_bit_for_bit(straight, tmp_path, when):
 
 @pytest.mark.parametrize("first", [3, 4])
 def test_a_longer_run_goes_on_bit_for_bit(straight, tmp_path, first):
-    shorter = dataclasses.replace(PLAN, steps=first, checkpoint_every=3, eval_every=0)
-    run(tmp_path, plan=shorter)
+    shorter = dataclasses.replace(
+        OPTIONS, steps=first, checkpoint_every=3, eval_every=0
+    )
+    run(tmp_path, options=shorter)
     outcome = run(tmp_path)
     folder, whole = straight
     trained, wanted = (
@@ -77,22 +83,21 @@ def test_a_longer_run_goes_on_bit_for_bit(straight, tmp_path, first):
 
 
 def test_a_best_score_on_other_data_counts_no_more(tmp_path):
-    told = []
+    best_steps = []
 
     def best(variables, metrics):
-        told.append(metrics["step"])
+        best_steps.append(metrics["step"])
 
     class Worse(LineTask):
         def evaluate(self, variables, data):
             return {"score": -1e9}, {}
 
-    run(tmp_path, plan=dataclasses.replace(PLAN, steps=4, held_out="24"), on_best=best)
-    longer = dataclasses.replace(PLAN, steps=6, held_out="24")
-    run(tmp_path, plan=longer, task=Worse(), on_best=best)
-    assert told == [4]
-    other = dataclasses.replace(PLAN, steps=8, held_out="12")
-    run(tmp_path, plan=other, task=Worse(), on_best=best)
-    assert told == [4, 8]
+    for steps, held_out, task in ((4, "24", None), (6, "24", Worse())):
+        options = dataclasses.replace(OPTIONS, steps=steps)
+        run(tmp_path, None, task, options, held_out, best)
+    assert best_steps == [4]
+    run(tmp_path, None, Worse(), OPTIONS, "12", best)
+    assert best_steps == [4, 8]
 
 
 class SignalsInEvaluation(LineTask):
@@ -167,16 +172,10 @@ def test_a_finished_run_is_only_evaluated_again(straight):
 
 
 def test_a_nonfinite_term_stops_within_a_step(tmp_path):
-    plan = loop.Plan(steps=8, log_every=100, checkpoint_every=100)
+    options = loop.LoopOptions(steps=8, log_every=100, checkpoint_every=100)
     batches = Batches()
     with pytest.raises(loop.NonFiniteLossError) as caught:
-        run(
-            tmp_path,
-            batches,
-            LineTask(poison_step=3),
-            plan,
-            describe=lambda batch: "image a.jpg",
-        )
+        run(tmp_path, batches, LineTask(poison_step=3), options)
     message = str(caught.value)
     assert "step 4" in message
     assert "poison = nan" in message
@@ -185,14 +184,14 @@ def test_a_nonfinite_term_stops_within_a_step(tmp_path):
 
 
 def test_a_flipped_byte_is_named(tmp_path):
-    run(tmp_path, plan=loop.Plan(steps=2, checkpoint_every=1))
+    run(tmp_path, options=loop.LoopOptions(steps=2, checkpoint_every=1))
     files = [p for p in (tmp_path / "checkpoints" / "2").rglob("*") if p.is_file()]
     victim = max(files, key=lambda p: p.stat().st_size)
     data = bytearray(victim.read_bytes())
     data[len(data) // 2] ^= 1
     victim.write_bytes(bytes(data))
     with pytest.raises(CheckpointError, match=victim.name) as caught:
-        run(tmp_path, plan=loop.Plan(steps=4, checkpoint_every=1))
+        run(tmp_path, options=loop.LoopOptions(steps=4, checkpoint_every=1))
     assert "remove" in str(caught.value)
 
 
@@ -209,7 +208,7 @@ def test_a_checkpoint_without_manifest_is_unfinished(straight, tmp_path):
 
 @pytest.mark.parametrize("count", [2, 4])
 def test_any_number_of_devices_gives_the_same_steps(count):
-    task, optimizer = LineTask(), state.make_optimizer(lr=0.1, steps=3)
+    task, optimizer = LineTask(), make_optimizer(lr=0.1, steps=3)
 
     def steps(devices):
         batches = Batches()
@@ -219,7 +218,7 @@ def test_any_number_of_devices_gives_the_same_steps(count):
         losses = []
         for _ in range(3):
             batch = step.shard(next(batches), len(devices))
-            moving, metrics = step_fn(moving, None, batch)
+            moving, metrics, _ = step_fn(moving, None, batch)
             losses.append(step.first_replica(metrics)["loss"])
         return losses, step.first_replica(moving)
 
@@ -234,18 +233,98 @@ def test_any_number_of_devices_gives_the_same_steps(count):
 def test_the_step_is_compiled_once(caplog):
     task, optimizer, batches = (
         LineTask(),
-        state.make_optimizer(lr=0.1, steps=3),
+        make_optimizer(lr=0.1, steps=3),
         Batches(),
     )
     moving = step.replicate(state.init_state(task, optimizer, next(batches), seed=0))
     step_fn = step.make_train_step(task, optimizer)
     with jax.log_compiles(), caplog.at_level("WARNING", logger="jax"):
         for _ in range(3):
-            moving, _ = step_fn(moving, None, step.shard(next(batches)))
+            moving, _, _ = step_fn(moving, None, step.shard(next(batches)))
     compiled = [r for r in caplog.records if "XLA compilation" in r.getMessage()]
     assert len(compiled) == 1
 
 
-def test_batches_that_devices_cannot_share_are_refused():
-    with pytest.raises(ValueError, match="batch of 3"):
-        step.shard({"x": np.zeros((3, 2))}, 2)
+def volume_batches(order, at=None):
+    """Return batches of volumes; at a position, a signal comes."""
+    source = volumes()
+    orders = {
+        "weighted": lambda: Weighted(
+            source.groups, round_size=8, seed=2, shares={0: 0.5, 1: 0.25, 2: 0.25}
+        ),
+        "balanced": lambda: Balanced(source.groups, count=2, per_group=2, seed=2),
+    }
+
+    class Signalled(pipeline.Batches):
+        def __next__(self):
+            if self.get_state()["next_index"] == at:
+                signal.raise_signal(signal.SIGTERM)
+            return super().__next__()
+
+    return Signalled(source, orders[order](), batch_size=4, num_threads=1)
+
+
+@pytest.mark.parametrize(("order", "when"), [("weighted", 4), ("balanced", 3)])
+def test_statistics_teacher_and_sampler_go_on_bit_for_bit(tmp_path, order, when):
+    """Of the weighted order, the signal comes within a round that losses decide."""
+    options = loop.LoopOptions(steps=7, log_every=3, checkpoint_every=100)
+    task = VolumeTask(Average(0.9, warm_up=True, is_teacher=True, is_evaluated=False))
+
+    def train(folder, at=None):
+        with stop_signals() as stop:
+            return loop.train(
+                task,
+                make_optimizer(lr=0.05, steps=7),
+                volume_batches(order, at),
+                options,
+                workdir=tmp_path / folder,
+                title="toy",
+                evaluation=loop.Evaluation(volumes(3)),
+                stop=stop,
+            )
+
+    whole = train("straight")
+    with pytest.raises(Interrupted, match=f"step {when + 1}"):
+        train("stopped", when)
+    result = train("stopped")
+    assert lines(tmp_path / "stopped") == lines(tmp_path / "straight")
+    jax.tree.map(np.testing.assert_array_equal, result.variables, whole.variables)
+    assert result.variables.keys() == {"params", "batch_stats"}
+    last = lines(tmp_path / "straight")[-2]
+    assert last["teacher_kernel"] != whole.variables["params"]["head"]["kernel"][0, 0]
+
+
+def test_a_sampler_by_loss_reads_hard_examples_more_often(tmp_path):
+    """The first volumes have loss 0 from the start; they are hardly read again."""
+
+    class Easy(VolumeTask):
+        def loss(self, variables, task_state, teacher, batch, key, step):
+            total, aux = super().loss(variables, task_state, teacher, batch, key, step)
+            hard = (batch["record"] >= 8).astype(jnp.float32)
+            return total, aux._replace(examples={"loss": hard})
+
+    source, seen = volumes(), []
+
+    class Watched(pipeline.Batches):
+        def record(self, examples):
+            seen.append(examples["record"])
+            super().record(examples)
+
+    order = Weighted(np.zeros(12, int), round_size=64, seed=0)
+    batches = Watched(source, order, batch_size=4, num_threads=0)
+    loop.train(
+        Easy(),
+        make_optimizer(lr=0.1, steps=32),
+        batches,
+        loop.LoopOptions(steps=32, log_every=5),
+        workdir=tmp_path,
+        title="toy",
+    )
+    assert len(seen) == 32
+    assert (np.concatenate(seen[:16]) < 8).mean() > 0.4
+    assert (np.concatenate(seen[16:]) < 8).mean() < 0.05
+
+
+def test_only_one_average_is_kept(tmp_path):
+    with pytest.raises(ValueError, match=r"ema_decay is 0\.5, but this task keeps"):
+        run(tmp_path, task=VolumeTask(Average(0.9)))

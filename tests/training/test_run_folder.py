@@ -11,11 +11,13 @@ import safetensors
 from rkd_jax import config as schema
 from rkd_jax import models
 from rkd_jax.data import records
+from rkd_jax.tasks import networks
+from rkd_jax.tasks.retina import RetinaConfig
 from rkd_jax.training import run_folder
 
 
 def test_a_run_refuses_another_config_but_not_how_it_is_watched(tmp_path):
-    config = schema.Config()
+    config = schema.Config(task=RetinaConfig())
     run_folder.check(tmp_path, config)
     run_folder.claim(tmp_path, config)
     config.loop.log_every, config.data.num_threads = 1, 0
@@ -29,7 +31,7 @@ FREE = {
     "loop.log_every": 3,
     "loop.eval_every": 7,
     "loop.eval_pairs": 5,
-    "loop.eval_kind": "synthetic",
+    "task.eval_kind": "synthetic",
     "loop.checkpoint_every": 11,
     "loop.keep": 4,
     "data.num_threads": 0,
@@ -62,24 +64,24 @@ def begun(tmp_path):
 
 
 def test_what_changes_nothing_that_was_learned_may_change(begun):
-    config = schema.Config()
+    config = schema.Config(task=RetinaConfig())
     workdir = begun(config, 100)
     for field, value in FREE.items():
         put(config, field, value)
     run_folder.check(workdir, config)
     run_folder.claim(workdir, config)
-    written = schema.flatten(json.loads((workdir / run_folder.CONFIG).read_text()))
+    written = schema.flatten_dict(json.loads((workdir / run_folder.CONFIG).read_text()))
     assert {field: written[field] for field in FREE} == FREE
 
 
 def test_every_other_field_is_refused_by_name(begun):
     """What is not listed here as free, or as a length, must not change."""
-    config = schema.Config()
+    config = schema.Config(task=RetinaConfig())
     workdir = begun(config, 100)
-    lengths = {"loop.steps", "teacher.steps", "pretrain.steps"}
-    fields = schema.flatten(schema.as_dict(config)).keys() - FREE.keys() - lengths
+    lengths = {"loop.steps", "task.teacher.steps", "task.pretrain.steps"}
+    fields = schema.flatten_dict(schema.as_dict(config)).keys() - FREE.keys() - lengths
     for field in fields:
-        changed = schema.Config()
+        changed = schema.Config(task=RetinaConfig())
         put(changed, field, "another")
         with pytest.raises(ValueError, match=rf"\n  {field}: .* -> 'another'$"):
             run_folder.check(workdir, changed)
@@ -101,7 +103,7 @@ def test_every_other_field_is_refused_by_name(begun):
 def test_a_run_may_get_longer_unless_its_rate_depends_on_it(
     begun, schedule, done, steps, reason
 ):
-    config = schema.Config()
+    config = schema.Config(task=RetinaConfig())
     config.loop.steps, config.optim.schedule = 200, schedule
     workdir = begun(config, done)
     config.loop.steps = steps
@@ -112,9 +114,9 @@ def test_a_run_may_get_longer_unless_its_rate_depends_on_it(
             run_folder.check(workdir, config)
 
 
-@pytest.mark.parametrize("field", ["teacher.steps", "pretrain.steps"])
+@pytest.mark.parametrize("field", ["task.teacher.steps", "task.pretrain.steps"])
 def test_earlier_stages_may_get_longer_until_later_ones_begin(begun, field):
-    config = schema.Config()
+    config = schema.Config(task=RetinaConfig())
     workdir = begun(config, 0)
     put(config, field, 12_345)
     run_folder.check(workdir, config)
@@ -123,7 +125,7 @@ def test_earlier_stages_may_get_longer_until_later_ones_begin(begun, field):
 
 
 def test_finished_runs_count_without_their_checkpoints(begun):
-    config = schema.Config()
+    config = schema.Config(task=RetinaConfig())
     workdir = begun(config, 0)
     assert run_folder.steps_done(workdir) == 0
     (workdir / run_folder.WEIGHTS).touch()
@@ -132,22 +134,22 @@ def test_finished_runs_count_without_their_checkpoints(begun):
 
 
 def test_a_new_field_at_its_default_is_no_difference(begun):
-    config = schema.Config()
+    config = schema.Config(task=RetinaConfig())
     workdir = begun(config, 100)
     path = workdir / run_folder.CONFIG
     saved = json.loads(path.read_text())
-    del saved["data"]["fold"], saved["task"]["landmarks"], saved["model"]["kernels"]
+    del saved["data"]["max_labels"], saved["task"]["light"], saved["model"]["kernels"]
     path.write_text(json.dumps(saved))
     run_folder.check(workdir, config)
-    config.data.fold, config.model.kernels = 2, (3,)
+    config.data.max_labels, config.model.kernels = 2, (3,)
     with pytest.raises(ValueError, match="another config") as raised:
         run_folder.check(workdir, config)
-    lines = ["  data.fold: -1 -> 2", "  model.kernels: [1, 3, 5] -> [3]"]
+    lines = ["  data.max_labels: 512 -> 2", "  model.kernels: [1, 3, 5] -> [3]"]
     assert str(raised.value).splitlines()[1:] == lines
 
 
 def test_a_field_that_this_version_does_not_know_is_named(begun):
-    config = schema.Config()
+    config = schema.Config(task=RetinaConfig())
     workdir = begun(config, 100)
     path = workdir / run_folder.CONFIG
     saved = json.loads(path.read_text())
@@ -172,7 +174,7 @@ def test_files_of_others_are_refused_by_name(tmp_path, name):
     (tmp_path / "photo.png").touch()
     first = tmp_path / (name if name.startswith("pictures") else name.split("/")[0])
     with pytest.raises(ValueError, match=f"{first}: a run would write there"):
-        run_folder.check(tmp_path, schema.Config())
+        run_folder.check(tmp_path, schema.Config(task=RetinaConfig()))
     assert path.read_text() == "not ours"
 
 
@@ -181,23 +183,23 @@ def test_a_config_of_others_is_refused(tmp_path, text):
     path = tmp_path / run_folder.CONFIG
     path.write_text(text)
     with pytest.raises(ValueError, match=f"{path}: not the config of a run"):
-        run_folder.check(tmp_path, schema.Config())
+        run_folder.check(tmp_path, schema.Config(task=RetinaConfig()))
     assert path.read_text() == text
 
 
 def test_weights_tell_their_recipe_but_no_folder(tmp_path):
-    config = schema.Config()
+    config = schema.Config(task=RetinaConfig())
     config.model.widths, config.model.descriptor_dim = (4, 4, 4, 4), 8
     config.model.compute_dtype = "bfloat16"
     for group, field in (
         (config.data, "data_dir"),
         (config.data, "auxiliary_dir"),
-        (config.teacher, "weights"),
+        (config.task.teacher, "weights"),
         (config, "init_weights"),
     ):
         setattr(group, field, f"/home/somebody/{field}")
     path = tmp_path / run_folder.WEIGHTS
-    module = models.build("superretina", **config.model.options())
+    module = models.build("superretina", **networks.options(config.model))
     variables = jax.jit(module.init)(jax.random.key(0), jnp.zeros((1, 32, 32, 1)))
     metrics = {"score": 0.5, "error": float("nan")}
     run_folder.save_weights(path, config, variables, metrics)
@@ -213,10 +215,10 @@ def test_weights_tell_their_recipe_but_no_folder(tmp_path):
 @pytest.mark.parametrize("name", [run_folder.CONFIG, run_folder.DATA])
 def test_damaged_files_are_named(tmp_path, name, text):
     def check():
-        run_folder.check(tmp_path, schema.Config())
+        run_folder.check(tmp_path, schema.Config(task=RetinaConfig()))
         run_folder.claim_data(tmp_path, records.Records([], size=32, max_labels=4))
 
-    run_folder.claim(tmp_path, schema.Config())
+    run_folder.claim(tmp_path, schema.Config(task=RetinaConfig()))
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=f"{name}.*JSON.*--workdir"):
         check()

@@ -1,4 +1,4 @@
-"""What both sides are given; NumPy alone, so that neither side loads the other."""
+"""The inputs of both sides; NumPy alone, so that neither side loads the other."""
 
 import numpy as np
 

@@ -11,10 +11,13 @@ import numpy as np
 from benchmarks.inputs import images, labels
 from benchmarks.measure import Arm
 from rkd_jax import keypoints, models
-from rkd_jax.config import Config, follow_upstream
+from rkd_jax.config import Config
 from rkd_jax.models import conv
 from rkd_jax.registration.matching.nearest import match_keypoints
+from rkd_jax.tasks.retina import RetinaConfig
+from rkd_jax.tasks.retina.recipes import follow_upstream
 from rkd_jax.tasks.retina.task import RetinaTask
+from rkd_jax.training import optimizer as optimizers
 from rkd_jax.training import state as states
 from rkd_jax.training import step as stepping
 
@@ -150,19 +153,19 @@ def train_step(
     """Step of the U-Net recipe, or of RKD: expansion on, all images labeled.
 
     Constants are those of the authors' code (`follow_upstream`), as in
-    `torch_step.Step`. What still differs: heads that no loss looks at are not run (the
+    `torch_step.Step`. What still differs: heads that no loss reads are not run (the
     detector of the descriptor view), raw and descriptor view are one batch, points
     are arrays of fixed size with masks instead of lists, and the detector view is
     neither resampled nor lit the way the authors do it but by our own functions.
     """
-    config = Config()
-    follow_upstream(config, "rkd")
-    config.task.pke_start_epoch, config.task.distill = 0, distill
+    options = RetinaConfig(distill=distill)
+    follow_upstream(Config(task=options), "rkd")
+    options.pke_start_epoch = 0
     teacher_model = build("superretina", precision, small=small) if distill else None
     name = "swin_unetr" if distill else "superretina"
     task = RetinaTask(
         model=build(name, precision, small=small),
-        options=config.task,
+        options=options,
         crop=0,
         labeled=batch,
         steps_per_epoch=1,
@@ -180,7 +183,7 @@ def train_step(
         "example": np.arange(batch, dtype=np.int32),
     }
     chosen = jax.devices()[:devices]
-    optimizer = states.make_optimizer(lr=1e-4, steps=1000)
+    optimizer = optimizers.make_optimizer(lr=1e-4, steps=1000)
     start = states.init_state(task, optimizer, data, seed=0)
     teacher = None
     if distill:
@@ -197,7 +200,7 @@ def train_step(
     def arm(count):
         with precise(precision):
             for _ in range(count):
-                moving[0], metrics = run(moving[0], teacher, placed)
+                moving[0], metrics, _ = run(moving[0], teacher, placed)
         loss = float(stepping.first_replica(metrics)["loss"])
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss of the benchmarked step is {loss}")

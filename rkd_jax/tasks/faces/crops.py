@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from rkd_jax.data import wflw
-from rkd_jax.data.records import CachedRecords
+from rkd_jax.data.source import CachedSource, unpack_image
 from rkd_jax.data.sources import open_prepared, synthetic_seed
+from rkd_jax.geometry.resize import resize_points
 from rkd_jax.images.reading import read_image
 from rkd_jax.synthetic.faces.points import COUNT
 
@@ -42,12 +43,11 @@ class FaceCrop:
 
     def to_picture(self, xy: Any) -> np.ndarray:
         """Map points (x, y) `[..., 2]` of the crop to the picture, float64."""
-        return (np.asarray(xy, np.float64) + 0.5) / self.scale - 0.5 + self.corner
+        return resize_points(xy, 1 / self.scale) + self.corner
 
     def from_picture(self, xy: Any) -> np.ndarray:
         """Map points (x, y) `[..., 2]` of the picture to the crop, float64."""
-        offset = np.asarray(xy, np.float64) - self.corner
-        return (offset + 0.5) * self.scale - 0.5
+        return resize_points(np.asarray(xy, np.float64) - self.corner, self.scale)
 
 
 def grey(image: np.ndarray) -> np.ndarray:
@@ -140,7 +140,7 @@ class FaceItem:
     labeled: bool
 
 
-class FaceRecords(CachedRecords):
+class FaceRecords(CachedSource):
     """Crops of faces by index, in the form that training reads.
 
     `records[i]` is a dict: "image" float32 [S, S, 1] in 0..1; "landmarks" float32
@@ -161,10 +161,18 @@ class FaceRecords(CachedRecords):
         box_scale: float = BOX_SCALE,
         cache_mb: float = 2048,
     ):
-        super().__init__(items, size=size, cache_mb=cache_mb)
+        super().__init__(
+            self._cropped,
+            [item.name for item in items],
+            groups=[int(item.labeled) for item in items],
+            cache_mb=cache_mb,
+            unpack=unpack_image,
+        )
+        self.size = size
+        self._items = tuple(items)
         self.box_scale = box_scale
 
-    def _make(self, index: int) -> dict[str, np.ndarray]:
+    def _cropped(self, index: int) -> dict[str, np.ndarray]:
         item = self._items[index]
         source, points, box = item.read()
         try:
@@ -217,8 +225,8 @@ def make_source(
         FileNotFoundError, ValueError: unknown kind, missing files, a bad list; the
             message names the file.
 
-    >>> make_source("synthetic", count=3, unlabeled=2, size=48).n_labeled
-    3
+    >>> make_source("synthetic", count=3, unlabeled=2, size=48).groups.tolist()
+    [1, 1, 1, 0, 0]
     """
     if kind == "synthetic":
         items = [

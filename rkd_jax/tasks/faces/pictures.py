@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
+from rkd_jax.geometry.resize import resize_points
 from rkd_jax.metrics.landmarks import THRESHOLD, auc, cumulative_errors
 
 _TRUTH, _FOUND = (80, 220, 100), (235, 70, 60)  # RGB
@@ -50,7 +51,7 @@ def face_picture(
 
     def pixel(xy: np.ndarray) -> tuple[int, int]:
         # OpenCV takes 32-bit integers; what lies so far out is not seen.
-        place = np.clip((xy + 0.5) * zoom - 0.5, -4 * side, 5 * side)
+        place = np.clip(resize_points(xy, zoom), -4 * side, 5 * side)
         x, y = np.rint(place * 16).astype(int)
         return int(x), int(y)
 

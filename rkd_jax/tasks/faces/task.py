@@ -1,21 +1,20 @@
 """The 98 points of a face: heatmaps, soft-argmax, distillation.
 
-The student reads a view of the face (mirrored, turned, scaled) in other light, the
-frozen teacher the same view as it was, and mirrored, so that it answers at its best. A
-network's logits become heatmaps by a softmax over the pixels, scaled so that a point
-known to within the target's spread has a peak of 1; points are decoded by soft-argmax.
-With E(a, b) the mean squared error of heatmaps plus that of points,
+The student sees a view of the face (mirrored, turned, scaled) in other light; the
+frozen teacher sees the same view in its own light, and its mirror image. A network's
+logits become heatmaps by a softmax over the pixels, scaled so that a point known to
+within the target's spread has a peak of 1; points are decoded by soft-argmax. With
+E(a, b) the mean squared error of heatmaps plus that of points,
 
     loss = E(student, labels) [+ lambda E(student, teacher)]
 
-where the first term is of labeled faces and the second one of all, each of the points
-that can be known: a label's inside the view; the teacher's where its answers to the
-view and to the mirrored one lie within 2 sigma, and no label tells that the point is
-cut off.
+The label term covers labeled faces, points inside the view. The teacher term covers
+all faces; it skips points where the teacher's predictions on the view and on its mirror
+image differ by more than 2 sigma, and points whose label lies outside the view.
 
 Source: RKD (Nasser et al., WACV 2024), face experiment, "MSE loss plus lambda times MSE
 to the teacher". Its code is not public; output form, decoding and weights are ours
-(docs/specification.md §8).
+(docs/paper/specification.md §8).
 """
 
 import dataclasses
@@ -28,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rkd_jax import augment, losses
-from rkd_jax.config import Config, LandmarkConfig, TaskConfig
+from rkd_jax.data.source import Source
 from rkd_jax.geometry.homography import (
     apply_homography,
     as_matrix,
@@ -38,7 +37,8 @@ from rkd_jax.geometry.homography import (
 )
 from rkd_jax.geometry.warp import warp
 from rkd_jax.synthetic.faces.points import FLIP
-from rkd_jax.tasks.base import Aux
+from rkd_jax.tasks.base import Aux, Task
+from rkd_jax.tasks.faces.config import FacesConfig
 from rkd_jax.tasks.reductions import global_mean
 
 Array = jax.Array
@@ -46,27 +46,21 @@ PyTree = Any
 
 
 @dataclasses.dataclass(frozen=True)
-class LandmarksTask:
+class LandmarksTask(Task):
     """Train a network on faces; see `rkd_jax.tasks.base.Task`.
 
     Attributes:
         model: the student, with 98 outputs.
-        options: `distill` and `landmarks` are read.
+        options: losses and augmentation.
         crop: side C of what the network sees, the middle of the stored crop; 0: all.
-        labeled: not used.
-        steps_per_epoch: not used.
         teacher_model: the network whose variables `loss` gets, if `options.distill`.
-        teacher_grid: not used.
-        axis_name: mapped axis over which `loss` normalises; None for one device.
+        axis_name: mapped axis over which `loss` averages; None for one device.
     """
 
     model: nn.Module
-    options: TaskConfig
+    options: FacesConfig
     crop: int
-    labeled: int = 0
-    steps_per_epoch: int = 1
     teacher_model: nn.Module | None = None
-    teacher_grid: str | None = None
     axis_name: str | None = None
 
     def init(self, key: Array, batch: dict[str, Array]) -> tuple[PyTree, PyTree]:
@@ -74,10 +68,6 @@ class LandmarksTask:
         side = self.crop or batch["image"].shape[-3]
         image = jnp.zeros((1, side, side, 1), jnp.float32)
         return jax.jit(self.model.init)(key, image), {}
-
-    def network(self, variables: PyTree) -> PyTree:
-        """Return all variables: they are the network's alone."""
-        return variables
 
     def loss(
         self,
@@ -93,13 +83,15 @@ class LandmarksTask:
         `batch` holds `image [B, S, S, 1]`, `landmarks [B, 98, 2]`, `labeled [B]` and
         `example [B]`.
         """
-        marks = self.options.landmarks
+        options = self.options
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["example"])
 
         def draw(example_key: Array, image: Array, xy: Array) -> tuple:
             k_view, k_light = jax.random.split(example_key)
-            plain, points = make_view(k_view, image, xy, crop=self.crop, options=marks)
-            return relight(k_light, plain, options=marks), plain, points
+            plain, points = make_view(
+                k_view, image, xy, crop=self.crop, options=options
+            )
+            return relight(k_light, plain, options=options), plain, points
 
         images, plain, points = jax.vmap(draw)(keys, batch["image"], batch["landmarks"])
         side = images.shape[1]
@@ -111,17 +103,19 @@ class LandmarksTask:
             example_ids=batch["example"],
             rngs={"dropout": key},
         )
-        answers = self._read(answer.logits)
+        answers = read_points(answer.logits, options.sigma_px, options.temperature)
         labeled = batch["labeled"]
         inside = jnp.all((points >= 0) & (points <= side - 1), axis=-1)
-        target = gaussian_heatmaps(points, side, marks.sigma_px)
+        target = gaussian_heatmaps(points, side, options.sigma_px)
         terms = self._terms(answers, (target, points), labeled, inside)
         if self.options.distill:
-            *followed, sure = jax.lax.stop_gradient(self._followed(teacher, plain))
-            # Where a label tells that a point is cut off, the teacher only guesses.
+            *followed, sure = jax.lax.stop_gradient(
+                teacher_answers(self.teacher_model, teacher, plain, options=options)
+            )
+            # A point whose label lies outside the view is a guess of the teacher.
             seen = sure & (inside | ~labeled[:, None])
             terms |= {
-                f"{name}_distillation": marks.distillation_weight * term
+                f"{name}_distillation": options.distillation_weight * term
                 for name, term in self._terms(
                     answers, followed, jnp.ones_like(labeled), seen
                 ).items()
@@ -139,31 +133,38 @@ class LandmarksTask:
         where: Array | None = None,
     ) -> dict[str, Array]:
         """Return the weighted errors to labels or teacher, of the faces that count."""
-        marks = self.options.landmarks
-        heatmap, point = squared_errors(answers, wanted, marks.sigma_px, where)
+        options = self.options
+        heatmap, point = squared_errors(answers, wanted, options.sigma_px, where)
         return {
-            "heatmap": marks.heatmap_weight * self._mean(heatmap, counts),
-            "point": marks.point_weight * self._mean(point, counts),
+            "heatmap": options.heatmap_weight * self._mean(heatmap, counts),
+            "point": options.point_weight * self._mean(point, counts),
         }
 
     def evaluate(
-        self, variables: PyTree, data: list[dict[str, np.ndarray]]
+        self, variables: PyTree, data: Source
     ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """Return NME, failures and AUC of held-out faces, and pictures of the worst."""
         from rkd_jax.metrics import landmarks as metrics
-        from rkd_jax.tasks.faces import aligner, pictures
+        from rkd_jax.tasks.faces import landmarker, pictures
 
-        images = np.stack([item["image"] for item in data])
-        truth = np.stack([item["landmarks"] for item in data])
-        predict = aligner.make_predictor(self.model, self.options.landmarks.temperature)
-        found = aligner.in_batches(predict, variables, images)
-        names = [str(item["name"]) for item in data]
-        errors = metrics.face_errors(found, truth, names=names)
+        predict = landmarker.make_predictor(self.model, self.options.temperature)
+        predicted, labels = [], []
+        for start in range(0, len(data), landmarker.BATCH):
+            indices = range(start, min(start + landmarker.BATCH, len(data)))
+            items = [data[i] for i in indices]
+            images = np.stack([item["image"] for item in items])
+            predicted.append(landmarker.in_batches(predict, variables, images))
+            labels += [item["landmarks"] for item in items]
+        found, truth = np.concatenate(predicted), np.stack(labels)
+        errors = metrics.face_errors(found, truth, names=list(data.names))
         scores = metrics.summary(errors)
         worst = np.argsort(-errors, kind="stable")[:12]
         shown = [
             pictures.face_picture(
-                images[i][..., 0], found[i], truth[i], caption=f"{100 * errors[i]:.1f}"
+                data[int(i)]["image"][..., 0],
+                found[i],
+                truth[i],
+                caption=f"{100 * errors[i]:.1f}",
             )
             for i in worst
         ]
@@ -174,39 +175,41 @@ class LandmarksTask:
             "auc": scores["auc"],
         }, {"largest_errors": pictures.sheet(shown, columns=4)}
 
-    def _followed(self, teacher: PyTree, views: Array) -> tuple[Array, Array, Array]:
-        """Return the teacher's heatmaps and points of views `[B, C, C, 1]`.
-
-        Where faces are mirrored in training, it looks at the mirrored views too, and
-        answers by the mean: its errors on the two differ. The third value, `[B, 98]`,
-        tells of which points it is sure: those that both looks put within 2 sigma.
-        """
-        count, shown = len(views), [views]
-        if self.options.landmarks.flip:
-            shown.append(views[:, :, ::-1])
-        answer = self.teacher_model.apply(
-            teacher, jnp.concatenate(shown), train=False, heads=("detector",)
-        )
-        maps, points = self._read(answer.logits)
-        if len(shown) == 1:
-            return maps, points, jnp.ones(points.shape[:2], bool)
-        order, (x, y) = jnp.array(FLIP), jnp.moveaxis(points[count:], -1, 0)
-        back = jnp.stack([views.shape[2] - 1 - x, y], axis=-1)[:, order]
-        other = maps[count:, :, ::-1][..., order]
-        apart = jnp.linalg.norm(points[:count] - back, axis=-1)
-        sure = apart < 2.0 * self.options.landmarks.sigma_px
-        return 0.5 * (maps[:count] + other), 0.5 * (points[:count] + back), sure
-
-    def _read(self, logits: Array) -> tuple[Array, Array]:
-        marks = self.options.landmarks
-        return read_points(logits, marks.sigma_px, marks.temperature)
-
     def _mean(self, values: Array, weights: Array) -> Array:
         return global_mean(values, weights, self.axis_name)
 
 
+def teacher_answers(
+    teacher: nn.Module, variables: PyTree, views: Array, *, options: FacesConfig
+) -> tuple[Array, Array, Array]:
+    """Return a teacher's heatmaps and points of views `[B, C, C, 1]`.
+
+    Where faces are mirrored in training, the teacher predicts the mirror image of each
+    view as well, and the answer is the mean of both predictions.
+
+    Returns:
+        Heatmaps `[B, C, C, 98]`, points `[B, 98, 2]`, and bool `[B, 98]`: where the two
+        predictions of a point lie within 2 sigma of each other.
+    """
+    count, shown = len(views), [views]
+    if options.flip:
+        shown.append(views[:, :, ::-1])
+    answer = teacher.apply(
+        variables, jnp.concatenate(shown), train=False, heads=("detector",)
+    )
+    maps, points = read_points(answer.logits, options.sigma_px, options.temperature)
+    if len(shown) == 1:
+        return maps, points, jnp.ones(points.shape[:2], bool)
+    order, (x, y) = jnp.array(FLIP), jnp.moveaxis(points[count:], -1, 0)
+    back = jnp.stack([views.shape[2] - 1 - x, y], axis=-1)[:, order]
+    other = maps[count:, :, ::-1][..., order]
+    apart = jnp.linalg.norm(points[:count] - back, axis=-1)
+    sure = apart < 2.0 * options.sigma_px
+    return 0.5 * (maps[:count] + other), 0.5 * (points[:count] + back), sure
+
+
 def make_view(
-    key: Array, image: Array, points: Array, *, crop: int, options: LandmarkConfig
+    key: Array, image: Array, points: Array, *, crop: int, options: FacesConfig
 ) -> tuple[Array, Array]:
     """Draw a view of a face, in the light it has.
 
@@ -239,7 +242,7 @@ def make_view(
     return view, jnp.where(flips, moved[jnp.array(FLIP)], moved)
 
 
-def relight(key: Array, view: Array, *, options: LandmarkConfig) -> Array:
+def relight(key: Array, view: Array, *, options: FacesConfig) -> Array:
     """Return a view `[C, C, 1]` in other light, if `options.light` asks for it."""
     if options.light == "none":
         return view
@@ -307,85 +310,3 @@ def squared_errors(
         points / sigma_px, wanted_points / sigma_px, where=points_mask, per_example=True
     )
     return area * heatmap, point
-
-
-def preprocess(config: Config) -> dict[str, Any]:
-    """Return how crops are made and heatmaps read, for a weights file."""
-    return {
-        "channel": "luma",
-        "size": config.data.crop or config.data.size,
-        "box_scale": config.data.box_scale,
-        "temperature": config.task.landmarks.temperature,
-        "sigma_px": config.task.landmarks.sigma_px,
-    }
-
-
-def shared_preprocess(config: Config, *, teacher: bool) -> dict[str, Any]:
-    """Return what makes heatmaps of two networks mean the same points.
-
-    A teacher's are compared pixel by pixel: their size and spread count as well.
-    """
-    keys = ["channel", "box_scale", "temperature"]
-    if teacher:
-        keys += ["size", "sigma_px"]
-    facts = preprocess(config)
-    return {key: facts[key] for key in keys}
-
-
-def training_faces(config: Config) -> Any:
-    """Return the source of faces that a stage trains on.
-
-    Without a teacher a face without labels teaches nothing, and is left out.
-    """
-    data = config.data
-    return _source(
-        config,
-        split=data.val_split if data.fold >= 0 else data.train_split,
-        count=data.synthetic_labeled,
-        unlabeled=data.synthetic_unlabeled if config.task.distill else 0,
-        seed=config.seed,
-    )
-
-
-def held_out_faces(config: Config) -> list[dict[str, np.ndarray]]:
-    """Return held-out faces: `image [C, C, 1]` as networks see it, `landmarks`, `name`.
-
-    Synthetic ones, or those of the list `val_split`, or of its part `data.fold`: at
-    most `loop.eval_pairs`, spread over the list.
-    """
-    source = _source(
-        config,
-        split=config.data.val_split,
-        count=config.loop.eval_pairs,
-        held_out=True,
-    )
-    size, side = config.data.size, config.data.crop or config.data.size
-    low = (size - side) // 2
-    items = []
-    count = min(len(source), config.loop.eval_pairs)
-    for i in np.linspace(0, len(source) - 1, count).round().astype(int):
-        record = source[i]
-        items.append(
-            {
-                "image": record["image"][low : low + side, low : low + side],
-                "landmarks": record["landmarks"] - np.float32(low),
-                "name": source.names[i],
-            }
-        )
-    return items
-
-
-def _source(config: Config, **parts: Any) -> Any:
-    from rkd_jax.tasks.faces import crops
-
-    data = config.data
-    return crops.make_source(
-        data.kind,
-        size=data.size,
-        box_scale=data.box_scale * data.size / (data.crop or data.size),
-        cache_mb=data.cache_mb,
-        data_dir=data.data_dir or None,
-        fold=data.fold,
-        folds=data.folds,
-        **parts,
-    )

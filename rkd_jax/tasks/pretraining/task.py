@@ -1,14 +1,15 @@
 """Self-supervised pre-training of the Swin encoder: masked regions and rotation.
 
 Squares of the image are hidden and drawn again from the encoder's deepest map, and the
-image is turned by a multiple of 90 degrees, which the encoder has to tell. The weights
-file that comes out is a whole Swin UNETR whose encoder is trained.
+image is turned by a multiple of 90 degrees, which a second head has to predict. The
+weights file holds a whole Swin UNETR whose encoder is trained.
 
-Source: the poster's "pretrained" row (docs/specification.md §6); its code is absent, so
-the two heads, both losses with weight one, are ours.
+Source: the poster's "pretrained" row (docs/paper/specification.md §6); its code is
+absent, so the two heads, both losses with weight one, are ours.
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -17,13 +18,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from rkd_jax.config import Config, TaskConfig
-from rkd_jax.tasks.base import Aux
+from rkd_jax.config import Config
+from rkd_jax.data.source import CachedSource, Source
+from rkd_jax.data.sources import synthetic_pair
+from rkd_jax.tasks.base import Aux, Task
+from rkd_jax.tasks.pretraining.config import PretrainingConfig
 from rkd_jax.tasks.reductions import global_mean
 
 Array = jax.Array
 PyTree = Any
-# The deepest hidden state stands for squares of this side.
+# A place of the deepest hidden state covers a square of this side, pixels.
 STRIDE = 32
 
 
@@ -42,27 +46,19 @@ class _Heads(nn.Module):
 
 
 @dataclasses.dataclass(frozen=True)
-class PretrainingTask:
+class PretrainingTask(Task):
     """Pre-train an encoder; see `rkd_jax.tasks.base.Task`.
 
     Attributes:
         model: a Swin UNETR.
-        options: `mask_ratio` and `mask_size` are read.
+        options: what is hidden.
         crop: side of the training crops, 0 for whole images; a multiple of 32.
-        labeled: not used.
-        steps_per_epoch: not used.
-        teacher_model: not used.
-        teacher_grid: not used.
-        axis_name: mapped axis over which `loss` normalises.
+        axis_name: mapped axis over which `loss` averages; None for one device.
     """
 
     model: nn.Module
-    options: TaskConfig
+    options: PretrainingConfig
     crop: int
-    labeled: int = 0
-    steps_per_epoch: int = 1
-    teacher_model: nn.Module | None = None
-    teacher_grid: str | None = None
     axis_name: str | None = None
 
     def init(self, key: Array, batch: dict[str, Array]) -> tuple[PyTree, PyTree]:
@@ -76,6 +72,10 @@ class PretrainingTask:
         )
         heads = _Heads().init(k_heads, jnp.zeros(deepest.shape, jnp.float32))
         return {"params": {"network": network["params"], "heads": heads["params"]}}, {}
+
+    def load(self, variables: PyTree, weights: PyTree) -> PyTree:
+        """Return fresh variables whose network is that of a weights file."""
+        return {"params": {**variables["params"], "network": weights["params"]}}
 
     def network(self, variables: PyTree) -> PyTree:
         """Return the network's variables, without the heads."""
@@ -92,9 +92,8 @@ class PretrainingTask:
     ) -> tuple[Array, Aux]:
         """Return mean absolute error of what was hidden plus rotation cross-entropy."""
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["example"])
-        images, hidden, turns = jax.vmap(self._view)(
-            keys, batch["image"], batch["size"]
-        )
+        draw = functools.partial(hidden_view, crop=self.crop, options=self.options)
+        images, hidden, turns = jax.vmap(draw)(keys, batch["image"], batch["size"])
         terms, right = self._terms(
             variables, images, hidden, turns, key, batch["example"], train=True
         )
@@ -106,23 +105,23 @@ class PretrainingTask:
         return total, Aux(metrics, task_state)
 
     def evaluate(
-        self, variables: PyTree, data: list[dict[str, np.ndarray]]
+        self, variables: PyTree, data: Source
     ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """Return the two losses on held-out images; `score` is minus their sum."""
 
         @jax.jit
         def one(image: Array, size: Array, key: Array) -> dict[str, Array]:
-            view = self._view(key, image, size)
+            view = hidden_view(key, image, size, crop=self.crop, options=self.options)
             images, hidden, turns = (x[None] for x in view)
             terms, right = self._terms(
                 variables, images, hidden, turns, key, None, train=False
             )
             return jax.tree.map(lambda x: x[0], {**terms, "rotation_accuracy": right})
 
-        results = [
-            one(item["image"], item["size"], jax.random.PRNGKey(number))
-            for number, item in enumerate(data)
-        ]
+        results = []
+        for number in range(len(data)):
+            item, key = data[number], jax.random.PRNGKey(number)
+            results.append(one(item["image"], item["size"], key))
         means = {k: float(np.mean([r[k] for r in results])) for k in results[0]}
         return {
             "score": -(means["reconstruction"] + means["rotation"]),
@@ -141,26 +140,6 @@ class PretrainingTask:
             rngs={"dropout": key} if train else {},
         )
         return answer.intermediates["h4"]
-
-    def _view(
-        self, key: Array, image: Array, size: Array
-    ) -> tuple[Array, Array, Array]:
-        """Return a turned crop `[C, C, 1]`, the hidden part `[C, C]`, and the turns."""
-        k_crop, k_turn, k_mask = jax.random.split(key, 3)
-        side = self.crop or image.shape[0]
-        room = jnp.maximum(size[::-1] - side, 0)
-        x, y = jax.random.randint(k_crop, (2,), jnp.zeros((2,), jnp.int32), room + 1)
-        zero = jnp.zeros((), jnp.int32)
-        crop = jax.lax.dynamic_slice(image, (y, x, zero), (side, side, 1))
-        turns = jax.random.randint(k_turn, (), 0, 4)
-        crop = jax.lax.switch(
-            turns, [lambda c, k=k: jnp.rot90(c, k) for k in range(4)], crop
-        )
-        square = self.options.mask_size
-        cells = -(-side // square)
-        hidden = jax.random.uniform(k_mask, (cells, cells)) < self.options.mask_ratio
-        hidden = jnp.repeat(jnp.repeat(hidden, square, axis=0), square, axis=1)
-        return crop, hidden[:side, :side], turns
 
     def _terms(
         self,
@@ -189,16 +168,49 @@ class PretrainingTask:
         return {"reconstruction": reconstruction, "rotation": rotation}, right
 
 
-def held_out_images(config: Config) -> list[dict[str, np.ndarray]]:
+def hidden_view(
+    key: Array, image: Array, size: Array, *, crop: int, options: PretrainingConfig
+) -> tuple[Array, Array, Array]:
+    """Draw a turned crop and what of it is hidden.
+
+    Args:
+        key: of this example and step.
+        image: `[S, S, 1]`.
+        size: int32 `[2]`, (height, width) of what is not padding.
+        crop: side C of the result, 0 takes S.
+        options: what is hidden.
+
+    Returns:
+        The crop `[C, C, 1]`, bool `[C, C]` of hidden pixels, and the number of quarter
+        turns that the crop was turned by.
+    """
+    k_crop, k_turn, k_mask = jax.random.split(key, 3)
+    side = crop or image.shape[0]
+    slack = jnp.maximum(size[::-1] - side, 0)
+    x, y = jax.random.randint(k_crop, (2,), jnp.zeros((2,), jnp.int32), slack + 1)
+    zero = jnp.zeros((), jnp.int32)
+    part = jax.lax.dynamic_slice(image, (y, x, zero), (side, side, 1))
+    turns = jax.random.randint(k_turn, (), 0, 4)
+    part = jax.lax.switch(
+        turns, [lambda c, k=k: jnp.rot90(c, k) for k in range(4)], part
+    )
+    square = options.mask_size
+    cells = -(-side // square)
+    hidden = jax.random.uniform(k_mask, (cells, cells)) < options.mask_ratio
+    hidden = jnp.repeat(jnp.repeat(hidden, square, axis=0), square, axis=1)
+    return part, hidden[:side, :side], turns
+
+
+def held_out_images(config: Config) -> CachedSource:
     """Return synthetic photographs that no training sees, `image` and `size`."""
-    from rkd_jax.data import pipeline
     from rkd_jax.images.prepare import prepare
 
-    pairs = pipeline.synthetic_pairs(
-        config.loop.eval_pairs, size=config.data.size, seed=0
-    )
-    prepared = [prepare(pair["fixed"], size=config.data.size) for pair in pairs]
-    return [
-        {"image": p.image[..., None], "size": np.array(p.size, np.int32)}
-        for p in prepared
-    ]
+    side = config.data.size
+
+    def make(number: int) -> dict[str, np.ndarray]:
+        prepared = prepare(synthetic_pair(number, size=side)["fixed"], size=side)
+        size = np.array(prepared.size, np.int32)
+        return {"image": prepared.image[..., None], "size": size}
+
+    names = [f"synthetic photograph {i}" for i in range(config.loop.eval_pairs)]
+    return CachedSource(make, names, cache_mb=config.data.cache_mb)

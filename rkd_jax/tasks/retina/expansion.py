@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rkd_jax.geometry import apply_homography, inside, pixel_grid
+from rkd_jax.geometry.homography import apply_homography
+from rkd_jax.geometry.warp import inside, pixel_grid
 from rkd_jax.keypoints import (
     pixel_index,
     rasterize,
@@ -54,7 +55,7 @@ class ExpansionOptions:
         keep_labels: keep every given label, near the border or near another too.
         labels_if_fewer: fall back on the given labels where fewer points are left.
 
-    Source: docs/specification.md §5 for RKD's numbers, section 10 for what we change.
+    Source: docs/paper/specification.md §5 for RKD's numbers, §10 for what we change.
     """
 
     max_candidates: int = 256
@@ -345,7 +346,7 @@ def expand(
     Raises:
         ValueError: shapes of maps differ, or an option is unknown.
 
-    Source: docs/specification.md §5 (SuperRetina's PKE as RKD uses it). By default we
+    Source: docs/paper/specification.md §5 (SuperRetina's PKE in RKD). By default we
     keep the best candidates, all given labels and a capped value map; see
     `ExpansionOptions`.
     """

@@ -4,15 +4,13 @@ All are crops of one side length. The warped ones are sampled from the whole ima
 that a crop has no empty corners where the image goes on.
 """
 
-from typing import Any
-
 import flax.struct
 import jax
 import jax.numpy as jnp
 
 from rkd_jax import augment
-from rkd_jax.config import Config
-from rkd_jax.geometry import Deformation, flat, pixel_grid, sample, undeform
+from rkd_jax.geometry.deformation import Deformation, flat, undeform
+from rkd_jax.geometry.warp import pixel_grid, sample
 from rkd_jax.keypoints import within_border
 
 Array = jax.Array
@@ -76,16 +74,16 @@ def make_views(
             descriptor image.
         mask_field: False takes all that is not padding for the fundus, as upstream.
 
-    Source: RKD's augmentation (docs/specification.md §4); `crop` and "visit" are ours.
+    Source: RKD's augmentation (docs/paper/specification.md §4); crop, visit are ours.
     """
     image = example["image"]
     side = crop or image.shape[0]
     keys = dict(
         zip(("crop", "detector", "descriptor", "light"), jax.random.split(key, 4))
     )
-    room = jnp.maximum(example["size"][::-1] - side, 0)
+    slack = jnp.maximum(example["size"][::-1] - side, 0)
     origin = jax.random.randint(
-        keys["crop"], (2,), jnp.zeros((2,), jnp.int32), room + 1
+        keys["crop"], (2,), jnp.zeros((2,), jnp.int32), slack + 1
     )
     shift = origin.astype(jnp.float32)
     h_detector = augment.sample_geometry(
@@ -138,46 +136,6 @@ def make_views(
     )
 
 
-def preprocess(config: Config) -> dict[str, Any]:
-    """Return how photographs are prepared and descriptors read, for a weights file."""
-    return {
-        "channel": "green",
-        "size": config.data.size,
-        "descriptor_grid": config.task.descriptor_grid,
-    }
-
-
-def training_photographs(config: Config) -> Any:
-    """Return the source of photographs that a stage trains on."""
-    from rkd_jax.data import pipeline
-
-    data = config.data
-    arguments: dict[str, Any] = {
-        "kind": data.kind,
-        "size": data.size,
-        "max_labels": data.max_labels,
-        "crop_field": data.crop_field,
-        "resize_mode": data.resize_mode,
-        "cache_mb": data.cache_mb,
-    }
-    if data.kind == "synthetic":
-        counts = {
-            "count": data.synthetic_labeled,
-            "unlabeled": data.synthetic_unlabeled,
-            "seed": config.seed,
-        }
-        return pipeline.make_source(**arguments, **counts)
-    arguments["data_dir"] = data.data_dir
-    if data.kind == "tfds":
-        arguments["name"] = data.tfds_name
-    if data.kind != "folder":
-        arguments["split"] = data.train_split
-    if data.kind == "superretina":
-        arguments["auxiliary_dir"] = data.auxiliary_dir or None
-        arguments["skip_missing"] = data.skip_missing
-    return pipeline.make_source(**arguments)
-
-
 def field_of_view(image: Array, *, least: float = 0.12, rim_px: int = 8) -> Array:
     """Return where a preprocessed image shows the fundus, drawn in by a rim.
 
@@ -212,7 +170,7 @@ def box_mean(image: Array) -> Array:
 
 def _light(
     key: Array, raw: Array, detector: Array, descriptor: Array, kind: str, clip: bool
-) -> tuple[Array, Any, Any]:
+) -> tuple[Array, Array, Array]:
     """Change the light of the three views as `make_views` says."""
     if kind == "none":
         return raw, detector, descriptor

@@ -11,12 +11,13 @@ import optax
 import pytest
 
 from rkd_jax import models
-from rkd_jax.config import LandmarkConfig, TaskConfig
+from rkd_jax.data.source import CachedSource
 from rkd_jax.geometry.warp import sample
 from rkd_jax.models.layers import ModelOutput
 from rkd_jax.synthetic import faces as face_synthesis
 from rkd_jax.synthetic.faces.points import FLIP
 from rkd_jax.tasks.faces import task as landmarks
+from rkd_jax.tasks.faces.config import FacesConfig
 from rkd_jax.tasks.faces.crops import make_source
 from rkd_jax.training import state, step
 
@@ -47,11 +48,10 @@ def batch_of(labeled=(True, True, True, True)):
 def make_task(axis_name=None, *, distill=True, **options):
     model = models.build("superretina", norm="instance", **SMALL)
     fixed = {"sigma_px": 1.5, "point_weight": 1.0, "light": "none"}
-    marks = LandmarkConfig(**{**fixed, **options})
     return landmarks.LandmarksTask(
         model=model,
         teacher_model=model,
-        options=TaskConfig(name="landmarks", distill=distill, landmarks=marks),
+        options=FacesConfig(distill=distill, **{**fixed, **options}),
         crop=CROP,
         axis_name=axis_name,
     )
@@ -86,8 +86,11 @@ def test_following_oneself_costs_nothing(small):
 def test_the_teacher_answers_for_a_view_as_for_the_mirrored_one(small):
     task, variables = make_task(), small[1]
     views = jnp.asarray(batch_of()["image"][:, 8:40, 8:40])
-    maps, points, sure = task._followed(variables, views)
-    other_maps, others, other_sure = task._followed(variables, views[:, :, ::-1])
+    answer = functools.partial(
+        landmarks.teacher_answers, task.model, variables, options=task.options
+    )
+    maps, points, sure = answer(views)
+    other_maps, others, other_sure = answer(views[:, :, ::-1])
     np.testing.assert_array_equal(other_sure[:, list(FLIP)], sure)
     order = list(FLIP)
     np.testing.assert_allclose(other_maps[:, :, ::-1][..., order], maps, atol=1e-5)
@@ -95,7 +98,9 @@ def test_the_teacher_answers_for_a_view_as_for_the_mirrored_one(small):
     np.testing.assert_allclose(back, points, atol=1e-4)
     # The mean of both looks, each read by itself.
     looks = [
-        task._read(task.model.apply(variables, x, heads=("detector",)).logits)[1]
+        landmarks.read_points(
+            task.model.apply(variables, x, heads=("detector",)).logits, 1.5, 0.2
+        )[1]
         for x in (views, views[:, :, ::-1])
     ]
     mirrored = np.asarray(looks[1])[:, order] * [-1, 1] + [CROP - 1, 0]
@@ -111,8 +116,8 @@ def test_every_term_has_its_weight(small):
     plain = make_task(flip=False, **dict.fromkeys(names, 1.0))
     weighed = make_task(flip=False, **dict(zip(names, (2.0, 3.0, 0.25))))
     given = (small[1], {}, small[2], batch_of(), jax.random.PRNGKey(5), jnp.int32(0))
-    _, (ones, _) = jax.jit(plain.loss)(*given)
-    total, (terms, _) = jax.jit(weighed.loss)(*given)
+    _, (ones, *_) = jax.jit(plain.loss)(*given)
+    total, (terms, *_) = jax.jit(weighed.loss)(*given)
     factors = {"heatmap": 2.0, "point": 3.0}
     factors |= {f"{name}_distillation": 0.25 * f for name, f in factors.items()}
     for name, factor in factors.items():
@@ -181,7 +186,7 @@ def test_heatmaps_of_the_right_logits_decode_to_their_points():
 def test_views_show_points_where_the_picture_shows_them(flip):
     """Grey levels at the points of the stored crop and of the view are the same."""
     record = faces()[0]
-    options = LandmarkConfig(light="none", flip=flip)
+    options = FacesConfig(light="none", flip=flip)
     mirrored = set()
     for number in range(8):
         view, points = landmarks.make_view(
@@ -256,11 +261,11 @@ def test_nothing_is_followed_where_a_label_tells_that_a_point_is_cut_off(small):
     batch = batch_of((True,) * 4)
     batch["landmarks"] = np.full_like(batch["landmarks"], -1000.0)
     key = jax.random.PRNGKey(2)
-    (_, (terms, _)), gradient = loss(variables, {}, teacher, batch, key, jnp.int32(0))
+    (_, (terms, *_)), gradient = loss(variables, {}, teacher, batch, key, jnp.int32(0))
     assert terms["point_distillation"] == terms["heatmap_distillation"] == 0
     assert all((np.asarray(x) == 0).all() for x in jax.tree.leaves(gradient))
     unlabeled = {**batch, "labeled": np.zeros(4, bool)}
-    (_, (terms, _)), _ = loss(variables, {}, teacher, unlabeled, key, jnp.int32(0))
+    (_, (terms, *_)), _ = loss(variables, {}, teacher, unlabeled, key, jnp.int32(0))
     assert terms["point_distillation"] > 0
 
 
@@ -280,7 +285,7 @@ def steps():
         losses = []
         for number in range(2):
             batch = batch_of((True, number == 0, False, False))
-            moving, metrics = step_fn(moving, frozen, step.shard(batch, count))
+            moving, metrics, _ = step_fn(moving, frozen, step.shard(batch, count))
             losses.append(float(step.first_replica(metrics)["loss"]))
         return losses, step.first_replica(moving)
 
@@ -303,21 +308,21 @@ def test_two_devices_step_as_one(steps):
 
 def test_evaluation_scores_what_the_metrics_score(small):
     from rkd_jax.metrics import landmarks as metrics
-    from rkd_jax.tasks.faces import aligner
+    from rkd_jax.tasks.faces import landmarker
 
     task, variables, _, _ = small
     data = [
         {
             "image": face["image"][8:40, 8:40],
             "landmarks": face["landmarks"] - np.float32(8),
-            "name": f"face {number}",
         }
-        for number, face in enumerate(faces())
+        for face in faces()
     ]
-    scores, pictures = task.evaluate(variables, data)
-    predict = aligner.make_predictor(task.model, 0.2)
+    source = CachedSource(data.__getitem__, ["a", "b", "c", "d"])
+    scores, pictures = task.evaluate(variables, source)
+    predict = landmarker.make_predictor(task.model, 0.2)
     images = np.stack([item["image"] for item in data])
-    found = aligner.in_batches(predict, variables, images)
+    found = landmarker.in_batches(predict, variables, images)
     truth = np.stack([item["landmarks"] for item in data])
     errors = metrics.face_errors(found, truth)
     assert scores["nme"] == pytest.approx(100 * errors.mean())

@@ -1,5 +1,7 @@
 """Pre-training: hidden squares, turns, and networks whose losses are known."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,11 +9,13 @@ import numpy as np
 import optax
 import pytest
 
-from rkd_jax import models, tasks
-from rkd_jax.config import Config, TaskConfig
+from rkd_jax import models
+from rkd_jax.config import Config
 from rkd_jax.data import sources
 from rkd_jax.images.prepare import prepare
-from rkd_jax.tasks.pretraining.task import STRIDE, PretrainingTask
+from rkd_jax.tasks import pretraining
+from rkd_jax.tasks.pretraining import PretrainingConfig
+from rkd_jax.tasks.pretraining.task import STRIDE, PretrainingTask, hidden_view
 from rkd_jax.training import state, step
 
 SIDE, COUNT = 64, 8
@@ -46,7 +50,7 @@ class Seen(nn.Module):
 
 
 def task_of(model=None, *, crop=SIDE, axis_name=None, **options):
-    options = TaskConfig(name="pretraining", **options)
+    options = PretrainingConfig(**options)
     return PretrainingTask(
         model=model or Seen(), options=options, crop=crop, axis_name=axis_name
     )
@@ -148,10 +152,11 @@ def test_crops_and_hidden_squares():
     height, width, count = 70, 90, 300
     image = np.zeros((96, 96, 1), np.float32)
     image[:height, :width, 0] = 1 + np.arange(height * width).reshape(height, width)
-    task = task_of(mask_ratio=ratio, mask_size=square)
+    options = PretrainingConfig(mask_ratio=ratio, mask_size=square)
+    draw = functools.partial(hidden_view, crop=SIDE, options=options)
     keys = jax.random.split(jax.random.PRNGKey(0), count)
     size = np.array([height, width], np.int32)
-    view, operands = jax.vmap(task._view, (0, None, None)), (keys, image, size)
+    view, operands = jax.vmap(draw, (0, None, None)), (keys, image, size)
     compiled = jax.jit(view).lower(*operands).compile(FAST_COMPILE)
     crops, hidden, turns = compiled(*operands)
     places = set()
@@ -195,12 +200,12 @@ def test_score_is_minus_both_losses_and_grows_with_a_better_network():
 
 
 def test_held_out_images_are_synthetic_eyes_that_no_training_sees():
-    config = Config()
-    config.task.name, config.data.size, config.loop.eval_pairs = "pretraining", 96, 2
-    images = tasks.held_out(config)
+    config = Config(task=PretrainingConfig())
+    config.data.size, config.loop.eval_pairs = 96, 2
+    images = pretraining.held_out(config)
     assert len(images) == 2
-    for item, pair in zip(images, sources.synthetic_pairs(2, size=96, seed=0)):
-        expected = prepare(pair["fixed"], size=96)
+    for number, item in enumerate(images):
+        expected = prepare(sources.synthetic_pair(number, size=96)["fixed"], size=96)
         np.testing.assert_array_equal(item["image"][..., 0], expected.image)
         assert item["size"].tolist() == list(expected.size)
 
@@ -208,10 +213,7 @@ def test_held_out_images_are_synthetic_eyes_that_no_training_sees():
 def test_init_has_a_whole_swin_unetr_and_the_heads_apart():
     options = {"feature_size": 12, "depths": (1, 1, 1, 1), "descriptor_dim": 8}
     model = models.build("swin_unetr", **options)
-    task = tasks.build(
-        TaskConfig(name="pretraining"), model=model, crop=SIDE, labeled=0,
-        steps_per_epoch=1,
-    )  # fmt: skip
+    task = task_of(model)
     batch = batch_of(np.zeros((1, SIDE, SIDE)))
     found, task_state = jax.eval_shape(task.init, jax.random.PRNGKey(0), batch)
     assert task_state == {}
@@ -221,6 +223,14 @@ def test_init_has_a_whole_swin_unetr_and_the_heads_apart():
     assert "reconstruction" not in network
     kernel = found["params"]["heads"]["reconstruction"]["kernel"]
     assert kernel.shape == (16 * options["feature_size"], PIXELS)
+
+
+def test_a_weights_file_replaces_the_network_and_leaves_the_heads():
+    task, fresh = task_of(), heads(tile=symmetric_tile())
+    fresh["params"]["network"] = {"kernel": np.zeros(3)}
+    found = task.load(fresh, {"params": {"kernel": np.ones(3)}})
+    np.testing.assert_array_equal(task.network(found)["params"]["kernel"], 1)
+    assert found["params"]["heads"] is fresh["params"]["heads"]
 
 
 def test_two_devices_train_as_one():
@@ -234,7 +244,7 @@ def test_two_devices_train_as_one():
         step_fn = step.make_train_step(task, optimizer, devices=devices)
         moving, seen = step.replicate(start, devices), []
         for _ in range(2):
-            moving, metrics = step_fn(moving, None, step.shard(batch, count))
+            moving, metrics, _ = step_fn(moving, None, step.shard(batch, count))
             seen.append(step.first_replica(metrics))
         return seen, step.first_replica(moving).variables
 

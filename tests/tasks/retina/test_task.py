@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import types
 
 import flax.linen as nn
 import jax
@@ -12,15 +11,18 @@ import optax
 import pytest
 
 from rkd_jax import losses, models
-from rkd_jax.config import TaskConfig
-from rkd_jax.geometry import translation
+from rkd_jax.geometry.homography import translation
 from rkd_jax.keypoints import rasterize
 from rkd_jax.tasks.reductions import global_mean, global_sum
-from rkd_jax.tasks.retina.task import RetinaTask
+from rkd_jax.tasks.retina import value_maps
+from rkd_jax.tasks.retina.config import RetinaConfig
+from rkd_jax.tasks.retina.heatmap_loss import detector_terms
+from rkd_jax.tasks.retina.task import RetinaTask, both_views, draw_views
 from rkd_jax.tasks.retina.views import make_views
 from rkd_jax.training import state, step
 
 SIDE, CROP, LABELED = 96, 64, 4
+EXPAND = value_maps.expand
 FAST_COMPILE = {"xla_backend_optimization_level": 0}
 SMALL = {"widths": (4, 4, 8, 8), "descriptor_dim": 8}
 SWIN = {"feature_size": 12, "depths": (1, 1, 1, 1), "descriptor_dim": 8}
@@ -53,7 +55,7 @@ def unet_task(axis_name=None, **options):
     return RetinaTask(
         model=model,
         teacher_model=model,
-        options=TaskConfig(**options),
+        options=RetinaConfig(**options),
         crop=CROP,
         labeled=LABELED,
         steps_per_epoch=1,
@@ -127,7 +129,7 @@ def test_value_maps_move_from_the_start_epoch_on_and_only_their_own():
     seen = np.zeros((LABELED, SIDE, SIDE), np.int32)
     seen += 3 + 10 * np.arange(LABELED, dtype=np.int32)[:, None, None]
     for number, moves in ((0, False), (1, True)):
-        _, (_, after) = loss(
+        _, (_, after, _) = loss(
             variables,
             {"value_maps": jnp.asarray(seen)},
             None,
@@ -152,14 +154,15 @@ def test_one_pass_over_both_views_equals_two_passes(name, options):
     batch["example"] = np.array([4, 7], np.int32)
     variables, _ = task.init(jax.random.PRNGKey(0), batch)
     keys = jax.random.split(jax.random.PRNGKey(1), 2)
-    parts = ("image", "size", "keypoints", "keypoint_mask")
-    views = jax.jit(jax.vmap(task._views))(keys, {k: batch[k] for k in parts})
+    draw = functools.partial(draw_views, crop=CROP, options=task.options)
+    views = jax.jit(draw)(keys, batch)
     if name == "swin_unetr":
         views = views.replace(descriptor=views.raw)
     rngs = {"dropout": jax.random.fold_in(keys[0], 0)}
 
     def one_pass(variables):
-        raw, there = task._both_views(variables, views, keys[0], batch["example"])
+        student = functools.partial(model.apply, variables)
+        raw, there = both_views(student, views, keys[0], batch["example"])
         return raw.heatmap, raw.descriptors, there
 
     def two_passes(variables):
@@ -220,7 +223,7 @@ def distillation():
         for number in range(3):
             batch = batch_of(4, seed=number)
             batch["labeled"] = np.array([True, False, True, True])
-            moving, metrics = step_fn(moving, frozen, step.shard(batch, count))
+            moving, metrics, _ = step_fn(moving, frozen, step.shard(batch, count))
             losses.append(float(step.first_replica(metrics)["loss"]))
         return losses, step.first_replica(moving)
 
@@ -313,8 +316,8 @@ def test_flattened_dice_sums_over_labeled_images_alone():
     assert detector([False, False, False]) == 0
 
 
-class Tell(nn.Module):
-    """A network that says whether it is in training: heatmap 0.9 if so, else 0.2."""
+class ShowsTraining(nn.Module):
+    """A network whose heatmap is 0.9 in training, else 0.2."""
 
     @nn.compact
     def __call__(self, images, *, train=False, detector_images=None, **_):
@@ -326,38 +329,48 @@ class Tell(nn.Module):
 
 
 @pytest.mark.parametrize(("deterministic", "value"), [(True, 0.2), (False, 0.9)])
-def test_expansion_sees_the_warped_view_with_or_without_dropout(deterministic, value):
-    options = TaskConfig(light="none", deterministic_expansion=deterministic)
+def test_expansion_sees_the_warped_view_with_or_without_dropout(
+    deterministic, value, monkeypatch
+):
+    options = RetinaConfig(
+        light="none", deterministic_expansion=deterministic, pke_start_epoch=0
+    )
     task = RetinaTask(
-        model=Tell(), options=options, crop=CROP, labeled=LABELED, steps_per_epoch=1
+        model=ShowsTraining(),
+        options=options,
+        crop=CROP,
+        labeled=LABELED,
+        steps_per_epoch=1,
     )
+    seen = []
+
+    def expand(raw, detector_view, views, maps, *_, **__):
+        seen.append((raw.heatmap, detector_view().heatmap))
+        return EXPAND(raw, detector_view, views, maps, *_, **__)
+
+    monkeypatch.setattr("rkd_jax.tasks.retina.task.expand", expand)
     batch = batch_of(1)
-    variables, state_before = task.init(jax.random.PRNGKey(0), batch)
-    keys = jax.random.split(jax.random.PRNGKey(1), 1)
-    part = {k: batch[k] for k in ("image", "size", "keypoints", "keypoint_mask")}
-    views = jax.vmap(task._views)(keys, part)
-    raw = task.model.apply(variables, views.raw, train=True)
-    _, expanded, _ = task._expand(
-        variables, raw, views, state_before, batch, keys[0], jnp.array(True)
-    )
-    np.testing.assert_allclose(expanded["warped"], value, rtol=1e-6)
+    variables, before = task.init(jax.random.PRNGKey(0), batch)
+    task.loss(variables, before, None, batch, jax.random.PRNGKey(1), jnp.int32(0))
+    np.testing.assert_allclose(seen[0][0], 0.9, rtol=1e-6)
+    np.testing.assert_allclose(seen[0][1], value, rtol=1e-6)
 
 
 @pytest.mark.parametrize("masked", [True, False])
 def test_geometric_dice_with_and_without_what_the_warp_cannot_see(masked):
-    task = unet_task(mask_geometric=masked)
     raw = np.random.default_rng(0).random((1, CROP, CROP)).astype(np.float32)
     warped = np.ones((1, CROP, CROP), np.float32)
     # The detector view is shifted by half the crop: its right half shows nothing.
-    views = types.SimpleNamespace(h_detector=translation(CROP / 2, 0.0)[None])
-    output = models.ModelOutput(jnp.asarray(raw), None, None, {})
     on = jnp.array([True])
-    _, geometric = task._detector_terms(
-        output,
-        views,
+    _, geometric = detector_terms(
+        jnp.asarray(raw),
         jnp.zeros((1, CROP, CROP), jnp.float32),
-        {"warped": jnp.asarray(warped), "active": on},
         on,
+        jnp.asarray(warped),
+        translation(CROP / 2, 0.0)[None],
+        on,
+        options=RetinaConfig(mask_geometric=masked),
+        axis_name=None,
     )
     target = np.zeros_like(raw)
     target[..., : CROP // 2] = 1

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from made_pictures import texture
 
-from rkd_jax import config as schema
-from rkd_jax import tasks
-from rkd_jax.geometry import apply_homography, deform, sample
+from rkd_jax.config import Config
+from rkd_jax.geometry.deformation import deform
+from rkd_jax.geometry.homography import apply_homography
+from rkd_jax.geometry.warp import sample
+from rkd_jax.tasks.retina import RetinaConfig, training_source
 from rkd_jax.tasks.retina.views import make_views
 
 SIDE, CROP = 96, 64
@@ -30,12 +32,12 @@ def test_missing_samples_are_left_out_where_the_config_says_so(tmp_path):
     (tmp_path / "ImageData/a.png").write_bytes(b"not read here")
     (tmp_path / "Annotations/a.txt").write_text("0.5 0.5\n")
     (tmp_path / "ImageSets/train.txt").write_text("a.png, a.txt\nb.png, b.txt\n")
-    config = schema.Config()
+    config = Config(task=RetinaConfig())
     config.data.kind, config.data.data_dir = "superretina", str(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"--config\.data\.skip_missing=true"):
-        tasks.training_source(config)
+        training_source(config)
     config.data.skip_missing = True
-    assert len(tasks.training_source(config)) == 1
+    assert len(training_source(config)) == 1
 
 
 @pytest.mark.parametrize("deformation", ["none", "retina"])

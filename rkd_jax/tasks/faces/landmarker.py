@@ -45,7 +45,7 @@ def make_predictor(
 def in_batches(
     predict: Callable[[PyTree, Array], Array], variables: PyTree, images: np.ndarray
 ) -> np.ndarray:
-    """Run a predictor on `[N, S, S, 1]`, some at a time: `[N, 98, 2]` float32."""
+    """Run a predictor on `[N, S, S, 1]` by batches; return `[N, 98, 2]` float32."""
     found = []
     for start in range(0, len(images), BATCH):
         part = images[start : start + BATCH]
@@ -54,7 +54,7 @@ def in_batches(
     return np.concatenate(found)
 
 
-class Aligner:
+class FaceLandmarker:
     """A network that finds the 98 points of a face in a box.
 
     Args:
@@ -81,8 +81,8 @@ class Aligner:
             )
         if lacking := sorted(_FACTS - facts.keys()):
             raise ValueError(
-                f"{os.fspath(path)}: its preparation lacks {', '.join(lacking)}; give "
-                "a file of `python -m rkd_jax.train --config faces`"
+                f"{os.fspath(path)}: its preprocessing lacks {', '.join(lacking)}; "
+                "give a file of `python -m rkd_jax.train --config faces`"
             )
         self.size, self.box_scale = int(facts["size"]), float(facts["box_scale"])
         self._variables = jax.device_put(self.weights.variables)

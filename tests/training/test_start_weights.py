@@ -6,41 +6,43 @@ import pytest
 
 from rkd_jax import config as schema
 from rkd_jax import models, weights
-from rkd_jax.training import given
+from rkd_jax.tasks.faces import FacesConfig
+from rkd_jax.tasks.retina import RetinaConfig
+from rkd_jax.training import start_weights
 
 
 def test_options_that_a_weights_file_leaves_out_have_their_defaults():
     loaded = weights.Weights("superretina", {"descriptor_dim": 256}, {}, {}, {}, {})
     wanted = schema.ModelConfig(name="superretina")
-    given.check_network("teacher.safetensors", loaded, wanted)
+    start_weights.check_network("teacher.safetensors", loaded, wanted)
     for field, value in (("norm", "instance"), ("widths", (8, 8, 8, 8))):
         other = schema.ModelConfig(name="superretina", **{field: value})
         with pytest.raises(ValueError, match=field):
-            given.check_network("teacher.safetensors", loaded, other)
+            start_weights.check_network("teacher.safetensors", loaded, other)
 
 
 @pytest.mark.parametrize("role", ["teacher", "start"])
 def test_weights_of_other_faces_are_refused(tmp_path, role):
-    config = schema.Config()
-    config.task.name = "landmarks"
+    task = FacesConfig(distill=role == "teacher")
+    config = schema.Config(task=task)
     heads = {"out_channels": 98, "descriptor_dim": 0, "widths": (4, 4, 4, 4)}
     config.model = schema.ModelConfig("superretina", **heads)
-    config.teacher.model = schema.ModelConfig("superretina", **heads)
-    config.data.crop, config.task.distill = 48, True
+    task.teacher.model = schema.ModelConfig("superretina", **heads)
+    config.data.crop = 48
     facts = {"channel": "luma", "box_scale": 1.2, "temperature": 0.2}
     facts |= {"size": 48, "sigma_px": 1.5}
     path = tmp_path / "w.safetensors"
     module = models.build("superretina", **heads)
     variables = jax.jit(module.init)(jax.random.key(0), jnp.zeros((1, 32, 32, 1)))
     if role == "teacher":
-        config.teacher.weights = str(path)
+        task.teacher.weights = str(path)
     else:
-        config.init_weights, config.task.distill = str(path), False
+        config.init_weights = str(path)
 
     def check(**changes):
         told = {"options": heads, "preprocess": {**facts, **changes}}
         weights.save(path, variables, model="superretina", **told, recipe={})
-        given.check_given(config)
+        assert start_weights.find_named(config) == {role: str(path)}
 
     check()
     wrong = {"channel": "green", "box_scale": 1.5, "temperature": 1.0}
@@ -56,17 +58,18 @@ def test_weights_of_other_faces_are_refused(tmp_path, role):
 
 
 def test_named_files_are_found_and_checked_for_what_they_are():
-    config = schema.Config()
-    config.model.norm = config.teacher.model.norm = "instance"
-    config.task.distill = True
-    config.teacher.weights = "unet"
-    found = given.check_given(config)
-    assert found == given.Given(teacher=str(weights.find("unet")))
+    task = RetinaConfig(distill=True)
+    config = schema.Config(task=task)
+    config.model.norm = task.teacher.model.norm = "instance"
+    task.teacher.weights = "unet"
+    found = start_weights.find_named(config)
+    assert found == {"teacher": str(weights.find("unet"))}
     config.init_weights = "default"
-    assert given.check_given(config).start == str(weights.find("default"))
+    found = start_weights.find_named(config)
+    assert found["start"] == str(weights.find("default"))
     config.init_weights = "large"
     with pytest.raises(ValueError, match="holds weights of swin_unetr"):
-        given.check_given(config)
-    config.init_weights, config.teacher.model.widths = "", (8, 8, 8, 8)
+        start_weights.find_named(config)
+    config.init_weights, task.teacher.model.widths = "", (8, 8, 8, 8)
     with pytest.raises(ValueError, match=r"made with widths"):
-        given.check_given(config)
+        start_weights.find_named(config)

@@ -9,10 +9,11 @@ import pytest
 from made_pictures import texture
 from PIL import Image
 
-from rkd_jax import augment, models, tasks
-from rkd_jax.config import Config, TaskConfig
+from rkd_jax import augment, models
+from rkd_jax.config import Config
 from rkd_jax.images.prepare import prepare
-from rkd_jax.tasks.retina.held_out import held_out_pairs, make_predictor
+from rkd_jax.tasks.retina import RetinaConfig, held_out
+from rkd_jax.tasks.retina.evaluation import held_out_pairs, make_predictor
 from rkd_jax.tasks.retina.task import RetinaTask
 
 SIDE, STEP, CORNER = 128, 14, 21
@@ -88,7 +89,7 @@ def codes(affine, grid):
 
 
 def evaluate(pairs, maps, grid="aligned"):
-    options = TaskConfig(descriptor_grid=grid)
+    options = RetinaConfig(descriptor_grid=grid)
     task = RetinaTask(
         model=Known(), options=options, crop=0, labeled=1, steps_per_epoch=1
     )
@@ -167,7 +168,7 @@ def test_later_evaluations_do_not_compile_again():
 
 
 def config_of(kind, size, count, **data):
-    config = Config()
+    config = Config(task=RetinaConfig())
     config.data.kind, config.data.size = kind, size
     config.loop.eval_pairs = count
     for name, value in data.items():
@@ -253,10 +254,10 @@ def test_pairs_of_synthetic_eyes_agree_with_their_points():
 
 def test_which_pairs_a_config_evaluates(lab):
     lab.loop.eval_pairs = 1
-    (ours,), lab.loop.eval_kind = tasks.held_out(lab), "synthetic"
-    (synthetic,) = tasks.held_out(lab)
+    (ours,), lab.task.eval_kind = held_out(lab), "synthetic"
+    (synthetic,) = held_out(lab)
     (expected,) = held_out_pairs(config_of("synthetic", 128, 1))
     np.testing.assert_array_equal(synthetic["images"], expected["images"])
     assert (ours["images"] != expected["images"]).any()
     lab.loop.eval_pairs = 0
-    assert tasks.held_out(lab) is None
+    assert held_out(lab) is None

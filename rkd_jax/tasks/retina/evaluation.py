@@ -15,12 +15,16 @@ import numpy as np
 
 from rkd_jax import augment
 from rkd_jax.config import Config
+from rkd_jax.data.source import CachedSource, Source
+from rkd_jax.data.sources import synthetic_pair
 from rkd_jax.geometry.homography import apply_homography, inverse
 from rkd_jax.geometry.warp import warp
 from rkd_jax.keypoints import Keypoints, detect, sample_descriptors
 from rkd_jax.metrics.registration import registration_score
 from rkd_jax.registration.fitting.fit import fit
 from rkd_jax.registration.matching.nearest import mutual_nearest
+from rkd_jax.tasks.photographs import PhotographsConfig, validation_photographs
+from rkd_jax.tasks.retina.config import RetinaConfig
 from rkd_jax.tasks.retina.views import field_of_view
 
 Array = jax.Array
@@ -31,49 +35,44 @@ ERROR_SHARE, ERROR_LEAST_PX = 25 / 2912, 4.0
 THRESHOLD, RADIUS, BORDER, KEYPOINTS = 0.01, 6, 4, 1024
 
 
-def held_out_pairs(config: Config) -> list[dict[str, np.ndarray]]:
+def held_out_pairs(config: Config) -> CachedSource:
     """Return the evaluation pairs of an experiment, at its working size.
 
     Each is `images [2, S, S, 1]` float32 (fixed, moving), `fields [2, S, S]` bool
     (where keypoints may lie) and `control_points [M, 4]` float32 (x_fixed, y_fixed,
     x_moving, y_moving) in pixels of the images.
     """
-    from rkd_jax.data import pipeline
-
-    data, count = config.data, config.loop.eval_pairs
-    if data.kind == "superretina" and config.loop.eval_kind == "auto":
-        source = pipeline.make_source(
-            kind="superretina",
-            data_dir=data.data_dir,
-            split=data.val_split,
-            size=data.size,
-            max_labels=data.max_labels,
-            crop_field=data.crop_field,
-            resize_mode=data.resize_mode,
-            skip_missing=data.skip_missing,
-            cache_mb=data.cache_mb,
-        )
-        return [_warped_pair(source[i % len(source)], i) for i in range(count)]
-    pairs = pipeline.synthetic_pairs(count, size=data.size, seed=0)
-    return [_synthetic_pair(pair, data.size) for pair in pairs]
+    data, count = PhotographsConfig.of(config), config.loop.eval_pairs
+    if data.kind == "superretina" and RetinaConfig.of(config).eval_kind == "auto":
+        source = validation_photographs(data)
+        size = len(source)
+        names = [f"{source.names[i % size]}, warp {i}" for i in range(count)]
+        make = functools.partial(_warped_pair, source)
+    else:
+        names = [f"synthetic pair {i}" for i in range(count)]
+        make = functools.partial(_synthetic_pair, data.size)
+    return CachedSource(make, names, cache_mb=data.cache_mb)
 
 
-def _synthetic_pair(pair: dict[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
+def _synthetic_pair(size: int, number: int) -> dict[str, np.ndarray]:
     from rkd_jax.images.prepare import prepare
 
+    pair = synthetic_pair(number, size=size)
     fixed, moving = (prepare(pair[k], size=size) for k in ("fixed", "moving"))
     points = np.asarray(pair["control_points"], np.float64)
     images = np.stack([fixed.image, moving.image])
+    fields = [field_of_view(jnp.asarray(image)) for image in images]
     return {
         "images": images[..., None],
-        "fields": np.stack([field_of_view(jnp.asarray(image)) for image in images]),
+        "fields": np.stack(fields),
         "control_points": np.concatenate(
             [fixed.from_file(points[:, :2]), moving.from_file(points[:, 2:])], axis=1
         ).astype(np.float32),
     }
 
 
-def _warped_pair(record: dict[str, np.ndarray], number: int) -> dict[str, np.ndarray]:
+def _warped_pair(source: Source, number: int) -> dict[str, np.ndarray]:
+    record = source[number % len(source)]
     side = record["image"].shape[0]
     k_warp, k_fixed, k_moving = jax.random.split(jax.random.PRNGKey(number), 3)
     h = augment.sample_geometry(k_warp, (side, side), "wide")
@@ -135,7 +134,7 @@ def make_predictor(
 def evaluate(
     model: nn.Module,
     variables: PyTree,
-    pairs: list[dict[str, np.ndarray]],
+    pairs: Source,
     *,
     grid: str,
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
@@ -152,7 +151,8 @@ def evaluate(
     errors, matched, pictures = [], [], {}
     side = pairs[0]["images"].shape[1]
     largest = max(ERROR_SHARE * side, ERROR_LEAST_PX)
-    for number, pair in enumerate(pairs):
+    for number in range(len(pairs)):
+        pair = pairs[number]
         heatmaps, found, index = jax.device_get(
             predict(variables, pair["images"], pair["fields"])
         )

@@ -1,0 +1,91 @@
+"""Networks of a config: checked, built, and a frozen teacher rebuilt from its file."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from rkd_jax.config import ModelConfig
+
+if TYPE_CHECKING:
+    import flax.linen as nn
+
+    from rkd_jax.weights import Weights
+
+
+def options(network: ModelConfig) -> dict[str, Any]:
+    """Return those fields of a network's config that its model takes.
+
+    >>> "kernels" in options(ModelConfig()), "widths" in options(ModelConfig())
+    (False, True)
+    """
+    from rkd_jax import models
+
+    known = models.option_names(network.name)
+    fields = {field.name for field in dataclasses.fields(network)} - {"name"}
+    return {name: getattr(network, name) for name in known if name in fields}
+
+
+def build(network: ModelConfig) -> nn.Module:
+    """Return the model of a config."""
+    from rkd_jax import models
+
+    return models.build(network.name, **options(network))
+
+
+def rebuild(loaded: Weights, network: ModelConfig) -> nn.Module:
+    """Return the model of a weights file, computing as a config says."""
+    from rkd_jax import models
+
+    how = {"compute_dtype": network.compute_dtype}
+    return models.build(loaded.model, **{**loaded.options, **how})
+
+
+def check(network: ModelConfig, field: str, *, out_channels: int, task: str) -> None:
+    """Check that a network exists and has the heatmaps of a task.
+
+    Args:
+        network: its options.
+        field: of the config, such as "model".
+        out_channels: heatmaps that the task needs.
+        task: name of the task, for the message.
+
+    Raises:
+        ValueError: names the field.
+    """
+    from rkd_jax import models
+    from rkd_jax.config.fields import check_choice
+
+    check_choice(f"config.{field}.name", network.name, models.MODELS)
+    if len(network.widths) != 4 or min(network.widths) < 1:
+        raise ValueError(
+            f"config.{field}.widths must be four positive channel counts; "
+            f"it is {network.widths}"
+        )
+    if not network.kernels or any(k < 1 or k % 2 == 0 for k in network.kernels):
+        raise ValueError(
+            f"config.{field}.kernels must be odd sizes; it is {network.kernels}"
+        )
+    if network.feature_size % 12:
+        raise ValueError(
+            f"config.{field}.feature_size must be a multiple of 12; "
+            f"it is {network.feature_size}"
+        )
+    if network.out_channels != out_channels:
+        raise ValueError(
+            f"config.{field}.out_channels must be {out_channels} for the task "
+            f"{task!r}; it is {network.out_channels}"
+        )
+
+
+def check_pretrained(network: ModelConfig) -> None:
+    """Check that a network has the encoder that pre-training is for.
+
+    Raises:
+        ValueError: it is no Swin UNETR.
+    """
+    if network.name != "swin_unetr":
+        raise ValueError(
+            "pre-training is for the Swin encoder: config.model.name must be "
+            f"'swin_unetr'; it is {network.name!r}"
+        )

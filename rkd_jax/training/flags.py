@@ -1,0 +1,138 @@
+"""The command line of `rkd_jax.train`: its flags, and errors in plain words."""
+
+import difflib
+import pathlib
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rkd_jax import config as schema
+from rkd_jax.runtime import shipped
+from rkd_jax.runtime.compile_cache import default_folder
+from rkd_jax.version import __version__
+
+
+class UsageError(ValueError):
+    """The command line is not usable."""
+
+
+def define() -> Any:
+    """Define the flags; return the holder of the config (`.value`)."""
+    from absl import flags
+    from ml_collections import config_flags
+
+    holder = config_flags.DEFINE_config_file(
+        "config",
+        None,
+        "Experiment: a file, e.g. configs/rkd.py:demo, or a name that comes with the "
+        f"package ({', '.join(shipped.config_names())}), e.g. rkd:demo.",
+        lock_config=True,
+    )
+    flags.DEFINE_boolean("version", False, "Show the version.")
+    flags.DEFINE_string("workdir", None, "Where the run is kept; default runs/NAME.")
+    flags.DEFINE_string(
+        "compilation_cache_dir",
+        default_folder(),
+        "Compiled programs are kept here; empty: nowhere.",
+    )
+    flags.DEFINE_string(
+        "coordinator",
+        "",
+        "Several processes: address:port of the first, or 'auto' to ask the cluster "
+        "(jax.distributed).",
+    )
+    flags.DEFINE_integer("num_processes", 1, "Processes in all, with --coordinator.")
+    flags.DEFINE_integer("process_id", 0, "Number of this process, from 0.")
+    flags.mark_flag_as_required("config")
+    return holder
+
+
+def parse(argv: Sequence[str], usage: str) -> list[str]:
+    """Parse the command line; end with status 2 and a plain message if it is wrong.
+
+    `--version` and `--help` are answered, with status 0 and without a `--config`.
+
+    Args:
+        argv: with the program's name.
+        usage: text of `--help` above the flags.
+
+    Returns:
+        The arguments that are no flags, after the program's name.
+    """
+    from absl import flags
+
+    if "--version" in argv[1:]:
+        print(f"rkd_jax {__version__}")
+        sys.exit(0)
+    if {"-h", "-help", "--help"} & set(argv[1:]):
+        print(usage)
+        print(flags.FLAGS.module_help(flags.FLAGS.find_module_defining_flag("workdir")))
+        sys.exit(0)
+    try:
+        argv, file = _with_config_file(argv)
+        try:
+            return flags.FLAGS(argv)
+        except KeyError:
+            _refuse_unknown_fields(argv, file)
+            raise
+    except Exception as error:  # a config file is code: it may raise anything
+        print(f"error: {_plain(error)}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _with_config_file(argv: Sequence[str]) -> tuple[list[str], str]:
+    """Return the command line with the file that `--config` means, and that file.
+
+    That file may import its neighbors, from wherever the command is called.
+
+    Raises:
+        UsageError: there is no such file, or the value is missing.
+    """
+    changed, file = list(argv), ""
+    for place, argument in enumerate(argv):
+        name, equals, value = argument.partition("=")
+        if name not in ("--config", "-config"):
+            continue
+        if not equals and place + 1 == len(argv):
+            raise UsageError("--config: the name of an experiment is missing")
+        try:
+            file = shipped.find_config(value if equals else argv[place + 1])
+        except FileNotFoundError as error:
+            raise UsageError(f"--config: {error}") from None
+        sys.path.append(str(pathlib.Path(file.split(":")[0]).absolute().parent))
+        if equals:
+            changed[place] = f"{name}={file}"
+        else:
+            changed[place + 1] = file
+    return changed, file
+
+
+def _refuse_unknown_fields(argv: Sequence[str], file: str) -> None:
+    """Name the first override of a field that the experiment does not have."""
+    from absl import flags
+
+    config = flags.FLAGS["config"].parser.parse(file)
+    known = schema.flatten_dict(schema.as_dict(config))
+    for argument in argv[1:]:
+        field = re.match(r"--?(?:no)?config\.([\w.]+)", argument)
+        if field and field[1] not in known:
+            near = difflib.get_close_matches(field[1], known, 5, 0.5)
+            hint = f"did you mean {', '.join(near)}? " if near else ""
+            raise UsageError(
+                f"config.{field[1]}: no such field; {hint}The fields of this "
+                f"experiment are in rkd_jax/config/schema.py and those of its task in "
+                f"{type(config.task).__module__}"
+            )
+
+
+def _plain(error: Exception) -> str:
+    """Return an error on one line; what a config file raises may be a traceback."""
+    from absl import flags
+
+    ours = isinstance(error, (flags.Error, UsageError, IndexError, TypeError))
+    text = str(error) if ours else f"--config: {type(error).__name__}: {error}"
+    lines = [line.strip() for line in text.strip().splitlines()]
+    if "Traceback" in text:
+        lines = [lines[0], lines[-1]]
+    return " ".join(lines)

@@ -1,0 +1,43 @@
+"""The table of tasks: what each module exports, and a task of somebody else."""
+
+import importlib
+import inspect
+import pkgutil
+import sys
+import types
+
+import pytest
+
+from rkd_jax import tasks
+from rkd_jax.config import Config, TaskConfig
+from rkd_jax.tasks.base import TaskModule
+
+FUNCTIONS = [
+    name for name, value in vars(TaskModule).items() if isinstance(value, staticmethod)
+]
+
+
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_a_module_exports_what_training_asks_for(name):
+    module = tasks.load(name)
+    for part in pkgutil.iter_modules(module.__path__):
+        # A submodule of the name of a function takes the function's place.
+        importlib.import_module(f"{module.__name__}.{part.name}")
+    for function in FUNCTIONS:
+        asked = inspect.signature(getattr(TaskModule, function)).parameters
+        assert list(inspect.signature(getattr(module, function)).parameters) == list(
+            asked
+        )
+    assert issubclass(module.CONFIG, TaskConfig)
+    assert module.CONFIG().name == name
+    own = module.stages(Config(task=module.CONFIG()))
+    assert [stage.folder for stage in own] == [""]
+
+
+def test_a_task_of_somebody_else_is_one_line(monkeypatch):
+    mine = types.ModuleType("my_task")
+    monkeypatch.setitem(sys.modules, "my_task", mine)
+    with pytest.raises(ValueError, match="unknown task 'mine'; known: retina, land"):
+        tasks.load("mine")
+    monkeypatch.setitem(tasks.TASKS, "mine", "my_task")
+    assert tasks.load("mine") is mine
