@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rkd_jax.runtime import shipped
+from rkd_jax.runtime import extras, shipped
 from rkd_jax.version import __version__
 
 BAD_INPUT = 2
@@ -60,7 +60,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if argv is None:  # what parsers without a name of their own show as theirs
         sys.argv[0] = f"rkd-jax {given[0]}"
-    return _load(COMMANDS[given[0]][0]).main(given[1:])
+    try:
+        return _load(COMMANDS[given[0]][0]).main(given[1:])
+    except ImportError as error:
+        advice = extras.advise(error)
+        if advice is None:
+            raise
+        print(f"error: {advice}", file=sys.stderr)
+        return BAD_INPUT
 
 
 def _load(name: str) -> Any:

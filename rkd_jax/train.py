@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from rkd_jax import config as schema
+from rkd_jax.runtime import extras
 from rkd_jax.runtime.memory import start_again
 from rkd_jax.runtime.start import join_processes, prepare_jax
 from rkd_jax.training import flags as command_line
@@ -101,8 +102,10 @@ def _run(rest: Sequence[str], holder: Any) -> int:
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line in this process, or a new one; end with its exit code."""
-    start_again()
+    extras.exit_without("train")
     from absl import app
+
+    start_again()
 
     holder = command_line.define()
     app.run(

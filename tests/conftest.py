@@ -1,10 +1,16 @@
 """Strict JAX for every test: four CPU devices, no silent promotion."""
 
 import os
+import shutil
+import tempfile
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Doors that run here keep nothing in the user's cache.
+# Commands that run here keep nothing in the user's cache.
 os.environ["RKD_JAX_CACHE_DIR"] = ""
+# A program is compiled once for all tests of this process and the commands they start.
+# Each worker of xdist has a folder of its own: JAX does not write files atomically.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="rkd_jax_compiled_")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +21,10 @@ from rkd_jax import models, weights
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_unconfigure():
+    shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 
 @pytest.fixture(params=["plain", "jit"])

@@ -28,25 +28,19 @@ def call(*arguments, cwd):
 
 
 @pytest.mark.parametrize(
-    "command",
-    [
-        *("rkd_jax", "rkd_jax.register", "rkd_jax.evaluate", "rkd_jax.train"),
-        *[f"rkd_jax {name}" for name in commands.COMMANDS],
-    ],
+    "command", ["rkd_jax", "rkd_jax.register", "rkd_jax.evaluate", "rkd_jax.train"]
 )
-def test_every_command_tells_the_version(tmp_path, command):
-    done = call(*command.split(), "--version", cwd=tmp_path)
+def test_every_module_shows_the_version(tmp_path, command):
+    done = call(command, "--version", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, f"rkd_jax {__version__}\n"), (
         done.stderr
     )
 
 
-@pytest.mark.parametrize("command", sorted(commands.COMMANDS))
-def test_every_command_tells_its_arguments(tmp_path, command):
-    done = call("rkd_jax", command, "--help", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "--" in done.stdout
-    assert "__main__" not in done.stdout
+@pytest.mark.parametrize("command", commands.COMMANDS)
+def test_every_command_shows_the_version(capsys, command):
+    assert commands.main([command, "--version"]) == 0
+    assert capsys.readouterr().out == f"rkd_jax {__version__}\n"
 
 
 # What `--help` of a command must not wait for.
@@ -54,16 +48,25 @@ WITHOUT_JAX = """
 import sys
 sys.modules["jax"] = None
 from rkd_jax.__main__ import main
-main([sys.argv[1], "--help"])
+sys.exit(main([*sys.argv[1:], "--help"]))
 """
 
 
-@pytest.mark.parametrize("command", sorted(commands.COMMANDS))
-def test_help_needs_no_jax(command):
+@pytest.mark.parametrize("command", [*sorted(commands.COMMANDS), "evaluate fire"])
+def test_every_command_shows_its_arguments_without_jax(tmp_path, command):
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_JAX, command], capture_output=True, text=True
+        [sys.executable, "-c", WITHOUT_JAX, *command.split()],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
+    assert "--" in done.stdout
+    assert "__main__" not in done.stdout
+    if command in ("register", "evaluate fire"):
+        names = ", ".join(arguments.packaged_weights())
+        assert f"({names})" in " ".join(done.stdout.split())
 
 
 def test_the_list_of_commands_and_what_is_none(capsys):
@@ -93,14 +96,11 @@ def test_the_version_is_the_same_everywhere():
     assert f"\nversion: {__version__}\n" in citation
 
 
-def test_help_lists_the_weights_that_there_are(tmp_path):
+def test_the_packaged_weights_are_listed():
     names = arguments.packaged_weights()
     assert names[0] == weights.find().stem == "default"
     assert {"default", "small", "unet", "large", "large_kernel"} <= set(names)
     assert all(weights.find(name).stem == name for name in names)
-    for command in ("register", "evaluate fire"):
-        done = call("rkd_jax", *command.split(), "--help", cwd=tmp_path)
-        assert f"({', '.join(names)})" in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize("text", ["unet", "unet:crops", "unet:crops,robust"])
@@ -133,13 +133,13 @@ def test_folders_in_the_package_come_before_those_beside_it(tmp_path, monkeypatc
     package = tmp_path / "rkd_jax"
     for path in (package, tmp_path / "configs"):
         path.mkdir()
-    monkeypatch.setattr(shipped, "__file__", str(package / "shipped.py"))
+    monkeypatch.setattr(shipped, "__file__", str(package / "runtime" / "shipped.py"))
     assert shipped.folder("configs") == tmp_path / "configs"
     (package / "configs").mkdir()
     assert shipped.folder("configs") == package / "configs"
 
 
-def test_what_is_no_experiment_is_told_with_those_there_are(tmp_path):
+def test_what_is_no_experiment_is_named_with_those_there_are(tmp_path):
     for text in ("nothing", "configs/unet.py", "unett:crops"):
         done = call("rkd_jax.train", f"--config={text}", cwd=tmp_path)
         assert done.returncode == 2

@@ -340,7 +340,7 @@ def test_no_name_keeps_a_result_from_being_written(work, encoding):
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     if encoding == "ascii":  # names of files are no text for Python
         environment |= {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    root = str(pathlib.Path(own_files.__file__).parents[1])
+    root = str(pathlib.Path(own_files.__file__).parents[2])
     environment["PYTHONPATH"] = root
     times = []
     for more in ([], ["--json"]):

@@ -12,6 +12,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
+from rkd_jax.runtime import extras
+
 BAD_INPUT, INTERRUPTED, NOT_READ, TERMINATED = 2, 130, 141, 143
 _EXPECTED = (OSError, ValueError, TypeError)
 
@@ -69,8 +71,9 @@ def describe_error(error: BaseException) -> str:
     text = shown(" ".join([parts, *notes]))
     if isinstance(error, MemoryError):
         return f"not enough memory: {text}"
-    if isinstance(error, _EXPECTED):
-        return text
+    missing = extras.advise(error) if isinstance(error, ImportError) else None
+    if missing or isinstance(error, _EXPECTED):
+        return missing or text
     if os.environ.get("RKD_JAX_TRACEBACK"):
         traceback.print_exception(error, file=sys.stderr)
     return (

@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,7 +17,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = """
 import sys
 import jax
-from rkd_jax.compiled import keep_compiled
+from rkd_jax.runtime.compile_cache import keep_compiled
 keep_compiled(sys.argv[1])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 hits = []
@@ -26,6 +27,18 @@ jax.monitoring.register_event_listener(
 jax.jit(lambda x: x * 3 + 1)(2.0)
 print(jax.config.jax_compilation_cache_dir, len(hits))
 """
+
+
+@pytest.fixture(autouse=True)
+def no_folder_of_jax(monkeypatch):
+    """The suite gives JAX a folder; here none is given unless a test does."""
+    for name in list(os.environ):
+        if name.startswith(("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")):
+            monkeypatch.delenv(name)
+    before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", None)
+    yield
+    jax.config.update("jax_compilation_cache_dir", before)
 
 
 def run(folder, **environment):
@@ -152,8 +165,6 @@ def test_a_folder_that_cannot_be_made_is_not_used(tmp_path, kind):
 
 
 def test_a_folder_that_cannot_be_written_is_read(tmp_path, monkeypatch, caplog):
-    import jax
-
     asked = {}
     monkeypatch.setattr(jax.config, "update", asked.__setitem__)
     monkeypatch.setattr(

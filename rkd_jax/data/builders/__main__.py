@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from rkd_jax.data import builders
+from rkd_jax.runtime import command, extras
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,18 +27,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     given = {"auxiliary_dir": args.auxiliary_dir, "skip_missing": args.skip_missing}
     options = {name: value for name, value in given.items() if value}
-    try:
+
+    def prepare() -> int:
+        extras.require("data")
         builder = builders.build(
             args.name, raw_dir=args.raw_dir, data_dir=args.data_dir, **options
         )
         builder.download_and_prepare()
-    except (OSError, ValueError, TypeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    for split, info in builder.info.splits.items():
-        print(f"{args.name} {split}: {info.num_examples} examples")
-    print(builder.data_path)
-    return 0
+        for split, info in builder.info.splits.items():
+            print(f"{args.name} {split}: {info.num_examples} examples")
+        print(builder.data_path)
+        return 0
+
+    return command.run(prepare)
 
 
 if __name__ == "__main__":
