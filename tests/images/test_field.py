@@ -7,7 +7,7 @@ from made_pictures import texture
 from rkd_jax.data.records import Item, Records
 from rkd_jax.images.field import field_of_view, prepared_field, rim_px
 from rkd_jax.images.prepare import fit_to
-from rkd_jax.registration.keypoints.sift import SiftMatcher
+from rkd_jax.registration.matcher import load_matcher
 from rkd_jax.synthetic import fundus
 
 
@@ -59,6 +59,6 @@ def test_training_and_registration_mask_the_same_pixels(draw, size):
         max_labels=1,
         crop_field=True,
     )[0]
-    (view,) = SiftMatcher(working_size=size).view(image)
-    np.testing.assert_array_equal(example["field"], view.field)
+    photo = load_matcher(method="sift", working_size=size).photo(image)
+    np.testing.assert_array_equal(example["field"], photo.field)
     assert 0.4 < example["field"].mean() < 0.9
