@@ -1,4 +1,4 @@
-"""The register door: files, exit codes, messages; and the callable module."""
+"""The register command: files, exit codes, messages."""
 
 import csv
 import json
@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from made_pictures import texture
 
-import rkd_jax
-import rkd_jax.register
 from rkd_jax.evaluate import main as evaluate_main
 from rkd_jax.models.tiles import apply_in_tiles
 from rkd_jax.register import main
@@ -134,7 +132,7 @@ def test_missing_weights_and_a_file_as_folder_exit_2(files, tmp_path, capsys):
     assert "must be a folder" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("door", [main, evaluate_main])
+@pytest.mark.parametrize("command", [main, evaluate_main])
 @pytest.mark.parametrize(
     ("flag", "value", "message"),
     [
@@ -145,11 +143,11 @@ def test_missing_weights_and_a_file_as_folder_exit_2(files, tmp_path, capsys):
     ],
 )
 def test_bad_sizes_are_refused_by_the_name_of_their_flag(
-    capsys, door, flag, value, message
+    capsys, command, flag, value, message
 ):
-    words = ["a.png", "b.png"] if door is main else ["fire", "--data_dir", "x"]
+    words = ["a.png", "b.png"] if command is main else ["fire", "--data_dir", "x"]
     with pytest.raises(SystemExit) as caught:
-        door([*words, "--out", "out", flag, value])
+        command([*words, "--out", "out", flag, value])
     assert caught.value.code == 2
     told = capsys.readouterr().err.splitlines()[-1]
     assert f"argument {flag}: " in told
@@ -240,14 +238,6 @@ def test_a_crash_while_drawing_leaves_earlier_results(files, tmp_path, monkeypat
     monkeypatch.setattr("rkd_jax.registration.files.outputs.overlay_picture", fail)
     assert _run(files, "moving.png", "moving.png", tmp_path) == 2
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
-
-
-def test_module_and_function_share_the_name():
-    image = texture(2, 260, 260)
-    for call in (rkd_jax.register, rkd_jax.register.__call__):
-        result = call(image, image, method="sift")
-        assert result.ok
-    assert isinstance(result, rkd_jax.Registration)
 
 
 @pytest.fixture
@@ -344,7 +334,7 @@ def test_one_camera_shares_its_curvature(folder, tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("calibrated again")
 
-    monkeypatch.setattr("rkd_jax.registration.fitting.calibrate.calibrate", refuse)
+    monkeypatch.setattr("rkd_jax.registration.many.calibrate", refuse)
     assert _many(out, folder, *options) == 3
 
 

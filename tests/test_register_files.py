@@ -16,7 +16,8 @@ from made_pictures import texture
 
 from rkd_jax.files import own_files
 from rkd_jax.register import main
-from rkd_jax.registration import batch
+from rkd_jax.registration import many
+from rkd_jax.registration.files import claims
 from rkd_jax.registration.matcher import load_matcher
 
 
@@ -204,7 +205,9 @@ def test_names_equal_up_to_case_are_refused_where_they_are_one(
 ):
     rows = "fixed.png,moving.png,a\nfixed.png,other.png,A\n"
     (work / "list.csv").write_text(f"fixed,moving,name\n{rows}")
-    monkeypatch.setattr("rkd_jax.registration.batch._ignores_case", lambda _: True)
+    monkeypatch.setattr(
+        "rkd_jax.registration.files.claims._ignores_case", lambda _: True
+    )
     assert _run("list.csv", "--out", "out") == 2
     assert "pairs 'a' and 'A' would have one folder" in capsys.readouterr().err
     assert not (work / "out").exists()
@@ -213,7 +216,7 @@ def test_names_equal_up_to_case_are_refused_where_they_are_one(
 def test_the_file_system_is_asked_about_case(tmp_path):
     (tmp_path / "a").touch()
     ignores = (tmp_path / "A").exists()
-    assert batch._ignores_case(tmp_path / "not" / "there") == ignores
+    assert claims._ignores_case(tmp_path / "not" / "there") == ignores
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
@@ -239,14 +242,14 @@ def test_a_folder_that_cannot_be_made_is_refused(work, capsys, no_network, place
 def test_whatever_goes_wrong_with_a_pair_the_others_are_done(
     work, capsys, monkeypatch, error
 ):
-    read = batch.read_image
+    read = many.read_image
 
-    def fail(name):
-        if name.endswith("other.png"):
+    def fail(path):
+        if path.name == "other.png":
             raise error
-        return read(name)
+        return read(path)
 
-    monkeypatch.setattr(batch, "read_image", fail)
+    monkeypatch.setattr(many, "read_image", fail)
     rows = "fixed.png,other.png,bad\nfixed.png,moving.png,good\n"
     (work / "list.csv").write_text(f"fixed,moving,name\n{rows}")
     assert _run("list.csv", "--no-pictures", "--out", "out") == 2
@@ -303,11 +306,10 @@ def test_a_stopped_batch_has_its_table_and_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(SiftMatcher, "register", stop_at_the_last_but_one)
         assert _run(*arguments) == status
-    told = capsys.readouterr().err.splitlines()
-    assert told == [
+    assert capsys.readouterr().err.splitlines()[-1] == (
         "stopped before 2 pairs; start again to go on; 1 of 3 pairs registered, see "
         "out/pairs.csv"
-    ]
+    )
     assert [row["name"] for row in _rows(work / "out")] == ["a"]
     before = (work / "out" / "a" / "transform.json").stat().st_mtime_ns
     assert _run(*arguments) == 0

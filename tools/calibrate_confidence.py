@@ -3,13 +3,13 @@
     python tools/calibrate_confidence.py --photographs DRIVE CHASE_DB1 ... --out DIR
 
 registers pairs that are known to be registrable (photographs seen twice, half of them
-hardly legible; embedded visits) and pairs of different eyes, with every matcher named
-by `--weights` and with SIFT; the first and SIFT also by the protocol of the papers. A
-registration is right if its landmarks are within 5 px of a 768-pixel image on average.
-Half of the photographs fit the logistic model, the other half check it. Writes
-`confidence.json` (copy it to rkd_jax/matching/ to ship it), `reliability.png`,
-`calibration.csv` (one registration a row) and prints the table of the picture.
-FIRE and the multimodal pairs are refused.
+hardly legible; visits of synthetic eyes) and pairs of different eyes, with every
+matcher named by `--weights` and with SIFT; the first and SIFT also by the protocol of
+the papers. A registration is right if its landmarks are within 5 px of a 768-pixel
+image on average. Half of the photographs fit the logistic model, the other half check
+it. Writes `confidence.json` (copy it to rkd_jax/registration/verdict/ to ship it),
+`reliability.png`, `calibration.csv` (one registration a row) and prints the table of
+the picture. FIRE and the multimodal pairs are refused.
 """
 
 from __future__ import annotations
@@ -23,15 +23,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import cv2
 import made_pairs
 import numpy as np
 
 from rkd_jax import __version__
 from rkd_jax.evaluation.ablation import PROTOCOLS
-from rkd_jax.evaluation.charts import reliability_chart
+from rkd_jax.evaluation.charts import png, reliability_chart
 from rkd_jax.evaluation.unrelated import eye_of, unrelated
-from rkd_jax.files.atomic import atomic_path, write_text
+from rkd_jax.files.atomic import write_bytes, write_text
 from rkd_jax.registration.base import BaseMatcher
 from rkd_jax.registration.verdict.confidence import (
     FEATURES,
@@ -47,7 +46,7 @@ _BINS = np.linspace(0, 1, 11)
 def make(
     folders: Sequence[str], *, registrable: int, strangers: int, seed: int
 ) -> Iterator[tuple[int, made_pairs.MadePair]]:
-    """Yield (half, pair): a fifth of the registrable pairs is embedded, two are hard.
+    """Yield (half, pair): a fifth of the registrable pairs is synthetic, two are hard.
 
     Photographs are parted into two halves by patient first, so that no eye helps to
     fit the model that it checks.
@@ -60,14 +59,14 @@ def make(
         mine = [p for p in paths if (eye_of(p)[0] in first) == (half == 0)]
         folders_of = sorted({str(path.parent) for path in mine})
         groups = [[p for p in mine if str(p.parent) == f] for f in folders_of]
-        embedded = registrable // 10
-        for number in range(registrable // 2 - embedded):
+        synthetic = registrable // 10
+        for number in range(registrable // 2 - synthetic):
             group = groups[number % len(groups)]
             path = group[rng.integers(len(group))]
             seed_of_pair, hard = int(rng.integers(1 << 30)), bool(number % 2)
             yield half, made_pairs.warped(path, seed_of_pair, hard=hard)
-        for number in range(embedded):
-            yield half, made_pairs.embedded(100_000 + half * 50_000 + number)
+        for number in range(synthetic):
+            yield half, made_pairs.synthetic(100_000 + half * 50_000 + number)
         pairs = unrelated(mine, strangers // 2, seed=seed + half)
         for fixed, moving in pairs:
             yield (
@@ -242,9 +241,7 @@ def calibrate(
     write_text(out / "confidence.json", model.to_json())
     curve = reliability(predicted(check), right[check])
     chart = reliability_chart(curve, f"{check.sum()} registrations kept apart")
-    _, data = cv2.imencode(".png", chart[..., ::-1])
-    with atomic_path(out / "reliability.png") as part:
-        part.write_bytes(data.tobytes())
+    write_bytes(out / "reliability.png", png(chart))
     for row in curve:
         print(
             f"{row['low']:.1f} to {row['high']:.1f}: {row['pairs']:5} registrations, "

@@ -1,8 +1,8 @@
 """Pairs to calibrate and check on, made from photographs that are not FIRE's.
 
-Registrable ones: one photograph seen twice, in two random views of a curved retina
-(homography between flattened fields, k of a camera) under the light of two visits, or
-two visits of an embedded eye. Unrelated ones: two photographs of different eyes.
+Registrable ones: one photograph twice, in two random views of a curved retina
+(homography between undistorted fields, k of a camera) under the light of two visits, or
+two visits of a synthetic eye. Unrelated ones: two photographs of different eyes.
 """
 
 from __future__ import annotations
@@ -160,8 +160,8 @@ def turned(
     canvas = np.ceil(reach).astype(int)
     if field > 1:
         canvas = np.full(2, round(max(width, height) * field))
-    room = 0.25 * (canvas - reach) * (field > 1)
-    place = (canvas - 1) / 2 + rng.uniform(-1, 1, 2) * room
+    slack = 0.25 * (canvas - reach) * (field > 1)
+    place = (canvas - 1) / 2 + rng.uniform(-1, 1, 2) * slack
     turn[:, 2] += place - middle
     whole = _as_3x3(turn) @ _as_3x3(shifted)
     size = tuple(int(n) for n in canvas)
@@ -207,9 +207,9 @@ def _spoilt(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 _light = jax.jit(visit_light)
 
 
-def embedded(seed: int, *, size: int = 640) -> MadePair:
-    """Make two visits of an embedded eye, under a camera with a random k (0 to .2)."""
+def synthetic(seed: int, *, size: int = 640) -> MadePair:
+    """Make two visits of a synthetic eye, under a camera with a random k (0 to .2)."""
     curvature = float(np.random.default_rng([seed, 17]).uniform(0, 0.2))
     pair = visits(seed, size=size, curvature=curvature)
     points = pair.control_points.astype(np.float64)
-    return MadePair(f"embedded {seed}", pair.fixed.image, pair.moving.image, points)
+    return MadePair(f"synthetic {seed}", pair.fixed.image, pair.moving.image, points)

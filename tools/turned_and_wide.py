@@ -6,7 +6,7 @@
 The first prints, for every turn and every width of the field, how many of the
 photographs are registered with a second view of themselves (`made_pairs.turned`) and
 with what error; the second registers pairs of different eyes, each turned and scaled at
-random, none of which may be believed. `--no-search` shows what the first attempt alone
+random, none of which may be accepted. `--no-search` shows what the first attempt alone
 does, `--method sift` SIFT.
 """
 
@@ -78,27 +78,27 @@ def registrable(matcher: BaseMatcher, paths: Sequence[pathlib.Path]) -> None:
 def unrelated(
     matcher: BaseMatcher, folders: Sequence[str], count: int, seed: int
 ) -> int:
-    """Print which pairs of different eyes are believed; return how many."""
+    """Print which pairs of different eyes are accepted; return how many."""
     paths = made_pairs.photographs(folders)
     pairs = unrelated_benchmark.list_pairs(paths, count, seed=seed)
     rng = np.random.default_rng(seed)
-    believed, highest = 0, 0.0
+    accepted, highest = 0, 0.0
     for number, pair in enumerate(pairs):
         turn, field = rng.uniform(0, 360), float(np.exp(rng.uniform(0, np.log(5))))
         fixed = made_pairs.turned(pair.fixed, number).fixed
         moving = made_pairs.turned(pair.moving, number, turn_deg=turn, field=field)
         sides = [fixed, moving.moving][:: 1 if number % 2 else -1]
         result = matcher.register(*sides)
-        believed += result.ok
+        accepted += result.ok
         highest = max(highest, result.confidence)
         if result.ok:
-            print(f"believed: {pair.name}, confidence {result.confidence:.2f}")
-    print(f"{believed} of {count} believed; highest confidence {highest:.3f}")
-    return believed
+            print(f"accepted: {pair.name}, confidence {result.confidence:.2f}")
+    print(f"{accepted} of {count} accepted; highest confidence {highest:.3f}")
+    return accepted
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return 1 if a pair of different eyes is believed."""
+    """Run the command line; return 1 if a pair of different eyes is accepted."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photographs", nargs="+", required=True, metavar="DIR")
     parser.add_argument("--count", type=int, default=2, help="of each folder")

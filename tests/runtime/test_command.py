@@ -51,7 +51,7 @@ def test_sigterm_has_its_own_status_and_the_handler_is_put_back(capsys):
 
 _PRINT = """
 import sys
-from rkd_jax import command
+from rkd_jax.runtime import command
 def action():
     for number in range(20000):
         command.say("caf\\xe9 \\udce9 \\u65e5 " + str(number))

@@ -7,7 +7,7 @@ import pytest
 
 from rkd_jax.registration.files.pair_lists import list_pairs
 from rkd_jax.registration.files.pair_names import same_up_to_case, unusable_name
-from rkd_jax.registration.files.predictions import Pair
+from rkd_jax.registration.files.pairs import Pair
 
 
 def _fill(folder, *names):
