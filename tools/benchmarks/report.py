@@ -130,6 +130,9 @@ def plot(title: str, rows: list[dict]) -> Figure:
                 linestyle="--" if name.startswith("PyTorch") else "-",
                 label=name,
             )
+        places = sorted({x for points in lines.values() for x, _ in points})
+        axes.set_xticks(places, [f"{x:g}" for x in places])
+        axes.set_xticks([], minor=True)
         axes.set_title(heading)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), fontsize="small")
     return figure
