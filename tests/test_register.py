@@ -149,9 +149,9 @@ def test_bad_sizes_are_refused_by_the_name_of_their_flag(
     with pytest.raises(SystemExit) as caught:
         command([*words, "--out", "out", flag, value])
     assert caught.value.code == 2
-    told = capsys.readouterr().err.splitlines()[-1]
-    assert f"argument {flag}: " in told
-    assert told.endswith(message)
+    message_shown = capsys.readouterr().err.splitlines()[-1]
+    assert f"argument {flag}: " in message_shown
+    assert message_shown.endswith(message)
 
 
 def test_tiles_are_refused_with_the_reason(files, tmp_path, capsys):
@@ -169,10 +169,10 @@ def test_tiles_are_refused_with_the_reason(files, tmp_path, capsys):
 def test_tiles_and_working_size_reach_the_network(
     files, tmp_path, save_untrained, monkeypatch
 ):
-    seen = []
+    sizes = []
 
     def spy(module, variables, images, *, tile):
-        seen.append((max(images.shape[1:3]), tile))
+        sizes.append((max(images.shape[1:3]), tile))
         return apply_in_tiles(module, variables, images, tile=tile)
 
     monkeypatch.setattr("rkd_jax.registration.matcher.apply_in_tiles", spy)
@@ -188,7 +188,7 @@ def test_tiles_and_working_size_reach_the_network(
         assert main([*arguments, "--out", str(out)]) == 3  # it is not trained
         found.append(json.loads((out / "transform.json").read_text()))
     whole, tiled = found
-    assert seen == [(256, 32)]
+    assert sizes == [(256, 32)]
     assert whole["settings"]["working_size"] == 256
     assert (whole["settings"]["tile"], tiled["settings"]["tile"]) == (None, 32)
     assert whole["matches"] > 0
@@ -278,7 +278,7 @@ def test_folder_of_pairs_is_registered_and_finished_pairs_skipped(
     before = (out / "a" / "transform.json").read_bytes()
 
     def refuse(*_, **__):
-        raise AssertionError("looked at a finished pair")
+        raise AssertionError("a finished pair was registered")
 
     with monkeypatch.context() as patch:
         patch.setattr("rkd_jax.registration.base.BaseMatcher.view", refuse)

@@ -109,8 +109,8 @@ def test_no_input_is_replaced_or_deleted_even_if_it_is_of_a_run(
         own_files.write_bytes(work / each, content)
     before = _contents(work)
     assert _run(*arguments, "--out", ".") == 2
-    told = capsys.readouterr().err
-    assert f"{name}: rkd_jax would replace this file, which it is to read" in told
+    error = capsys.readouterr().err
+    assert f"{name}: rkd_jax would replace this file, which it is to read" in error
     assert _contents(work) == before
 
 
@@ -190,7 +190,7 @@ def test_many_pairs_replace_no_file_of_others(work, capsys, no_network, path):
     (work / "list.csv").write_text("fixed,moving,name\nfixed.png,moving.png,a\n")
     (work / path).parent.mkdir(parents=True)
     (work / path).write_text("mine")
-    if path.startswith("p/"):  # the pair's folder leads to one of somebody else
+    if path.startswith("p/"):  # the pair's folder leads to another one
         (work / "out").mkdir()
         (work / "out" / "a").symlink_to(work / "p")
         path = "out/a/overlay.png"
@@ -361,7 +361,7 @@ def test_no_name_keeps_a_result_from_being_written(work, encoding):
     assert {row["name"] for row in _rows(work / "out")} == expected
 
 
-def test_the_factor_of_a_12_bit_file_is_told(work):
+def test_the_factor_of_a_12_bit_file_is_written(work):
     for name in ("fixed", "moving"):
         image = cv2.imread(f"{name}.png", cv2.IMREAD_GRAYSCALE)
         cv2.imwrite(f"{name}.tif", image.astype(np.uint16) * 16)

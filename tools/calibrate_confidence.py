@@ -2,8 +2,8 @@
 
     python tools/calibrate_confidence.py --photographs DRIVE CHASE_DB1 ... --out DIR
 
-registers pairs that are known to be registrable (photographs seen twice, half of them
-hardly legible; visits of synthetic eyes) and pairs of different eyes, with every
+registers pairs that are known to be registrable (two views of a photograph, half of
+them hardly legible; visits of synthetic eyes) and pairs of different eyes, with every
 matcher named by `--weights` and with SIFT; the first and SIFT also by the protocol of
 the papers. A registration is right if its landmarks are within 5 px of a 768-pixel
 image on average. Half of the photographs fit the logistic model, the other half check

@@ -1,6 +1,6 @@
 """Pairs to calibrate and check on, made from photographs that are not FIRE's.
 
-Registrable ones: one photograph twice, in two random views of a curved retina
+Registrable ones: one photograph in two random views of a curved retina
 (homography between undistorted fields, k of a camera) under the light of two visits, or
 two visits of a synthetic eye. Unrelated ones: two photographs of different eyes.
 """

@@ -65,8 +65,7 @@ class Photographs:
         keep_images: bool = False,
         most_bytes: int = MOST_BYTES,
     ) -> None:
-        self.matcher = matcher
-        self._keys, self._keep_images = keys, keep_images
+        self._matcher, self._keys, self._keep_images = matcher, keys, keep_images
         self._most_bytes, self._bytes = most_bytes, 0
         self._kept: collections.OrderedDict[str, Encoded] = collections.OrderedDict()
         self._uses = collections.Counter(
@@ -98,7 +97,7 @@ class Photographs:
         key = self._keys[path]
         if key not in self._kept:
             image = read_image(path)
-            (view,) = self.matcher.view(image, names=[str(path)])
+            (view,) = self._matcher.view(image, names=[str(path)])
             kept = image if self._keep_images else None
             self._kept[key] = Encoded(kept, image.shape[:2], view)
             self._bytes += _nbytes(self._kept[key])

@@ -63,7 +63,7 @@ def test_ablation_refuses_names_it_cannot_use(benchmark, tmp_path, capsys):
     assert not (tmp_path / "o").exists()
 
 
-def test_ablation_counts_what_is_believed_and_wrong_without_p37():
+def test_ablation_counts_what_is_accepted_and_wrong_without_p37():
     def prediction(name, off, ok):
         true = np.array([[10.0, 20, 30, 40], [50, 60, 70, 80]])
         return predictions_file.Prediction(

@@ -97,7 +97,7 @@ def test_pairs_that_register_are_shown_and_can_be_listed(one_eye, tmp_path, caps
     assert (out / "predictions.npz").read_bytes() == before
 
 
-def test_files_of_others_among_the_believed_stay(one_eye, tmp_path, capsys):
+def test_files_of_others_among_the_accepted_stay(one_eye, tmp_path, capsys):
     out = tmp_path / "out"
     (out / "believed").mkdir(parents=True)
     (out / "believed.csv").write_text("mine")

@@ -1,4 +1,4 @@
-"""The evaluate command: benchmarks by name, those of others included."""
+"""The evaluate command: benchmarks by name, also from outside the package."""
 
 import sys
 import types
@@ -11,12 +11,12 @@ from rkd_jax.evaluate import main
 
 @pytest.fixture
 def mine(monkeypatch):
-    """A benchmark of somebody else, added by one line."""
+    """A benchmark outside the package, added by one line."""
     module = types.ModuleType("my_benchmark", "Mine: counts.\n\nMore about it.")
-    seen = []
+    calls = []
 
     def run(args):
-        seen.append((args.count, args.out, args.overwrite))
+        calls.append((args.count, args.out, args.overwrite))
         if args.count < 0:
             raise ValueError(f"--count {args.count}: expected at least 0")
         return args.count
@@ -25,10 +25,10 @@ def mine(monkeypatch):
     module.run = run
     monkeypatch.setitem(sys.modules, "my_benchmark", module)
     monkeypatch.setitem(evaluation.BENCHMARKS, "mine", "my_benchmark")
-    return seen
+    return calls
 
 
-def test_a_benchmark_of_somebody_else_runs_by_its_name(mine, tmp_path, capsys):
+def test_a_benchmark_outside_the_package_runs_by_its_name(mine, tmp_path, capsys):
     arguments = ["mine", "--out", str(tmp_path)]
     assert main([*arguments, "--count", "3", "--overwrite"]) == 3
     assert mine == [(3, str(tmp_path), True)]

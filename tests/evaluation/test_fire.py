@@ -61,7 +61,7 @@ def test_finished_pairs_are_skipped(benchmark, finished, monkeypatch, capsys):
     from rkd_jax.registration.keypoints.sift import SiftMatcher
 
     def refuse(*_, **__):
-        raise AssertionError("looked at an image of a finished pair")
+        raise AssertionError("an image of a finished pair was encoded")
 
     monkeypatch.setattr(SiftMatcher, "_features", refuse)
     before = (finished / "metrics.json").read_text()
@@ -75,12 +75,12 @@ def test_interrupted_run_goes_on_and_sees_each_photograph_once(
 ):
     from rkd_jax.registration.keypoints.sift import SiftMatcher
 
-    seen, stop_at = [], 3
+    encoded, stop_at = [], 3
     original = SiftMatcher._one
 
     def count(self, prepared, field):
-        seen.append(prepared.image.tobytes())
-        if len(seen) == stop_at:
+        encoded.append(prepared.image.tobytes())
+        if len(encoded) == stop_at:
             raise KeyboardInterrupt
         return original(self, prepared, field)
 
@@ -88,15 +88,17 @@ def test_interrupted_run_goes_on_and_sees_each_photograph_once(
     assert run_fire(benchmark, tmp_path) == 130
     assert capsys.readouterr().err.endswith("stopped; what is finished is kept\n")
     # A03 is one photograph twice, P02 another; S01 shares that one.
-    assert len(set(seen)) == 3
+    assert len(set(encoded)) == 3
     _, predictions = predictions_file.load_predictions(tmp_path / "predictions.npz")
     assert [prediction.name for prediction in predictions] == ["A03", "P02"]
     assert run_fire(benchmark, tmp_path) == 0
-    assert len(seen) == 3 + 2
+    assert len(encoded) == 3 + 2
     assert [p.name for p in tmp_path.glob(".*")] == [own_files.LIST]
 
 
-def test_other_settings_are_refused_until_told(benchmark, finished, tmp_path, capsys):
+def test_other_settings_are_refused_without_overwrite(
+    benchmark, finished, tmp_path, capsys
+):
     out = tmp_path / "copy"
     shutil.copytree(finished, out)
     assert run_fire(benchmark, out, "--estimator", "lmeds") == 2
@@ -217,7 +219,7 @@ def test_an_unexpected_error_names_the_pair(benchmark, tmp_path, capsys, monkeyp
     assert "A03_1.jpg" in shown
 
 
-def test_one_camera_is_told_and_its_results_are_kept(benchmark, tmp_path, capsys):
+def test_one_camera_is_reported_and_its_results_are_kept(benchmark, tmp_path, capsys):
     options = ["--camera", "shared", "--transform", "radial"]
     assert run_fire(benchmark, tmp_path, *options) == 0
     assert "camera: one camera: k = " in capsys.readouterr().out

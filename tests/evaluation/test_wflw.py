@@ -1,4 +1,4 @@
-"""The evaluate door on faces in WFLW's layout: networks, mean face, folds, refusals."""
+"""`evaluate wflw`: networks, mean face, folds, refusals."""
 
 import csv
 import json
@@ -179,11 +179,11 @@ def test_pupils_are_an_option(root, finished, network, tmp_path):
     assert written["subsets"]["all"]["nme"] == pytest.approx(100 * errors.mean())
 
 
-def test_finished_faces_are_not_looked_at_again(
+def test_finished_faces_are_not_aligned_again(
     root, finished, network, tmp_path, monkeypatch
 ):
     def refuse(*_):
-        raise AssertionError("looked at a finished face")
+        raise AssertionError("a finished face was aligned")
 
     out = tmp_path / "copy"
     shutil.copytree(finished, out)
@@ -295,7 +295,7 @@ def test_training_and_the_command_score_alike(root, network, tmp_path):
     assert written["subsets"]["all"]["nme"] == pytest.approx(scores["nme"], rel=0.01)
 
 
-def test_other_settings_are_refused_until_told(root, finished, tmp_path, capsys):
+def test_other_settings_are_refused_without_overwrite(root, finished, tmp_path, capsys):
     out = tmp_path / "copy"
     shutil.copytree(finished, out)
     assert run(root, out, "--method", "mean_face") == 2

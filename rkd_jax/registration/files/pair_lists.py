@@ -138,7 +138,7 @@ def from_folder(folder: pathlib.Path, note: Note | None = None) -> list[Pair]:
     """Pair the images `<name>_1` and `<name>_2`, or `<name>_fixed` and `<name>_moving`.
 
     A folder without images may have a folder for each pair, which gives the name.
-    Folders with results of rkd_jax alone are none of a pair.
+    Folders that hold nothing but results of rkd_jax are skipped.
 
     Args:
         folder: where they are.

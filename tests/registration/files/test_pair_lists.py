@@ -164,7 +164,7 @@ def test_two_folders_and_an_image_with_a_folder(tmp_path):
         _read(tmp_path, "none.png", "M")
 
 
-def test_images_in_no_pair_are_told(tmp_path):
+def test_images_in_no_pair_are_noted(tmp_path):
     _fill(tmp_path, "a_1.png", "a_2.png", "mosaic.jpg")
     notes = []
     assert len(_read(tmp_path, ".", None, notes.append)) == 1
