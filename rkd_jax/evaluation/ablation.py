@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rkd_jax.data.fire import load_control_points
 from rkd_jax.evaluation import ablation_table, pairs, predictions
 from rkd_jax.evaluation.fire import list_pairs
 from rkd_jax.evaluation.published import PAPER
@@ -48,27 +49,11 @@ class Protocol:
         return MatcherOptions.paper() if self.paper else None
 
 
+_FIT_OF_PAPERS = {"transform": "homography", "estimator": "lmeds"}
+_FIT_OF_OURS = {"transform": "auto", "estimator": "magsac"}
 PROTOCOLS = (
-    Protocol(
-        "paper",
-        True,
-        {
-            "transform": "homography",
-            "estimator": "lmeds",
-            "guided": False,
-            "two_pass": True,
-        },
-    ),
-    Protocol(
-        "ours",
-        False,
-        {
-            "transform": "auto",
-            "estimator": "magsac",
-            "guided": True,
-            "two_pass": False,
-        },
-    ),
+    Protocol("paper", True, {**_FIT_OF_PAPERS, "guided": False, "two_pass": True}),
+    Protocol("ours", False, {**_FIT_OF_OURS, "guided": True, "two_pass": False}),
 )
 
 
@@ -120,7 +105,12 @@ def run(args: argparse.Namespace) -> int:
         say(f"{name}, {protocol.name} protocol", sys.stderr)
         folder = out / name / protocol.name
         _, found = pairs.predict(
-            chosen, matcher, folder, settings, overwrite=args.overwrite
+            chosen,
+            matcher,
+            folder,
+            settings,
+            load_control_points,
+            overwrite=args.overwrite,
         )
         runs[name, protocol.name] = found
         rows.append(ablation_table.table_row(name, protocol.name, found))

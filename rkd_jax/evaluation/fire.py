@@ -11,12 +11,9 @@ AUC and mAUC are computed in `rkd_jax.metrics.fire.score`.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import pathlib
 from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from rkd_jax.data.fire import load_control_points
 from rkd_jax.evaluation import arguments, pairs
@@ -35,26 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Register the pairs, score them, write and print the scores."""
     chosen = list_pairs(args.data_dir, arguments.read_names(args.pairs))
-    metrics, _ = pairs.run(args, chosen, score)
+    metrics, _ = pairs.run(args, chosen, score, load_control_points)
     say(f"{_table(metrics)}\ncamera: {metrics['camera']}\nwritten to {args.out}")
     return 0
-
-
-@dataclasses.dataclass(frozen=True)
-class FirePair(Pair):
-    """One pair of the benchmark on disk.
-
-    Attributes:
-        control_points: path of the annotation.
-    """
-
-    control_points: pathlib.Path
-
-    def landmarks(self) -> np.ndarray:
-        return load_control_points(self.control_points)
-
-    def source(self) -> pathlib.Path:
-        return self.control_points
 
 
 def _short_name(text: str) -> str:
@@ -64,7 +44,7 @@ def _short_name(text: str) -> str:
 
 def list_pairs(
     data_dir: str | pathlib.Path, names: Sequence[str] | None = None
-) -> list[FirePair]:
+) -> list[Pair]:
     """Find the pairs of FIRE below a folder, sorted by name.
 
     Args:
@@ -105,7 +85,7 @@ def list_pairs(
                 raise FileNotFoundError(
                     f"{image}: image missing; add it, or list other pairs"
                 )
-        found_pairs.append(FirePair(name, *images, found[name]))
+        found_pairs.append(Pair(name, *images, found[name]))
     return found_pairs
 
 

@@ -7,7 +7,6 @@ x_fixed, y_fixed, x_moving, y_moving in pixels of the files.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -36,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Register the pairs, score them, write and print the scores."""
     chosen = list_pairs(args.data_dir, arguments.read_names(args.pairs))
-    metrics, _ = pairs.run(args, chosen, score)
+    metrics, _ = pairs.run(args, chosen, score, load_landmarks)
     say(
         f"{metrics['success']:.1%} of {metrics['pairs']:.0f} pairs below "
         f"{SUCCESS_PX:g} px, AUC {metrics['auc']:.3f}, {metrics['ok']} reported as "
@@ -79,26 +78,9 @@ def load_landmarks(path: str | pathlib.Path) -> np.ndarray:
     return np.array(rows, np.float64)
 
 
-@dataclasses.dataclass(frozen=True)
-class MultimodalPair(Pair):
-    """One pair of the collection on disk.
-
-    Attributes:
-        table: path of the landmarks.
-    """
-
-    table: pathlib.Path
-
-    def landmarks(self) -> np.ndarray:
-        return load_landmarks(self.table)
-
-    def source(self) -> pathlib.Path:
-        return self.table
-
-
 def list_pairs(
     data_dir: str | pathlib.Path, names: Sequence[str] | None = None
-) -> list[MultimodalPair]:
+) -> list[Pair]:
     """Find the pairs in a folder, sorted by name.
 
     Args:
@@ -137,7 +119,7 @@ def list_pairs(
                 both = " and ".join(path.name for path in found)
                 raise ValueError(f"{root}: both {both} are there; keep one")
             images.append(found[0])
-        found_pairs.append(MultimodalPair(name, *images, tables[name]))
+        found_pairs.append(Pair(name, *images, tables[name]))
     return found_pairs
 
 

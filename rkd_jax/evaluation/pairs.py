@@ -8,6 +8,8 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rkd_jax.evaluation import arguments, predictions
 from rkd_jax.evaluation.predictions import Prediction
 from rkd_jax.files.own_files import digest
@@ -18,7 +20,6 @@ from rkd_jax.runtime.many import saving
 
 if TYPE_CHECKING:
     from rkd_jax.registration.base import BaseMatcher
-    from rkd_jax.registration.fitting.curvature import Curvature
     from rkd_jax.registration.many import Encoded
     from rkd_jax.registration.result import Registration
 
@@ -28,7 +29,10 @@ Score = Callable[[Sequence[Prediction]], tuple[dict[str, Any], list[dict[str, An
 
 
 def run(
-    args: argparse.Namespace, pairs: Sequence[Pair], score: Score
+    args: argparse.Namespace,
+    pairs: Sequence[Pair],
+    score: Score,
+    read_annotation: Callable[[pathlib.Path], np.ndarray] | None = None,
 ) -> tuple[dict[str, Any], list[Prediction]]:
     """Predict, save, score what was saved, write `metrics.json` and `pairs.csv`.
 
@@ -36,17 +40,21 @@ def run(
         args: of `arguments.add_registration`, with `out` and `overwrite`.
         pairs: of the benchmark.
         score: of the benchmark.
+        read_annotation: reads a pair's landmarks `[N, 4]`: x_fixed, y_fixed, x_moving,
+            y_moving; None where pairs have none.
 
     Returns:
         The metrics, and the predictions as saved.
     """
-    files = [path for p in pairs for path in (p.fixed, p.moving, p.source())]
+    files = [path for pair in pairs for path in pair.files()]
     more = [args.weights, getattr(args, "pairs", None)]
     out = pathlib.Path(args.out)
     predictions.claim(out, inputs=[*files, *(name for name in more if name)])
     matcher = arguments.load_matcher(args)
     settings = {**matcher.settings(), **method_of(args), "camera": args.camera}
-    whole, saved = predict(pairs, matcher, out, settings, overwrite=args.overwrite)
+    whole, saved = predict(
+        pairs, matcher, out, settings, read_annotation, overwrite=args.overwrite
+    )
     metrics, rows = score(saved)
     metrics["camera"] = _camera_text(whole)
     predictions.write_scores(out, metrics, rows, whole)
@@ -69,6 +77,7 @@ def predict(
     matcher: BaseMatcher,
     out: pathlib.Path,
     settings: Mapping[str, Any],
+    read_annotation: Callable[[pathlib.Path], np.ndarray] | None = None,
     *,
     overwrite: bool = False,
 ) -> tuple[dict[str, Any], list[Prediction]]:
@@ -84,53 +93,42 @@ def predict(
             `matcher.register`, and "camera": "each" (nothing is known of any pair's
             camera) or "shared" (one took them all: every pair is registered twice,
             and k of the second time comes from the matches of all the first time).
+        read_annotation: see `run`.
         overwrite: drop predictions of other settings; else they are refused.
 
     Returns:
         Settings (with the shared camera) and predictions of these pairs, as saved.
 
     Raises:
-        ValueError: the file holds predictions from other settings, or a control point
-            lies outside its image.
+        ValueError: the file holds predictions from other settings, or a landmark lies
+            outside its image.
     """
     from rkd_jax.registration.fitting.curvature import Curvature
     from rkd_jax.registration.many import Photographs, find_camera, register_each
 
     path = out / predictions.PREDICTIONS
     digests = {p: digest(p) for pair in pairs for p in (pair.fixed, pair.moving)}
-    controls = {pair.name: pair.landmarks() for pair in pairs}
     images = {p.name: (digests[p.fixed], digests[p.moving]) for p in pairs}
     done, camera = ({}, None) if overwrite else _finished(path, settings, images)
     calibrates = settings["camera"] == "shared" and camera is None
     left = [pair for pair in pairs if pair.name not in done]
+    landmarks = {pair.name: _landmarks(pair, read_annotation) for pair in pairs}
     photographs = Photographs(matcher, left, digests, rounds=1 + calibrates)
     method = {name: settings[name] for name in METHOD}
 
-    def register(
-        pair: Pair, fixed: Encoded, moving: Encoded, curvature: Curvature | None = None
-    ) -> Registration:
-        control = controls[pair.name]
-        for columns, of, image in (
-            ([0, 1], fixed, "fixed"),
-            ([2, 3], moving, "moving"),
-        ):
-            check_inside(control[:, columns], of.size, pair.source(), image=image)
+    def register(pair: Pair, fixed: Encoded, moving: Encoded) -> Registration:
+        points, source = landmarks[pair.name], pair.annotation or ""
+        check_inside(points[:, :2], fixed.size, source, image="fixed")
+        check_inside(points[:, 2:], moving.size, source)
         return matcher.register(fixed.view, moving.view, **method, curvature=curvature)
 
+    curvature = None
     if calibrates:
         found = find_camera(photographs, left, register, stop_on_error=True)
-        camera = {
-            "curvature": dataclasses.asdict(found),
-            "calibrated_on": sorted(images),
-        }
-    curvature = None if camera is None else Curvature(**camera["curvature"])
-
-    def predicted(pair: Pair, fixed: Encoded, moving: Encoded) -> Prediction:
-        found = register(pair, fixed, moving, curvature)
-        return predictions.prediction_of(
-            pair, images[pair.name], found, controls[pair.name]
-        )
-
+        camera = {"curvature": dataclasses.asdict(found)}
+        camera["calibrated_on"] = sorted(images)
+    if camera is not None:
+        curvature = Curvature(**camera["curvature"])
     whole = {**settings, **(camera or {})}
 
     def save() -> None:
@@ -139,12 +137,23 @@ def predict(
 
     with saving(save) as changed:
         for pair, found in register_each(
-            photographs, left, predicted, stop_on_error=True, what="pair"
+            photographs, left, register, stop_on_error=True, what="pair"
         ):
-            done[pair.name] = found
+            done[pair.name] = predictions.prediction_of(
+                pair, images[pair.name], found, landmarks[pair.name]
+            )
             changed()
     whole, saved = predictions.load_predictions(path)
     return whole, [prediction for prediction in saved if prediction.name in images]
+
+
+def _landmarks(
+    pair: Pair, read: Callable[[pathlib.Path], np.ndarray] | None
+) -> np.ndarray:
+    """Return the annotation `[N, 4]` of a pair; `[0, 4]` without one."""
+    if read is None or pair.annotation is None:
+        return np.zeros((0, 4))
+    return read(pair.annotation)
 
 
 def _finished(

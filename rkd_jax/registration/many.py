@@ -146,8 +146,7 @@ def register_each(
             if result is None:
                 result = register(pair, *photographs.of(pair))
         except Exception as error:
-            named = (pair.fixed, pair.moving, pair.source())
-            if not any(str(path) in str(error) for path in named):
+            if not any(str(path) in str(error) for path in pair.files()):
                 error.add_note(f"{pair.name}: {pair.fixed}, {pair.moving}")
             if stop_on_error:
                 raise

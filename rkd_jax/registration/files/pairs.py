@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
+from typing import NamedTuple
 
-import numpy as np
 
-
-@dataclasses.dataclass(frozen=True)
-class Pair:
-    """Two photographs to register; benchmarks add the annotation in subclasses.
+class Pair(NamedTuple):
+    """Two photographs to register.
 
     Attributes:
         name: unique, such as "S01".
         fixed: path of the image whose frame is kept.
         moving: path of the other one.
-
-    >>> Pair("eye", pathlib.Path("a.png"), pathlib.Path("b.png")).landmarks().shape
-    (0, 4)
+        annotation: file of landmarks in both, of pairs of a benchmark.
     """
 
     name: str
     fixed: pathlib.Path
     moving: pathlib.Path
+    annotation: pathlib.Path | None = None
 
-    def landmarks(self) -> np.ndarray:
-        """Return the annotation `[N, 4]`: x_fixed, y_fixed, x_moving, y_moving."""
-        return np.zeros((0, 4))
+    def files(self) -> list[pathlib.Path]:
+        """Return all files of the pair.
 
-    def source(self) -> pathlib.Path:
-        """Return the file of the annotation, for errors; without one, the image."""
-        return self.fixed
+        >>> len(Pair("eye", pathlib.Path("a.png"), pathlib.Path("b.png")).files())
+        2
+        """
+        files = (self.fixed, self.moving, self.annotation)
+        return [path for path in files if path is not None]
