@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = """
 import sys
 import jax
-from rkd_jax.compiled import keep_compiled
+from rkd_jax.runtime.compile_cache import keep_compiled
 keep_compiled(sys.argv[1])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 hits = []

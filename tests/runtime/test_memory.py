@@ -14,7 +14,7 @@ GLIBC = pytest.mark.skipif(not memory._glibc(), reason="glibc's malloc")
 PROGRAM = """
 import resource, sys
 import numpy as np
-from rkd_jax.allocation import keep_freed_memory
+from rkd_jax.runtime.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 def faults():
@@ -41,7 +41,7 @@ def test_pages_of_freed_arrays_are_not_asked_for_again():
 
 BLOCKS = """
 import ctypes, sys
-from rkd_jax.allocation import keep_freed_memory
+from rkd_jax.runtime.memory import keep_freed_memory
 keep_freed_memory(give_back=bool(sys.argv[1]))
 libc = ctypes.CDLL(None)
 libc.aligned_alloc.restype = libc.malloc.restype = ctypes.c_void_p
@@ -101,7 +101,7 @@ def test_blocks_are_mapped_only_with_huge_pages(
 
 AGAIN = """
 import os, sys
-from rkd_jax.allocation import start_again
+from rkd_jax.runtime.memory import start_again
 print("started", flush=True)
 start_again()
 print(os.environ.get("GLIBC_TUNABLES"), sys.argv[1:])
