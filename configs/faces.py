@@ -4,13 +4,13 @@
         --config.data.data_dir=WFLW --config.teacher.weights=FILE
 
 98 heatmaps, soft-argmax; the teacher is trained first unless one is given. Without
-variants the faces are embedded, procedural ones.
+variants the faces are synthetic, procedural ones.
 
 Variants, joined by commas after a colon:
     wflw    WFLW in its official layout, whole network on 256-pixel crops
     folds   fold 0 of five of WFLW's test list, split by image, small crops: for a CPU;
             others by --config.data.fold=K, all by tools/wflw_folds.py
-    demo    minutes on two cores: small networks, embedded faces, and the same student
+    demo    minutes on two cores: small networks, synthetic faces, and the same student
             without teacher for comparison
 """
 
@@ -24,7 +24,7 @@ def get_config(variant: str = "") -> Config:
     """Return the experiment; see the module's text for the variants."""
     asked = parse_variants(variant, VARIANTS)
     if "demo" in asked and len(asked) > 1:
-        raise ValueError("variant demo is of embedded faces: choose it alone")
+        raise ValueError("variant demo is of synthetic faces: choose it alone")
     config = Config()
     config.model = ModelConfig("swin_unetr", feature_size=48, drop_rate=0.0, **_HEADS)
     config.teacher.model = ModelConfig("superretina", **_HEADS)
@@ -33,7 +33,7 @@ def get_config(variant: str = "") -> Config:
     config.task.landmarks.sigma_px = 4.0
     config.data.size, config.data.crop = 320, 256
     config.data.batch_size = 16
-    config.data.embedded_labeled, config.data.embedded_unlabeled = 1000, 4000
+    config.data.synthetic_labeled, config.data.synthetic_unlabeled = 1000, 4000
     config.optim.lr = config.teacher.lr = 1e-3
     config.optim.schedule, config.optim.warmup_steps = "cosine", 50
     config.optim.clip_norm, config.optim.ema_decay = 1.0, 0.999
@@ -73,12 +73,12 @@ def _small(config: Config) -> None:
 
 
 def _demo(config: Config) -> None:
-    """One labelled face, many without labels: where a teacher helps most.
+    """One labeled face, many without labels: where a teacher helps most.
 
     The CNN converges in fewer steps than the transformer.
     """
     config.compare_scratch = True
-    config.data.embedded_labeled, config.data.embedded_unlabeled = 1, 399
+    config.data.synthetic_labeled, config.data.synthetic_unlabeled = 1, 399
     config.data.labeled_share, config.data.batch_size = 0.5, 4
     config.teacher.steps, config.loop.steps = 800, 2000
     config.loop.eval_pairs = 100

@@ -1,7 +1,7 @@
 """Large-kernel SuperRetina: parallel 1x1, 3x3 and 5x5 kernels in the encoder.
 
     python -m rkd_jax.train --config configs/large_kernel.py \
-        --config.data.kind=lab --config.data.data_dir=DIR
+        --config.data.kind=superretina --config.data.data_dir=DIR
 
 Variants, joined by commas after a colon:
     kernels_1357   a 7x7 branch too (the paper's ablation)

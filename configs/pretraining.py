@@ -6,7 +6,7 @@
 Its `weights.safetensors` is the start of a student: `--config.init_weights=FILE` of
 `configs/rkd.py` or `configs/swin_unetr.py`; their variant `pretrained` does both.
 
-Variants: demo (minutes on two cores, embedded eyes).
+Variants: demo (minutes on two cores, synthetic eyes).
 """
 
 from rkd_jax.config import Config, ModelConfig, parse_variants, shrink_to_crops
@@ -22,6 +22,6 @@ def get_config(variant: str = "") -> Config:
         shrink_to_crops(config)
         config.model.feature_size, config.model.descriptor_dim = 12, 64
         config.data.size, config.data.crop, config.data.batch_size = 384, 128, 4
-        config.data.embedded_labeled = 0
+        config.data.synthetic_labeled = 0
         config.loop.steps = 100
     return config

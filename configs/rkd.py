@@ -4,7 +4,7 @@ The paper's row "Swin, SuperRetina teacher, dropout 50 %". The teacher is traine
 unless one is given:
 
     python -m rkd_jax.train --config configs/rkd.py \
-        --config.data.kind=lab --config.data.data_dir=DIR \
+        --config.data.kind=superretina --config.data.data_dir=DIR \
         --config.teacher.weights=FILE
 
 Variants, joined by commas after a colon:
@@ -16,7 +16,7 @@ Variants, joined by commas after a colon:
     crops          256-pixel crops and faster learning, for a CPU
     gpu            512-pixel crops in batches of eight and bfloat16, for one GPU
     robust         other modalities, bent and turned views, as the packaged `default`
-    demo           minutes on two cores: small networks, embedded eyes, and the same
+    demo           minutes on two cores: small networks, synthetic eyes, and the same
                    student without teacher for comparison
 """
 
@@ -81,8 +81,8 @@ def _demo(config: Config) -> None:
     config.data.size = 384
     config.data.crop = 128
     config.data.batch_size = 4
-    config.data.embedded_labeled = 16
-    config.data.embedded_unlabeled = 48
+    config.data.synthetic_labeled = 16
+    config.data.synthetic_unlabeled = 48
     config.teacher.steps = 400
     config.optim.lr = 1e-3
     config.loop.steps = 250

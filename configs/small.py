@@ -4,7 +4,7 @@ The student is SuperRetina's U-Net with a quarter of its widths and the teacher'
 descriptor size, so that it can be held against the teacher's descriptors:
 
     python -m rkd_jax.train --config configs/small.py:crops,robust \
-        --config.data.kind=lab --config.data.data_dir=DIR \
+        --config.data.kind=superretina --config.data.data_dir=DIR \
         --config.teacher.weights=default
 
 Variants, joined by commas after a colon:

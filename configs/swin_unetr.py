@@ -1,7 +1,7 @@
 """Swin UNETR without a teacher: the paper's row "Swin from scratch".
 
     python -m rkd_jax.train --config configs/swin_unetr.py \
-        --config.data.kind=lab --config.data.data_dir=DIR
+        --config.data.kind=superretina --config.data.data_dir=DIR
 
 Variants, joined by commas after a colon:
     no_dropout   dropout 0 instead of 0.5

@@ -1,13 +1,13 @@
 """SuperRetina: the U-Net detector and descriptor, the paper's teacher and baseline.
 
     python -m rkd_jax.train --config configs/unet.py \
-        --config.data.kind=lab --config.data.data_dir=DIR
+        --config.data.kind=superretina --config.data.data_dir=DIR
 
 Variants, joined by commas after a colon:
     crops      256-pixel crops and faster learning, for a CPU
     gpu        512-pixel crops in batches of eight and bfloat16, for one GPU
     robust     other modalities, bent and turned views, as the packaged `default`
-    demo       minutes on two cores, embedded eyes
+    demo       minutes on two cores, synthetic eyes
     upstream   numbers and quirks of SuperRetina's code; not with crops or demo
 """
 

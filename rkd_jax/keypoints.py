@@ -105,7 +105,7 @@ def suppress(scores: Array, radius: int, *, method: str = "one_round") -> Array:
         >>> [round(v, 1) for v in suppress(row, 1)[0].tolist()]
         [0.9, 0.0, 0.0, 0.4, 0.0]
 
-    Source: docs/specification.md §5 and 10 (quirk 13); upstream's later release breaks
+    Source: docs/paper/specification.md §5, quirk 13; upstream's later release breaks
     ties at random instead.
     """
     scores = jnp.asarray(scores, jnp.float32)
@@ -250,7 +250,7 @@ def sample_descriptors(
         >>> sample_descriptors(cells, jnp.array([[19.5, 11.5]])).tolist()
         [[0.0, 0.0, 0.0, 1.0]]
 
-    Source: docs/specification.md §2.1; quirk 19 is "upstream".
+    Source: docs/paper/specification.md §2.1; quirk 19 is "upstream".
     """
     rows, columns = descriptors.shape[:2]
     xy = jnp.asarray(xy, jnp.float32)
@@ -311,7 +311,7 @@ def rasterize(
         >>> rasterize(jnp.array([[1.7, 0.2]]), jnp.array([True]), (1, 3)).tolist()
         [[0.0, 1.0, 0.0]]
 
-    Source: docs/specification.md §1 and 10 (quirk 3).
+    Source: docs/paper/specification.md §1 and 10 (quirk 3).
     """
     x, y = pixel_index(jnp.asarray(xy, jnp.float32), size, rounding)
     y = jnp.where(mask, y, size[0])

@@ -86,8 +86,8 @@ def test_tools_of_the_wheel_run(installed, tmp_path):
 @pytest.mark.slow
 def test_the_wheel_trains_anywhere(installed, tmp_path):
     options = (
-        *("size=96", "crop=64", "batch_size=2", "embedded_labeled=3"),
-        "embedded_unlabeled=2",
+        *("size=96", "crop=64", "batch_size=2", "synthetic_labeled=3"),
+        "synthetic_unlabeled=2",
     )
     done = call(
         installed,

@@ -7,13 +7,13 @@ U-Net's forward and backward pass, the training step of the U-Net recipe and of 
 whole `register` call, compile time without and with a compilation cache, peak memory,
 how cost grows with size, batch, keypoints and devices, and images a second of training
 with the real pipeline. PyTorch's networks and step are written from
-docs/specification.md; the better of its two memory layouts counts. Without PyTorch only
-our own half is timed. Run it on an otherwise idle machine.
+docs/paper/specification.md; the better of its two memory layouts counts. Without
+PyTorch only our own half is timed. Run it on an otherwise idle machine.
 
 Writes `benchmark.json` and `benchmark.svg` anew with each result, and prints it as a
 line. What does not fit into `--minutes`, or into memory by what section `process`
 measured, is left out and named; what fails is named with its error (exit code 1).
-`--batches` above 1 come last. "finished" in the file tells that the run ended.
+`--batches` above 1 come last. "finished" in the file shows that the run ended.
 """
 
 import argparse

@@ -46,10 +46,11 @@ _BINS = np.linspace(0, 1, 11)
 def make(
     folders: Sequence[str], *, registrable: int, strangers: int, seed: int
 ) -> Iterator[tuple[int, made_pairs.MadePair]]:
-    """Yield (half, pair): a fifth of the registrable pairs is synthetic, two are hard.
+    """Yield (half, pair) of registrable and of unrelated pairs.
 
-    Photographs are parted into two halves by patient first, so that no eye helps to
-    fit the model that it checks.
+    A fifth of the registrable pairs is synthetic, two fifths are hard. Photographs are
+    parted into two halves by patient first, so that no eye helps to fit the model that
+    it checks.
     """
     paths = made_pairs.photographs(folders)
     rng = np.random.default_rng(seed)

@@ -39,7 +39,7 @@ MOST_VESSELS_FRAC = 0.5  # of an image; in a photograph vessels cover about a te
 
 
 @dataclasses.dataclass(frozen=True)
-class Labelled:
+class Labeled:
     """What is to be written for one sample."""
 
     sample: Sample
@@ -120,7 +120,7 @@ def draw(image: np.ndarray, mask: np.ndarray, junctions: Junctions) -> np.ndarra
     return picture
 
 
-def label(sample: Sample, prefix: str, max_points: int | None) -> Labelled:
+def label(sample: Sample, prefix: str, max_points: int | None) -> Labeled:
     """Find the junctions of one sample and prepare its files."""
     data, image = _read(sample.image)
     shape = image.shape[:2]
@@ -136,7 +136,7 @@ def label(sample: Sample, prefix: str, max_points: int | None) -> Labelled:
     suffix = sample.image.suffix.lower()
     if suffix not in (".png", ".jpg", ".jpeg"):
         data, suffix = _encode(image, "PNG"), ".png"
-    return Labelled(
+    return Labeled(
         sample=sample,
         image_name=f"{prefix}_{sample.name}{suffix}",
         image_bytes=data,
@@ -157,13 +157,13 @@ def _lists(out: pathlib.Path) -> dict[str, list[str]]:
 
 
 def write_lab(
-    out: pathlib.Path, labelled: list[Labelled], sides: dict[str, str]
+    out: pathlib.Path, labeled: list[Labeled], sides: dict[str, str]
 ) -> dict[str, list[str]]:
     """Write or extend a Lab root; nothing is written if a file would be changed.
 
     Args:
         out: the root.
-        labelled: what to write.
+        labeled: what to write.
         sides: `train` or `val` by sample name.
 
     Returns:
@@ -174,7 +174,7 @@ def write_lab(
             list already.
     """
     lists, contents = _lists(out), {}
-    for item in labelled:
+    for item in labeled:
         stem = pathlib.Path(item.image_name).stem
         line, side = f"{item.image_name}, {stem}.txt", sides[item.sample.name]
         other = "val" if side == "train" else "train"
@@ -225,25 +225,25 @@ def _run(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.out}: a file; --out must be a folder")
     if not args.append and args.out.is_dir() and any(args.out.iterdir()):
         raise ValueError(f"{args.out}: not empty; give --append to add to it")
-    labelled = []
+    labeled = []
     for i, sample in enumerate(samples, start=1):
         item = label(sample, prefix, args.max_points or None)
         if item.points:
-            labelled.append(item)
+            labeled.append(item)
             found = f"{item.points} points, {item.crossings} of them crossings"
         else:
             found = f"left out, no junction found in {sample.mask}; check the mask"
         print(f"{i}/{len(samples)} {item.image_name}: {found}", file=sys.stderr)
-    if not labelled:
+    if not labeled:
         raise ValueError(f"{source}: no junction found in any vessel mask; check them")
     sides = split(samples, args.val_every)
-    lists = write_lab(args.out, labelled, sides)
-    points = np.array([item.points for item in labelled])
-    crossings = sum(item.crossings for item in labelled)
-    val = sum(sides[item.sample.name] == "val" for item in labelled)
-    left_out = len(samples) - len(labelled)
+    lists = write_lab(args.out, labeled, sides)
+    points = np.array([item.points for item in labeled])
+    crossings = sum(item.crossings for item in labeled)
+    val = sum(sides[item.sample.name] == "val" for item in labeled)
+    left_out = len(samples) - len(labeled)
     print(
-        f"{prefix}: {len(labelled)} images ({len(labelled) - val} train, {val} val), "
+        f"{prefix}: {len(labeled)} images ({len(labeled) - val} train, {val} val), "
         f"{points.sum()} points ({crossings} crossings); an image has "
         f"{points.mean():.1f} on average, {points.min()} to {points.max()}"
     )

@@ -75,8 +75,8 @@ def warped(
 ) -> MadePair:
     """Make a registrable pair from one photograph.
 
-    Two cameras with the same random k (0 to .2) look at the photograph, each through a
-    round field of its own with half of the photograph's width, up to 1.3 field radii
+    Two cameras with the same random k (0 to .2) see the photograph, each in a round
+    field of its own with half of the photograph's width, up to 1.3 field radii
     apart. Both views get the light of a visit of their own. Hard ones are up to 1.7
     radii apart, blurred by up to 6 px, flat and noisy: many cannot be registered.
 

@@ -1,10 +1,10 @@
-"""Make a weight file for the package out of a training run's.
+"""Make a weights file for the package out of a training run's.
 
     python tools/package_weights.py RUN/weights.safetensors NAME.safetensors \\
         [--size PX] [--teacher TEXT]
 
-Stored as float16, in the arithmetic of no machine (`compute_dtype`), and with the
-folders of the recipe by the names of the model card: LAB, IDRID_TRAINING_IMAGES.
+The file is stored as float16, without `compute_dtype`, which belongs to a machine. The
+recipe names its folders as the model card does: LAB, IDRID_TRAINING_IMAGES.
 """
 
 import argparse

@@ -7,7 +7,7 @@ trained on the other folds (`OUT/foldK`), and the mean face is taken of them; ea
 scored on the fold (`OUT/foldK/scores/NAME`, as `python -m rkd_jax.evaluate wflw` does).
 `folds.json`, `folds.csv` and `error_curve.png` then hold all of it: NME of each fold,
 their mean and spread, and the scores of all faces, each predicted by the networks that
-did not see its image. The same command goes on where it was stopped.
+did not see its image. The same command resumes a stopped run.
 """
 
 import argparse

@@ -83,7 +83,7 @@ def loader_light(
         >>> float(loader_light(jax.random.key(0), image).min()) >= 0.37
         True
 
-    Source: docs/specification.md §4 (imgaug in RKD's loader), quirk 7.
+    Source: docs/paper/specification.md §4 (imgaug in RKD's loader), quirk 7.
     """
     draw = draw_loader(
         key,
@@ -172,7 +172,7 @@ def jitter_light(
         >>> jitter_light(jax.random.key(0), jnp.full((4, 4, 1), 0.5)).shape
         (4, 4, 1)
 
-    Source: docs/specification.md §4.
+    Source: docs/paper/specification.md §4.
     """
     draw = draw_jitter(
         key, probability=probability, brightness=brightness, contrast=contrast

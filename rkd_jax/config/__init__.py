@@ -2,8 +2,8 @@
 
 A file in `configs/` returns a `Config`; flags override single fields
 (`--config.optim.lr=3e-4`); `validate` then checks the whole and names the field
-that is wrong. Doors, tasks and what runs experiments (`training.experiment`) read it;
-models, losses and data take plain keyword arguments.
+that is wrong. Entry points, tasks and `training.experiment` read it; models,
+losses and data take plain keyword arguments.
 """
 
 from rkd_jax.config.checks import GEOMETRIES

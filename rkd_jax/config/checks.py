@@ -83,11 +83,11 @@ def _check_models(config: Config) -> None:
 def _check_data(config: Config) -> None:
     data = config.data
     _one_of("data.resize_mode", data.resize_mode, ("fit", "stretch"))
-    kinds = ("embedded", "lab", "folder", "tfds")
+    kinds = ("synthetic", "superretina", "folder", "tfds")
     if config.task.name == "landmarks":
-        kinds = ("embedded", "wflw", "tfds")
+        kinds = ("synthetic", "wflw", "tfds")
     _one_of("data.kind", data.kind, kinds)
-    if data.kind != "embedded" and not data.data_dir:
+    if data.kind != "synthetic" and not data.data_dir:
         raise ValueError(
             f"config.data.kind is {data.kind!r} but config.data.data_dir is empty; "
             "give the folder with --config.data.data_dir=DIR"
@@ -126,7 +126,7 @@ def _check_task(config: Config) -> None:
     losses = ("triplet", "infonce", "triplet+infonce")
     _one_of("task.descriptor_loss", task.descriptor_loss, losses)
     _one_of("optim.schedule", config.optim.schedule, ("constant", "cosine"))
-    _one_of("loop.eval_kind", config.loop.eval_kind, ("auto", "embedded"))
+    _one_of("loop.eval_kind", config.loop.eval_kind, ("auto", "synthetic"))
     if not 0 < task.mask_ratio < 1:
         raise ValueError(
             f"config.task.mask_ratio must be in (0, 1); it is {task.mask_ratio}"
@@ -254,8 +254,8 @@ _RANGES = {
     "seed": (0, _BIG),
     "data.batch_size": (1, _BIG),
     "data.max_labels": (1, _BIG),
-    "data.embedded_labeled": (0, _BIG),
-    "data.embedded_unlabeled": (0, _BIG),
+    "data.synthetic_labeled": (0, _BIG),
+    "data.synthetic_unlabeled": (0, _BIG),
     "data.fold": (-1, _BIG),
     "data.folds": (2, _BIG),
     "data.num_threads": (0, 1024),
@@ -316,10 +316,10 @@ def _check_numbers(config: Config) -> None:
         raise ValueError(
             f"config.optim.ema_decay must be in [0, 1); it is {config.optim.ema_decay}"
         )
-    if config.data.kind == "embedded" and not (
-        config.data.embedded_labeled + config.data.embedded_unlabeled
+    if config.data.kind == "synthetic" and not (
+        config.data.synthetic_labeled + config.data.synthetic_unlabeled
     ):
         raise ValueError(
-            "config.data.embedded_labeled and config.data.embedded_unlabeled are both "
-            "0; at least one photograph is needed"
+            "config.data.synthetic_labeled and config.data.synthetic_unlabeled are "
+            "both 0; at least one photograph is needed"
         )

@@ -59,17 +59,17 @@ class ModelConfig:
 class DataConfig:
     """Which images are read, and how they are batched."""
 
-    # embedded | lab | folder | tfds; for landmarks embedded | wflw | tfds
-    kind: str = "embedded"
-    # Root of the data set (lab, folder, tfds, wflw).
+    # synthetic | superretina | folder | tfds; for landmarks synthetic | wflw | tfds
+    kind: str = "synthetic"
+    # Root of the data set (superretina, folder, tfds, wflw).
     data_dir: str = ""
     # Name of the prepared TFDS data set (tfds).
     tfds_name: str = ""
-    # Folder of further images without labels (lab).
+    # Folder of further images without labels (superretina).
     auxiliary_dir: str = ""
-    # Leave out listed samples whose files are missing, with a warning (lab).
+    # Leave out listed samples whose files are missing, with a warning (superretina).
     skip_missing: bool = False
-    # Split file (lab), list (wflw) or split (tfds) for training, and for validation.
+    # Split file (superretina), list (wflw) or split (tfds): training, validation.
     train_split: str = "train"
     val_split: str = "val"
     # Longest side of an image as it is trained on, pixels.
@@ -89,10 +89,10 @@ class DataConfig:
     # and validate on it (wflw); -1: train on `train_split`, validate on `val_split`.
     fold: int = -1
     folds: int = 5
-    # Embedded photographs or faces: labelled, and further ones without labels.
-    embedded_labeled: int = 64
-    embedded_unlabeled: int = 64
-    # Share of labelled images among those drawn; 0: every image equally often.
+    # Synthetic photographs or faces: labeled, and further ones without labels.
+    synthetic_labeled: int = 64
+    synthetic_unlabeled: int = 64
+    # Share of labeled images among those drawn; 0: every image equally often.
     labeled_share: float = 0.0
     # Images of a global batch.
     batch_size: int = 4
@@ -159,7 +159,8 @@ class TaskConfig:
     teacher_threshold: float = 0.1
     # Further descriptor points drawn where the image has structure.
     texture_points: int = 0
-    # How descriptor maps are read: aligned | upstream (docs/specification.md §10.19).
+    # How descriptor maps are read: aligned | upstream; see docs/paper/specification.md,
+    # quirk 19.
     descriptor_grid: str = "aligned"
     # Dice of each image (true) or over the whole batch, as upstream (false).
     dice_per_example: bool = True
@@ -221,7 +222,7 @@ class LoopConfig:
     keep: int = 2
     # Held-out pairs (retina) or faces (landmarks) of an evaluation; 0: none.
     eval_pairs: int = 24
-    # Pair source of the evaluation: auto (as data.kind) | embedded.
+    # Pair source of the evaluation: auto (as data.kind) | synthetic.
     eval_kind: str = "auto"
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax.data.sources import embedded_pairs, make_source
+from rkd_jax.data.sources import make_source, synthetic_pairs
 
-__all__ = ["batches", "embedded_pairs", "make_source"]
+__all__ = ["batches", "synthetic_pairs", "make_source"]
 
 _ENDLESS = 2**40  # examples; Grain wants a length
 
@@ -28,7 +28,7 @@ def batches(
     process_index: int = 0,
     process_count: int = 1,
     num_threads: int = 4,
-    labelled_share: float = 0.0,
+    labeled_share: float = 0.0,
 ) -> Any:
     """Iterate over batches without end.
 
@@ -39,9 +39,9 @@ def batches(
         shuffle: a new order each epoch; False keeps the order of the source.
         process_index, process_count: which share of each global batch is read.
         num_threads: reading threads; 0 reads in the calling thread.
-        labelled_share: share of labelled examples in the order, each kind shuffled by
+        labeled_share: share of labeled examples in the order, each kind shuffled by
             itself; 0 takes all images equally often. Needs a source that has
-            `n_labelled`, labelled examples first.
+            `n_labeled`, labeled examples first.
 
     Returns:
         A Grain iterator of dicts: the source's arrays stacked along a new first axis,
@@ -70,15 +70,15 @@ def batches(
             "0 <= process_index < process_count"
         )
     parts, weights = [(0, len(source))], None
-    if labelled_share:
-        labelled = source.n_labelled
-        if not 0 < labelled_share < 1 or not 0 < labelled < len(source):
+    if labeled_share:
+        labeled = source.n_labeled
+        if not 0 < labeled_share < 1 or not 0 < labeled < len(source):
             raise ValueError(
-                f"labelled_share={labelled_share} of {len(source)} images, {labelled} "
-                "of them labelled; expected a share in (0, 1) and images of both kinds"
+                f"labeled_share={labeled_share} of {len(source)} images, {labeled} "
+                "of them labeled; expected a share in (0, 1) and images of both kinds"
             )
-        parts = [(0, labelled), (labelled, len(source))]
-        weights = [labelled_share, 1 - labelled_share]
+        parts = [(0, labeled), (labeled, len(source))]
+        weights = [labeled_share, 1 - labeled_share]
     orders = [grain.MapDataset.range(*part) for part in parts]
     if shuffle:
         # Grain shuffles epoch e by seed + e; spread seeds, so that no two share orders.

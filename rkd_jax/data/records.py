@@ -23,12 +23,12 @@ class Item:
         name: what to call it in an error.
         read: returns the image (for `preprocess.read_image`) and its keypoints, [N, 2]
             float (x, y) as fractions x / width, y / height, or None.
-        labelled: whether `read` gives keypoints.
+        labeled: whether `read` gives keypoints.
     """
 
     name: str
     read: Callable[[], tuple[ImageSource, np.ndarray | None]]
-    labelled: bool
+    labeled: bool
 
 
 class CachedRecords:
@@ -39,7 +39,7 @@ class CachedRecords:
     several threads. A subclass makes an example in `_make(index)`.
 
     Args:
-        items: what there is: `name` and `labelled` are read; labelled ones first.
+        items: what there is: `name` and `labeled` are read; labeled ones first.
         size: side S of the images in px.
         cache_mb: memory for made images in MiB; 0 keeps none.
     """
@@ -52,9 +52,9 @@ class CachedRecords:
         self._lock = threading.Lock()
 
     @property
-    def n_labelled(self) -> int:
+    def n_labeled(self) -> int:
         """Number of images with labels."""
-        return sum(item.labelled for item in self._items)
+        return sum(item.labeled for item in self._items)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -88,8 +88,8 @@ class Records(CachedRecords):
 
     `records[i]` is a dict of NumPy arrays: "image" float32 [S, S, 1] in 0..1, zeros
     outside the picture; "size" int32 [2], (h, w) of the picture in it; "keypoints"
-    float32 [N, 2], (x, y) in pixels of "image"; "keypoint_mask" bool [N]; "labelled"
-    bool; "index" int32, the rank among the labelled images, -1 if unlabelled.
+    float32 [N, 2], (x, y) in pixels of "image"; "keypoint_mask" bool [N]; "labeled"
+    bool; "index" int32, the rank among the labeled images, -1 if unlabeled.
 
     Images are kept with 8 bits a pixel; all images handed out are multiples of 1/255
     for that reason, whether they come from memory or not.
@@ -125,7 +125,7 @@ class Records(CachedRecords):
         self.max_labels = max_labels
         self.crop_field = crop_field
         self.resize_mode = resize_mode
-        self._ranks = np.cumsum([item.labelled for item in self._items]) - 1
+        self._ranks = np.cumsum([item.labeled for item in self._items]) - 1
 
     def _make(self, index: int) -> dict[str, np.ndarray]:
         item = self._items[index]
@@ -137,7 +137,7 @@ class Records(CachedRecords):
         xy = np.zeros((0, 2)) if fractions is None else _keypoints(fractions, resized)
         if len(xy) > self.max_labels:
             raise ValueError(
-                f"{item.name}: {len(xy)} keypoints, room for {self.max_labels}; raise "
+                f"{item.name}: {len(xy)} keypoints, space for {self.max_labels}; raise "
                 "max_labels"
             )
         keypoints = np.zeros((self.max_labels, 2), np.float32)
@@ -147,8 +147,8 @@ class Records(CachedRecords):
             "size": np.array(resized.size, np.int32),
             "keypoints": keypoints,
             "keypoint_mask": np.arange(self.max_labels) < len(xy),
-            "labelled": np.array(item.labelled),
-            "index": np.array(self._ranks[index] if item.labelled else -1, np.int32),
+            "labeled": np.array(item.labeled),
+            "index": np.array(self._ranks[index] if item.labeled else -1, np.int32),
         }
 
 

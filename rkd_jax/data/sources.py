@@ -14,21 +14,21 @@ from rkd_jax.data import superretina_layout
 from rkd_jax.data.records import Item, Records
 from rkd_jax.images import image_files
 
-KINDS = ("embedded", "lab", "folder", "tfds")
-# The embedded data set draws photograph i of part p of seed s from the integer
+KINDS = ("synthetic", "superretina", "folder", "tfds")
+# The synthetic data set draws photograph i of part p of seed s from the integer
 # 4 * (s * 2**20 + i) + p, so that no part ever shows an eye of another part.
 PARTS = {"train": 0, "val": 1, "pairs": 2}
 
 
-def embedded_seed(part: str, seed: int, i: int) -> int:
-    """Return the integer from which embedded photograph or pair `i` is drawn.
+def synthetic_seed(part: str, seed: int, i: int) -> int:
+    """Return the integer from which synthetic photograph or pair `i` is drawn.
 
-    >>> embedded_seed("train", 0, 1), embedded_seed("pairs", 0, 1)
+    >>> synthetic_seed("train", 0, 1), synthetic_seed("pairs", 0, 1)
     (4, 6)
     """
     if part not in PARTS:
         raise ValueError(
-            f"split {part!r} of the embedded data; known: {', '.join(PARTS)}"
+            f"split {part!r} of the synthetic data; known: {', '.join(PARTS)}"
         )
     if not (0 <= i < 2**20 and seed >= 0):
         raise ValueError(f"seed {seed}, image {i}; expected seed >= 0, image < 2**20")
@@ -55,37 +55,37 @@ def make_source(
     """Make a random-access source of training examples.
 
     Args:
-        kind: "embedded": procedural photographs (`fundus_synthesis`), drawn when they
-            are read; "lab": the layout of SuperRetina and MeDAL-Retina; "folder": all
-            images of a folder, unlabelled; "tfds": a prepared TFDS data set
-            (`rkd_jax.data.builders`), labelled where it has keypoints.
-        data_dir: root of the data (lab, folder), TFDS data folder (tfds).
+        kind: "synthetic": procedural photographs (`fundus_synthesis`), drawn when they
+            are read; "superretina": the layout of SuperRetina and MeDAL-Retina;
+            "folder": all images of a folder, unlabeled; "tfds": a prepared TFDS data
+            set (`rkd_jax.data.builders`), labeled where it has keypoints.
+        data_dir: root of the data (superretina, folder), TFDS data folder (tfds).
         auxiliary_dir: folder, or several, of further images without labels; added if
             the split's name holds "train".
         name: TFDS data set, for example "medal_retina".
-        split: split file without ".txt" (lab), TFDS split, or "train" or "val"
-            (embedded).
+        split: split file without ".txt" (superretina), TFDS split, or "train" or "val"
+            (synthetic).
         size, max_labels, crop_field, resize_mode, cache_mb: see `Records`.
-        seed, count, unlabeled: the embedded data: which, how many labelled and how
+        seed, count, unlabeled: the synthetic data: which, how many labeled and how
             many further ones without labels.
-        skip_missing: lab: leave out samples whose files are missing.
+        skip_missing: superretina: leave out samples whose files are missing.
 
     Returns:
-        A `Records`: labelled images first.
+        A `Records`: labeled images first.
 
     Raises:
         FileNotFoundError, ValueError: unknown kind, missing or empty folder, bad
             split or annotation file; the message names the file.
 
-    >>> make_source("embedded", count=3, unlabeled=2, size=64).n_labelled
+    >>> make_source("synthetic", count=3, unlabeled=2, size=64).n_labeled
     3
     """
-    if kind == "embedded":
+    if kind == "synthetic":
         items = [
-            _embedded_item(embedded_seed(split, seed, i), size, i < count)
+            _synthetic_item(synthetic_seed(split, seed, i), size, i < count)
             for i in range(count + unlabeled)
         ]
-    elif kind == "lab":
+    elif kind == "superretina":
         items = _lab_items(_required(data_dir, kind), split, skip_missing)
     elif kind == "folder":
         items = _folder_items(_required(data_dir, kind))
@@ -109,12 +109,12 @@ def make_source(
     )
 
 
-def embedded_pairs(
+def synthetic_pairs(
     count: int, *, size: int = 512, seed: int = 0
 ) -> list[dict[str, np.ndarray]]:
-    """Draw held-out pairs of embedded photographs, two visits of one eye each.
+    """Draw held-out pairs of synthetic photographs, two visits of one eye each.
 
-    Their eyes are never those of `make_source("embedded")`, whatever the seeds.
+    Their eyes are never those of `make_source("synthetic")`, whatever the seeds.
 
     Args:
         count: number of pairs.
@@ -129,7 +129,7 @@ def embedded_pairs(
 
     pairs = []
     for i in range(count):
-        pair = fundus.visits(embedded_seed("pairs", seed, i), size=size)
+        pair = fundus.visits(synthetic_seed("pairs", seed, i), size=size)
         pairs.append(
             {
                 "fixed": pair.fixed.image,
@@ -148,16 +148,16 @@ def _required(data_dir: Any, kind: str) -> pathlib.Path:
     return pathlib.Path(data_dir)
 
 
-def _embedded_item(number: int, size: int, labelled: bool) -> Item:
+def _synthetic_item(number: int, size: int, labeled: bool) -> Item:
     def read():
         from rkd_jax.synthetic import fundus
 
         shot = fundus.photograph(number, size=size)
         height, width = shot.image.shape[:2]
         xy = np.asarray(shot.keypoints, np.float64) / (width, height)
-        return shot.image, xy.clip(0, 1) if labelled else None
+        return shot.image, xy.clip(0, 1) if labeled else None
 
-    return Item(f"embedded photograph {number}", read, labelled)
+    return Item(f"synthetic photograph {number}", read, labeled)
 
 
 def _lab_items(root: pathlib.Path, split: str, skip_missing: bool) -> list[Item]:
@@ -227,13 +227,13 @@ def open_prepared(
 
 def _tfds_items(data_dir: pathlib.Path, name: str | None, split: str) -> list[Item]:
     features, data = open_prepared(data_dir, name, split)
-    labelled = "keypoints" in features and split != "auxiliary"
+    labeled = "keypoints" in features and split != "auxiliary"
 
     def read(i: int):
         example = data[i]
-        return example["image"], example["keypoints"] if labelled else None
+        return example["image"], example["keypoints"] if labeled else None
 
     return [
-        Item(f"{name} {split} {i}", functools.partial(read, i), labelled)
+        Item(f"{name} {split} {i}", functools.partial(read, i), labeled)
         for i in range(len(data))
     ]

@@ -100,7 +100,7 @@ def affine_matrix(draw: AffineDraw, size, *, halve_shift: bool = True) -> Array:
     Returns:
         `h_raw_to_warped`, `[3, 3]` float32.
 
-    Source: docs/specification.md §4; public SuperRetina and RKD code, affine sampler.
+    Source: docs/paper/specification.md §4; affine draws of SuperRetina's, RKD's code.
     """
     height, width = side_lengths(size)
     alpha = -draw.angle_deg * (np.pi / 180.0)

@@ -114,7 +114,7 @@ class MatcherOptions:
         homography by least median of squares. Upstream also truncates the points:
         `MatcherOptions.paper(truncate_points=True)`.
 
-        Source: docs/specification.md §7.
+        Source: docs/paper/specification.md §7.
         """
         protocol = {
             "resize_mode": "stretch",

@@ -32,7 +32,7 @@ def build(options: TaskConfig, **parts: Any) -> Task:
 def training_source(config: Config) -> Any:
     """Return the random-access source that an experiment trains on.
 
-    It has `names`, `n_labelled`, and labelled images first.
+    It has `names`, `n_labeled`, and labeled images first.
 
     Raises:
         FileNotFoundError, ValueError: the data are missing or bad.

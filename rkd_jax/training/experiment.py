@@ -93,10 +93,10 @@ def _run_stage(
     run_folder.claim_data(workdir, source)
     if jax.process_index() == 0:
         logger.info(
-            "%s: %d images (%d labelled), %d processes, %d devices, in %s",
+            "%s: %d images (%d labeled), %d processes, %d devices, in %s",
             stage.title,
             len(source),
-            source.n_labelled,
+            source.n_labeled,
             jax.process_count(),
             jax.device_count(),
             workdir,
@@ -155,7 +155,7 @@ def _task(
         config.task,
         model=models.build(config.model.name, **config.model.options()),
         crop=config.data.crop,
-        labeled=source.n_labelled,
+        labeled=source.n_labeled,
         steps_per_epoch=max(len(source) // config.data.batch_size, 1),
         teacher_model=teacher_model,
         teacher_grid=teacher_grid,
@@ -193,7 +193,7 @@ def _batch_share(config: schema.Config) -> int:
 
 def _batches(config: schema.Config, source: Any) -> Any:
     """Return this process's share of the batches, as `pipeline.batches`."""
-    mixed = 0 < source.n_labelled < len(source)
+    mixed = 0 < source.n_labeled < len(source)
     return pipeline.batches(
         source,
         batch_size=_batch_share(config),
@@ -202,5 +202,5 @@ def _batches(config: schema.Config, source: Any) -> Any:
         process_index=jax.process_index(),
         process_count=jax.process_count(),
         num_threads=config.data.num_threads,
-        labelled_share=config.data.labeled_share if mixed else 0.0,
+        labeled_share=config.data.labeled_share if mixed else 0.0,
     )

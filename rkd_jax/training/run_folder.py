@@ -115,8 +115,8 @@ def check_data(workdir: pathlib.Path, source: Any) -> None:
     if theirs != ours:
         raise ValueError(
             f"{path}: this run began with {theirs.get('images')} images, "
-            f"{theirs.get('labelled')} of them labelled; now there are "
-            f"{ours['images']} and {ours['labelled']}, or they have other names: "
+            f"{theirs.get('labeled')} of them labeled; now there are "
+            f"{ours['images']} and {ours['labeled']}, or they have other names: "
             "use another --workdir, or bring the old images back"
         )
 
@@ -138,7 +138,7 @@ def _images(source: Any) -> dict[str, Any]:
     text = "\n".join(names).encode(errors="surrogateescape")
     return {
         "images": len(names),
-        "labelled": source.n_labelled,
+        "labeled": source.n_labeled,
         "sha256": hashlib.sha256(text).hexdigest(),
     }
 

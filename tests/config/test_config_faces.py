@@ -31,12 +31,12 @@ def change(config, field, value):
         ("task.light", "visit", r"task\.light does not belong to the task 'landmarks'"),
         ("data.crop_field", False, r"data\.crop_field does not belong"),
         ("data.skip_missing", True, r"data\.skip_missing does not belong"),
-        ("loop.eval_kind", "embedded", r"loop\.eval_kind does not belong"),
+        ("loop.eval_kind", "synthetic", r"loop\.eval_kind does not belong"),
         ("model.window_size", 1, r"window_size must be at least 2"),
         ("model.out_channels", 1, r"model\.out_channels must be 98 .*'landmarks'"),
         ("teacher.model.out_channels", 1, r"teacher\.model\.out_channels must be 98"),
         ("model.descriptor_dim", 8, r"model\.descriptor_dim must be 0"),
-        ("data.kind", "lab", "embedded, wflw, tfds"),
+        ("data.kind", "superretina", "synthetic, wflw, tfds"),
         ("data.fold", 0, "only data.kind 'wflw' has folds"),
         ("data.box_scale", 0.0, r"box_scale must be positive"),
         ("pretrain.steps", 5, r"pretrain\.steps is for the retina"),
@@ -66,7 +66,7 @@ def test_what_faces_cannot_have_is_named(field, value, message):
         ("data.fold", 1, r"data\.fold does not belong to the task 'retina'"),
         ("model.out_channels", 98, r"out_channels must be 1 for the task 'retina'"),
         ("model.descriptor_dim", 0, r"descriptor_dim must be at least 1"),
-        ("data.kind", "wflw", "embedded, lab, folder, tfds"),
+        ("data.kind", "wflw", "synthetic, superretina, folder, tfds"),
     ],
 )
 def test_what_retinas_cannot_have_is_named(field, value, message):

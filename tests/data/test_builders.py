@@ -105,11 +105,11 @@ def test_medal_retina_and_its_source(tmp_path):
     assert auxiliary["keypoints"].shape == (0, 2)
 
     options = {"size": 48, "max_labels": 8, "crop_field": False}
-    direct = sources.make_source("lab", data_dir=raw, **options)
+    direct = sources.make_source("superretina", data_dir=raw, **options)
     through = sources.make_source(
         "tfds", data_dir=tmp_path / "prepared", name="medal_retina", **options
     )
-    assert through.n_labelled == len(through) == len(direct) == 2
+    assert through.n_labeled == len(through) == len(direct) == 2
     for i in range(2):
         for name, value in direct[i].items():
             np.testing.assert_allclose(through[i][name], value, atol=1e-4)
@@ -120,7 +120,7 @@ def test_medal_retina_and_its_source(tmp_path):
         split="auxiliary",
         **options,
     )
-    assert (len(more), more.n_labelled) == (1, 0)
+    assert (len(more), more.n_labeled) == (1, 0)
     with pytest.raises(ValueError, match=r"no split 'test'; known: train, val"):
         sources.make_source(
             "tfds", data_dir=tmp_path / "prepared", name="medal_retina", split="test"
@@ -286,7 +286,7 @@ def test_wflw_and_its_source(tmp_path):
     options = {"split": "test", "size": 48}
     direct = crops.make_source("wflw", data_dir=raw, **options)
     through = crops.make_source("tfds", data_dir=tmp_path / "prepared", **options)
-    assert through.n_labelled == len(through) == len(direct)
+    assert through.n_labeled == len(through) == len(direct)
     for i in range(len(direct)):
         for key, value in direct[i].items():
             np.testing.assert_allclose(through[i][key], value, atol=1e-4)
@@ -450,6 +450,6 @@ def test_systems_without_array_record_are_told_what_works(
     folders = [str(tmp_path / "raw"), str(tmp_path / "out")]
     assert main(["drive", *folders]) == 2
     assert "array_record cannot be imported" in capsys.readouterr().err
-    with pytest.raises(OSError, match=r"data\.kind folder, lab or wflw"):
+    with pytest.raises(OSError, match=r"data\.kind folder, superretina or wflw"):
         sources.open_prepared(tmp_path, "drive", "train")
     assert not (tmp_path / "out").exists()

@@ -121,7 +121,7 @@ def test_bad_arguments():
 def test_reading_never_imports_tensorflow_or_tfds():
     program = (
         "import sys; from rkd_jax.data import pipeline; "
-        "s = pipeline.make_source('embedded', count=1, size=64); "
+        "s = pipeline.make_source('synthetic', count=1, size=64); "
         "next(pipeline.batches(s, batch_size=1, seed=0)); "
         "print('tensorflow' in sys.modules, 'tensorflow_datasets' in sys.modules)"
     )
@@ -132,9 +132,9 @@ def test_reading_never_imports_tensorflow_or_tfds():
 
 
 class _Kinds:
-    """Five labelled examples, then fifteen others."""
+    """Five labeled examples, then fifteen others."""
 
-    n_labelled = 5
+    n_labeled = 5
 
     def __len__(self):
         return 20
@@ -143,19 +143,19 @@ class _Kinds:
         return {"x": np.array(i)}
 
 
-def test_labelled_share_is_kept_and_each_kind_is_shuffled_by_epoch():
+def test_labeled_share_is_kept_and_each_kind_is_shuffled_by_epoch():
     reader = pipeline.batches(
-        _Kinds(), batch_size=4, seed=1, labelled_share=0.5, num_threads=0
+        _Kinds(), batch_size=4, seed=1, labeled_share=0.5, num_threads=0
     )
     drawn = np.concatenate([next(reader)["x"] for _ in range(10)])
-    labelled = drawn[drawn < 5]
-    assert len(labelled) == 20
-    for epoch in labelled.reshape(4, 5):
+    labeled = drawn[drawn < 5]
+    assert len(labeled) == 20
+    for epoch in labeled.reshape(4, 5):
         assert sorted(epoch) == list(range(5))
     others = drawn[drawn >= 5]
     assert sorted(others[:15]) == list(range(5, 20))
 
 
-def test_labelled_share_needs_both_kinds():
-    with pytest.raises(ValueError, match="labelled_share"):
-        pipeline.batches(_Kinds(), batch_size=2, seed=0, labelled_share=1.0)
+def test_labeled_share_needs_both_kinds():
+    with pytest.raises(ValueError, match="labeled_share"):
+        pipeline.batches(_Kinds(), batch_size=2, seed=0, labeled_share=1.0)

@@ -1,4 +1,4 @@
-"""Sources: the annotated layout, folders, the embedded data, and their records."""
+"""Sources: the annotated layout, folders, the synthetic data, and their records."""
 
 import gzip
 import logging
@@ -33,13 +33,13 @@ def root(tmp_path):
 
 def lab_source(root, **options):
     options = {"size": 48, "max_labels": 8, "crop_field": False, **options}
-    return sources.make_source("lab", data_dir=root, **options)
+    return sources.make_source("superretina", data_dir=root, **options)
 
 
 class TestLab:
     def test_records(self, root):
         source = lab_source(root, auxiliary_dir=root / "more")
-        assert (len(source), source.n_labelled, source.size) == (4, 2, 48)
+        assert (len(source), source.n_labeled, source.size) == (4, 2, 48)
         assert [int(source[i]["index"]) for i in range(4)] == [0, 1, -1, -1]
         record = source[1]
         assert record["image"].shape == (48, 48, 1)
@@ -53,8 +53,8 @@ class TestLab:
         expected = (fractions * [90, 60] + 0.5) * (48 / 90) - 0.5
         found = record["keypoints"][record["keypoint_mask"]]
         np.testing.assert_allclose(found, expected.clip(0, [47, 31]), atol=1e-4)
-        assert record["labelled"]
-        assert not source[2]["labelled"]
+        assert record["labeled"]
+        assert not source[2]["labeled"]
         assert not source[2]["keypoint_mask"].any()
 
     def test_auxiliary_images_belong_to_training_only(self, root):
@@ -144,13 +144,13 @@ class TestLab:
         with pytest.raises(FileNotFoundError, match="no such folder"):
             lab_source(root / "absent")
         with pytest.raises(ValueError, match="needs data_dir"):
-            sources.make_source("lab")
-        with pytest.raises(ValueError, match="unknown source 'web'; known: embedded"):
+            sources.make_source("superretina")
+        with pytest.raises(ValueError, match="unknown source 'web'; known: synthetic"):
             sources.make_source("web")
 
     def test_too_many_labels_name_the_file(self, root):
         source = lab_source(root, max_labels=3)
-        with pytest.raises(ValueError, match=r"eye0\.png: 4 keypoints, room for 3"):
+        with pytest.raises(ValueError, match=r"eye0\.png: 4 keypoints, space for 3"):
             source[0]
 
     def test_bad_image_is_named(self, root):
@@ -168,7 +168,7 @@ class TestFolder:
     def test_all_images_without_labels(self, root):
         (root / "more/notes.md").write_text("text")
         source = sources.make_source("folder", data_dir=root / "more", size=48)
-        assert (len(source), source.n_labelled) == (2, 0)
+        assert (len(source), source.n_labeled) == (2, 0)
         assert [name[-6:] for name in source.names] == ["x0.jpg", "x1.jpg"]
 
     def test_missing_and_empty(self, tmp_path):
@@ -249,38 +249,38 @@ class TestRecords:
             Records([], size=16, max_labels=1)
 
 
-class TestEmbedded:
+class TestSynthetic:
     def test_records(self):
-        source = sources.make_source("embedded", count=2, unlabeled=1, size=96, seed=3)
-        assert (len(source), source.n_labelled) == (3, 2)
-        assert [bool(source[i]["labelled"]) for i in range(3)] == [True, True, False]
+        source = sources.make_source("synthetic", count=2, unlabeled=1, size=96, seed=3)
+        assert (len(source), source.n_labeled) == (3, 2)
+        assert [bool(source[i]["labeled"]) for i in range(3)] == [True, True, False]
         record = source[0]
         assert record["keypoint_mask"].sum() >= 3
         h, w = record["size"]
         found = record["keypoints"][record["keypoint_mask"]]
         assert ((found >= 0) & (found <= [w - 1, h - 1])).all()
-        again = sources.make_source("embedded", count=2, size=96, seed=3)[0]
+        again = sources.make_source("synthetic", count=2, size=96, seed=3)[0]
         np.testing.assert_array_equal(again["image"], record["image"])
-        other = sources.make_source("embedded", count=2, size=96, seed=4)[0]
+        other = sources.make_source("synthetic", count=2, size=96, seed=4)[0]
         assert np.abs(other["image"] - record["image"]).mean() > 0.01
 
     def test_seeds_never_meet(self):
         drawn = [
-            sources.embedded_seed(part, seed, i)
+            sources.synthetic_seed(part, seed, i)
             for part in sources.PARTS
             for seed in (0, 1, 2)
             for i in (0, 1, 2, 2**20 - 1)
         ]
         assert len(set(drawn)) == len(drawn)
         with pytest.raises(ValueError, match="known: train, val, pairs"):
-            sources.embedded_seed("test", 0, 0)
+            sources.synthetic_seed("test", 0, 0)
         with pytest.raises(ValueError, match="image < 2"):
-            sources.embedded_seed("train", 0, 2**20)
+            sources.synthetic_seed("train", 0, 2**20)
         with pytest.raises(ValueError, match="raise count"):
-            sources.make_source("embedded", count=0)
+            sources.make_source("synthetic", count=0)
 
     def test_pairs(self):
-        pairs = sources.embedded_pairs(2, size=96, seed=1)
+        pairs = sources.synthetic_pairs(2, size=96, seed=1)
         assert len(pairs) == 2
         for pair in pairs:
             assert pair["fixed"].dtype == np.uint8
@@ -297,4 +297,4 @@ def test_a_long_list_of_missing_files_is_cut(tmp_path):
     lines = "".join(f"eye{i}.png, eye{i}\n" for i in range(9))
     (tmp_path / "ImageSets" / "train.txt").write_text(lines)
     with pytest.raises(FileNotFoundError, match=r"9 samples lack.*line 5.*and 4 more"):
-        sources.make_source("lab", data_dir=tmp_path)
+        sources.make_source("superretina", data_dir=tmp_path)

@@ -1,5 +1,8 @@
 """Upstream's affine draws against a NumPy derivation, torch, and known numbers."""
 
+from pathlib import Path
+
+import freeze_references as frozen
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +22,7 @@ from rkd_jax.geometry import (
     warp,
 )
 
+REFERENCES = Path(__file__).parents[1] / "references" / "affine_warps.npz"
 # Compiled once per shape; the first test also runs uncompiled.
 fast_matrix = jax.jit(affine_matrix, static_argnums=1, static_argnames="halve_shift")
 fast_warp = jax.jit(warp, static_argnums=2)
@@ -29,66 +33,33 @@ def make(angle: float, tx: float, ty: float, scale: float) -> AffineDraw:
     return AffineDraw(jnp.float32(angle), jnp.array([tx, ty]), jnp.float32(scale))
 
 
-def theta(draw: AffineDraw, size) -> np.ndarray:
-    """Upstream's matrix, normalized output -> normalized input."""
-    height, width = size
-    alpha = -float(draw.angle_deg) * np.pi / 180.0
-    scale = float(draw.scale)
-    tx, ty = np.asarray(draw.shift_px, float)
-    return np.array(
-        [
-            [np.cos(alpha) / scale, -np.sin(alpha), -tx / height],
-            [np.sin(alpha), np.cos(alpha) / scale, -ty / width],
-        ]
-    )
-
-
-DRAWS = [
-    make(15.0, 12.0, -7.0, 1.35),
-    make(-8.0, 0.0, 9.0, 0.9),
-    make(0.0, 5.0, 5.0, 1.0),
-]
-
-
-@pytest.mark.parametrize("size", [(40, 40), (40, 56)])
-@pytest.mark.parametrize("draw", DRAWS)
-def test_reads_where_upstream_reads(draw, size, maybe_jit):
+@pytest.mark.parametrize("size", frozen.WARP_SIZES)
+@pytest.mark.parametrize("numbers", frozen.DRAWS)
+def test_reads_where_upstream_reads(numbers, size, maybe_jit):
     height, width = size
     y, x = np.mgrid[:height, :width].astype(float)
     normalized = np.stack(
         [2 * x / (width - 1) - 1, 2 * y / (height - 1) - 1, np.ones(size)]
     )
-    read = np.tensordot(theta(draw, size), normalized, 1)
+    read = np.tensordot(frozen.upstream_theta(numbers, size), normalized, 1)
     expected = np.stack(
         [(read[0] + 1) / 2 * (width - 1), (read[1] + 1) / 2 * (height - 1)], -1
     )
-    h = maybe_jit(lambda draw: affine_matrix(draw, size))(draw)
+    h = maybe_jit(lambda draw: affine_matrix(draw, size))(make(*numbers))
     got = apply_homography(inverse(h), pixel_grid(size))
     np.testing.assert_allclose(got, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("size", [(40, 40), (40, 56)])
-@pytest.mark.parametrize("draw", DRAWS)
-def test_warps_as_torch(draw, size):
-    torch = pytest.importorskip("torch", reason="parity with torch's grid_sample")
-    functional = torch.nn.functional
-    image = np.random.default_rng(0).random(size).astype(np.float32)
-    matrix = theta(draw, size)
-    shape = (1, 1, *size)
-
-    def through(matrix) -> np.ndarray:
-        grid = functional.affine_grid(
-            torch.tensor(matrix, dtype=torch.float32)[None], shape, align_corners=True
-        )
-        image_t = torch.tensor(image)[None, None]
-        return functional.grid_sample(image_t, grid, align_corners=True)[0, 0].numpy()
-
-    h = fast_matrix(draw, size)
-    np.testing.assert_allclose(
-        fast_warp(image, fast_inverse(h), size), through(matrix), atol=2e-5
-    )
-    back = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
-    np.testing.assert_allclose(fast_warp(image, h, size), through(back), atol=2e-5)
+@pytest.mark.parametrize("size", frozen.WARP_SIZES)
+@pytest.mark.parametrize("number", range(len(frozen.DRAWS)))
+def test_warps_as_torch(number, size):
+    image = frozen.images_by_rule(size)[0, ..., 0]
+    h = fast_matrix(make(*frozen.DRAWS[number]), size)
+    with np.load(REFERENCES) as stored:
+        for direction, used in (("there", fast_inverse(h)), ("back", h)):
+            key = f"{size[0]}x{size[1]}/{number}/{direction}"
+            warped = frozen.thin(key, fast_warp(image, used, size), frozen.MOST_OUTPUTS)
+            np.testing.assert_allclose(warped, stored[key], atol=2e-5)
 
 
 def test_content_scale_and_angle_of_the_widest_draw():

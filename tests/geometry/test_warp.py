@@ -1,4 +1,4 @@
-"""Sampling and warping against SciPy, OpenCV, torch and round trips."""
+"""Sampling and warping against SciPy, OpenCV and round trips."""
 
 import functools
 
@@ -59,17 +59,6 @@ def test_sample_matches_scipy(maybe_jit, fill):
     )  # fmt: skip
     got = maybe_jit(lambda image, xy: sample(image, xy, fill=fill))(IMAGE, XY)
     np.testing.assert_allclose(got, expected, atol=5e-6)
-
-
-def test_sample_matches_torch():
-    torch = pytest.importorskip("torch", reason="parity with torch's grid_sample")
-    normalized = 2 * XY / np.array([30, 22], np.float32) - 1
-    expected = torch.nn.functional.grid_sample(
-        torch.tensor(IMAGE)[None, None],
-        torch.tensor(normalized)[None, None],
-        align_corners=True,
-    )[0, 0, 0]
-    np.testing.assert_allclose(sample(IMAGE, XY), expected.numpy(), atol=1e-5)
 
 
 def test_channels_are_sampled_alike():

@@ -1,4 +1,4 @@
-"""The embedded data set: determinism, geometry, and keypoints that are really there."""
+"""The synthetic data set: determinism, geometry, keypoints that are really there."""
 
 import pickle
 from dataclasses import replace

@@ -130,7 +130,7 @@ def test_other_images_are_refused_before_the_config_is_written(
     config.loop.log_every, config.data.data_dir = 3, "moved"
     source = tasks.training_source(config)
     names = ("another.png", *source.names[1:])
-    other = types.SimpleNamespace(names=names, n_labelled=source.n_labelled)
+    other = types.SimpleNamespace(names=names, n_labeled=source.n_labeled)
     monkeypatch.setattr(tasks, "training_source", lambda config: other)
     with pytest.raises(ValueError, match="other names"):
         experiment.run(config, tmp_path)

@@ -29,7 +29,7 @@ FREE = {
     "loop.log_every": 3,
     "loop.eval_every": 7,
     "loop.eval_pairs": 5,
-    "loop.eval_kind": "embedded",
+    "loop.eval_kind": "synthetic",
     "loop.checkpoint_every": 11,
     "loop.keep": 4,
     "data.num_threads": 0,

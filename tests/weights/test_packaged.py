@@ -1,7 +1,6 @@
 """The weight files that come with the package."""
 
 import json
-import pathlib
 import re
 import runpy
 import shlex
@@ -14,7 +13,7 @@ from rkd_jax import weights
 from rkd_jax.config import as_dict, flatten
 from rkd_jax.synthetic import fundus
 
-FOLDER = pathlib.Path(weights.__file__).parent
+FOLDER = weights.find().parent
 FILES = sorted(FOLDER.glob("*.safetensors"))
 SIZE = 512
 

@@ -75,7 +75,7 @@ def builders(
 def start_jax(
     device: str, count: int = 1, cache: str | None = None, *, keep: bool = False
 ) -> None:
-    """Choose platform and memory as the doors do, before JAX starts.
+    """Choose platform and memory as the commands do, before JAX starts.
 
     Args:
         device: "cpu" or "gpu".

@@ -1,7 +1,7 @@
 """How much work a case is: the products of its networks, counted by JAX's trace.
 
 Counted is what an algorithm cannot do without, not what a program happens to do: a
-backward pass is two forward passes, and heads that no loss looks at are not run.
+backward pass is two forward passes, and heads that no loss reads are not run.
 Warping, suppression and losses are left out: they are less than a hundredth.
 """
 
@@ -71,7 +71,7 @@ def _products(jaxpr: Any) -> float:
         elif eqn.primitive.name == "conv_general_dilated":
             kernel = eqn.invars[1].aval
             features = kernel.shape[eqn.params["dimension_numbers"].rhs_spec[0]]
-            # A transposed convolution is told by a dilated input, mostly zeros.
+            # A transposed convolution is known by its dilated input, mostly zeros.
             zeros = math.prod(eqn.params["lhs_dilation"])
             work = 2 * eqn.outvars[0].aval.size * kernel.size / features
             total += work / zeros

@@ -1,4 +1,4 @@
-"""What both sides are given; NumPy alone, so that neither side loads the other."""
+"""The inputs of both sides; NumPy alone, so that neither side loads the other."""
 
 import numpy as np
 
@@ -14,6 +14,6 @@ def images(size: int, batch: int) -> np.ndarray:
 
 
 def labels(size: int, batch: int, count: int = 43) -> np.ndarray:
-    """Draw keypoints `[B, count, 2]`, as many as a labelled image has."""
+    """Draw keypoints `[B, count, 2]`, as many as a labeled image has."""
     rng = np.random.default_rng(1)
     return rng.uniform(12, size - 12, (batch, count, 2)).astype(np.float32)

@@ -18,8 +18,8 @@ SLOWER = 1.15
 def told(error: Exception) -> str:
     """Return an error as one short line.
 
-    >>> told(ValueError("no room\\nfor this"))
-    'ValueError: no room for this'
+    >>> told(ValueError("no memory\\nfor this"))
+    'ValueError: no memory for this'
     """
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
 
@@ -34,7 +34,7 @@ def interleave(
 ) -> tuple[dict[str, list[float]], dict[str, str]]:
     """Time every arm once a round, in turns, after one run of each to warm up.
 
-    An arm that fails, for want of memory say, is left out; the others go on.
+    An arm that fails, for example for lack of memory, is left out.
 
     Args:
         builders: Functions that build the arms.
@@ -42,7 +42,7 @@ def interleave(
         repeats: Runs of an arm in a row within a round: a GPU is not waited for
             between them.
         rivals: Arms of which only the fastest matters: one that is clearly slower
-            than another rival after two rounds is left out of the others.
+            than another rival is left out after two rounds.
         release: Called after a failure, to free memory.
 
     Returns:
@@ -105,7 +105,7 @@ def peak_mib() -> float:
 def room_mib(proc: pathlib.Path = pathlib.Path("/proc")) -> float:
     """Return the memory that this process holds and could still take, MiB.
 
-    Infinite where the system does not tell; a container's own limit is not seen.
+    Infinite where the system does not report it; a container's own limit is not seen.
     """
     free = _mib(proc / "meminfo", "MemAvailable")
     held = _mib(proc / "self" / "status", "RssAnon")
@@ -113,7 +113,7 @@ def room_mib(proc: pathlib.Path = pathlib.Path("/proc")) -> float:
 
 
 def _mib(file: pathlib.Path, key: str) -> float | None:
-    """Return a size that Linux tells in KiB, in MiB; None where it does not."""
+    """Return a size that Linux reports in KiB, in MiB; None where it does not."""
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     found = [line for line in lines if line.startswith(f"{key}:")]
     return int(found[0].split()[1]) / 1024 if found else None
@@ -168,7 +168,7 @@ def in_child(
 
     Args:
         script: Path of a program.
-        job: What it is told to do.
+        job: What the child measures.
         timeout_s: It is stopped after so long.
         environment: Variables it starts with.
 

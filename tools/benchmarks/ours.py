@@ -147,10 +147,10 @@ def train_step(
     small: bool = False,
     devices: int = 1,
 ) -> Arm:
-    """Step of the U-Net recipe, or of RKD: expansion on, all images labelled.
+    """Step of the U-Net recipe, or of RKD: expansion on, all images labeled.
 
     Constants are those of the authors' code (`follow_upstream`), as in
-    `torch_step.Step`. What still differs: heads that no loss looks at are not run (the
+    `torch_step.Step`. What still differs: heads that no loss reads are not run (the
     detector of the descriptor view), raw and descriptor view are one batch, points
     are arrays of fixed size with masks instead of lists, and the detector view is
     neither resampled nor lit the way the authors do it but by our own functions.
@@ -175,7 +175,7 @@ def train_step(
         "size": np.full((batch, 2), size, np.int32),
         "keypoints": points,
         "keypoint_mask": np.ones(points.shape[:2], bool),
-        "labelled": np.ones(batch, bool),
+        "labeled": np.ones(batch, bool),
         "index": np.arange(batch, dtype=np.int32),
         "example": np.arange(batch, dtype=np.int32),
     }

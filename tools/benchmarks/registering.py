@@ -80,7 +80,7 @@ class Ours:
 
 
 class Theirs:
-    """The authors' evaluation of a pair, one pass (docs/specification.md, 7).
+    """The authors' evaluation of a pair, one pass (docs/paper/specification.md, 7).
 
     With as many keypoints at most as ours has, so that both match lists of one size.
     """

@@ -19,7 +19,7 @@ PRODUCT_SIDE = {"cpu": 2048, "gpu": 8192}
 
 
 def has_torch() -> bool:
-    """Tell whether PyTorch is installed."""
+    """Return whether PyTorch is installed."""
     try:
         import torch
     except ImportError:
@@ -52,12 +52,12 @@ class Run:
     def fits(
         self, section: str, what: str, seconds: float, mib: float = 0.0, **case: Any
     ) -> bool:
-        """Tell whether a case fits into time and memory left; name it if not."""
-        left, room = self.end - time.monotonic(), measure.room_mib()
+        """Return whether a case fits into time and memory left; name it if not."""
+        left, free = self.end - time.monotonic(), measure.room_mib()
         if self.args.quick:
             return True
-        if mib > room:
-            note = f"about {mib:.0f} MiB for both sides, there are {room:.0f}"
+        if mib > free:
+            note = f"about {mib:.0f} MiB for both sides, there are {free:.0f}"
         elif seconds > left:
             note = f"about {seconds:.0f} s, {max(left, 0):.0f} s left of --minutes"
         else:
@@ -165,7 +165,7 @@ class Run:
         return arms, 2e-9 * side**3
 
     def release(self) -> None:
-        """Free what arms have left behind, so that others find room."""
+        """Free the memory that finished arms still hold."""
         if self.torch:
             from benchmarks import theirs
 

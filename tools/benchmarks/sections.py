@@ -215,7 +215,7 @@ def _process(run: Run, kind: str, size: int) -> None:
 
 
 def _torch_child(job: dict, name: str, **more) -> dict:
-    """Return what a row tells of PyTorch in a process of its own."""
+    """Return PyTorch's values of a row, measured in a process of its own."""
     found = _child({**job, "side": "torch", **more})
     if "error" in found:
         return {f"torch_{name}_error": found["error"]}
@@ -237,7 +237,7 @@ def _job(run: Run, kind: str, size: int, batch: int) -> dict:
 
 
 def _child(job: dict) -> dict:
-    # As the doors start; PyTorch as its users start it, unless it shall keep memory.
+    # As the commands start; PyTorch as its users start it, unless memory is kept.
     given = before_start(os.environ)
     plain = job["side"] == "torch" and not job.get("keep")
     environment = given if plain else at_start(given)

@@ -15,13 +15,13 @@ from rkd_jax.data import pipeline
 from rkd_jax.training import state as states
 from rkd_jax.training import step as stepping
 
-PHOTOGRAPHS, LABELLED = 16, 8
+PHOTOGRAPHS, LABELED = 16, 8
 
 
 def measure(
     *, size: int, crop: int, batch: int, steps: int, precision: str, small: bool
 ) -> dict[str, Any]:
-    """Train the U-Net recipe on embedded photographs, as `rkd_jax.train` does.
+    """Train the U-Net recipe on synthetic photographs, as `rkd_jax.train` does.
 
     Source, batches and step are those of `training.experiment`; as in the loop, the
     metrics of a step are read while the next one runs. Checkpoints, evaluation and
@@ -40,8 +40,8 @@ def measure(
         "waited_share", the part of the time in which the host waited for a batch.
     """
     config = Config()
-    config.data.embedded_labeled = LABELLED
-    config.data.embedded_unlabeled = PHOTOGRAPHS - LABELLED
+    config.data.synthetic_labeled = LABELED
+    config.data.synthetic_unlabeled = PHOTOGRAPHS - LABELED
     config.data.size, config.data.crop = size, crop
     # Keypoints expand from the first step, as they do in most of a real run.
     config.task.pke_start_epoch = 0
@@ -55,7 +55,7 @@ def measure(
         config.task,
         model=ours.build("superretina", precision, small=small),
         crop=crop,
-        labeled=source.n_labelled,
+        labeled=source.n_labeled,
         steps_per_epoch=max(len(source) // batch, 1),
         axis_name=stepping.AXIS,
     )

@@ -1,4 +1,4 @@
-"""The paper's networks in PyTorch, written from docs/specification.md, section 2.
+"""The paper's networks in PyTorch, by docs/paper/specification.md, section 2.
 
 Layers have their names in the authors' files, so that `tools/convert_weights.py` takes
 the state dicts. The parity tests and the benchmark share them.

@@ -1,4 +1,4 @@
-"""The paper's training step in PyTorch, written from docs/specification.md, 3 to 6.
+"""The paper's training step in PyTorch, by docs/paper/specification.md, 3 to 6.
 
 What it computes is what the authors' program computes: all heads in all passes, lists
 of points of any length, Python loops over images and points. Only windows of
@@ -91,7 +91,7 @@ def warp(images, matrix):
 
 
 def map_points(points, matrix, size):
-    """Map pixels of one image, and tell which stay inside."""
+    """Map pixels of one image, and return which stay inside."""
     last = points.new_tensor([size[1] - 1, size[0] - 1])
     unit = points / last * 2 - 1
     mapped = unit @ matrix[:, :2].T + matrix[:, 2]

@@ -43,7 +43,7 @@ def check_array_record() -> None:
         raise OSError(
             "array_record cannot be imported, which has no wheel for Windows: prepared "
             "data sets need it; train on the images themselves, with data.kind folder, "
-            "lab or wflw"
+            "superretina or wflw"
         )
 
 

@@ -70,11 +70,11 @@ class MedalRetina(_common.RawBuilder):
             ]
             generators[name] = self._generate_examples(samples)
         if self.auxiliary_dir:
-            unlabelled = [
+            unlabeled = [
                 (path, np.zeros((0, 2)))
                 for path in image_files.list_images(self.auxiliary_dir)
             ]
-            generators["auxiliary"] = self._generate_examples(unlabelled)
+            generators["auxiliary"] = self._generate_examples(unlabeled)
         return generators
 
     def _generate_examples(self, samples):

@@ -1,4 +1,4 @@
-"""The embedded faces: procedural heads with the 98 points of WFLW.
+"""The synthetic faces: procedural heads with the 98 points of WFLW.
 
     from rkd_jax.data import face_synthesis
     face = face_synthesis.face(seed=3, size=128)

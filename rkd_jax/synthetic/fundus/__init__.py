@@ -1,4 +1,4 @@
-"""The embedded data set: procedural fundus photographs, alone or as two visits.
+"""The synthetic data set: procedural fundus photographs, alone or as two visits.
 
     from rkd_jax.data import fundus_synthesis
     pair = fundus_synthesis.visits(seed=3, size=512)

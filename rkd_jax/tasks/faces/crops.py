@@ -14,15 +14,15 @@ import numpy as np
 
 from rkd_jax.data import wflw
 from rkd_jax.data.records import CachedRecords
-from rkd_jax.data.sources import embedded_seed, open_prepared
+from rkd_jax.data.sources import open_prepared, synthetic_seed
 from rkd_jax.images.reading import read_image
 from rkd_jax.synthetic.faces.points import COUNT
 
-KINDS = ("embedded", "wflw", "tfds")
+KINDS = ("synthetic", "wflw", "tfds")
 BOX_SCALE = 1.2
 """Side of the crop to the longer side of the box: the usual margin for WFLW."""
 _LARGEST_BOX = 2  # longer sides of the picture
-_PICTURE = 1.35  # of an embedded face to its crop: the face fills half of its picture
+_PICTURE = 1.35  # of a synthetic face to its crop: the face fills half of its picture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,22 +132,22 @@ class FaceItem:
         name: what to call it in an error.
         read: returns the picture (for `read_image`), points `[98, 2]` and box `[4]`
             in its pixels.
-        labelled: whether the points may be used.
+        labeled: whether the points may be used.
     """
 
     name: str
     read: Callable[[], tuple[Any, np.ndarray, np.ndarray]]
-    labelled: bool
+    labeled: bool
 
 
 class FaceRecords(CachedRecords):
     """Crops of faces by index, in the form that training reads.
 
     `records[i]` is a dict: "image" float32 [S, S, 1] in 0..1; "landmarks" float32
-    [98, 2], (x, y) in pixels of it (zeros if unlabelled); "labelled" bool.
+    [98, 2], (x, y) in pixels of it (zeros if unlabeled); "labeled" bool.
 
     Args:
-        items: the faces, labelled ones first.
+        items: the faces, labeled ones first.
         size: side S of the crops in px.
         box_scale: side of the square that they show to the box's longer side.
         cache_mb: memory for crops in MiB.
@@ -174,12 +174,12 @@ class FaceRecords(CachedRecords):
         except ValueError as error:
             raise ValueError(f"{item.name}: {error}") from None
         landmarks = np.zeros((COUNT, 2), np.float32)
-        if item.labelled:
+        if item.labeled:
             landmarks[:] = crop.from_picture(points)
         return {
             "image": np.rint(crop.image * 255.0).astype(np.uint8),
             "landmarks": landmarks,
-            "labelled": np.array(item.labelled),
+            "labeled": np.array(item.labeled),
         }
 
 
@@ -201,28 +201,28 @@ def make_source(
     """Make a random-access source of face crops.
 
     Args:
-        kind: "embedded": procedural faces (`face_synthesis`), drawn when they are
+        kind: "synthetic": procedural faces (`face_synthesis`), drawn when they are
             read; "wflw": a list of WFLW's layout; "tfds": WFLW as prepared by
             `rkd_jax.data.builders`.
         size, box_scale, cache_mb: see `FaceRecords`.
         data_dir: root of WFLW, or TFDS data folder.
-        split: list of WFLW or split of TFDS; "train" or "val" (embedded).
+        split: list of WFLW or split of TFDS; "train" or "val" (synthetic).
         fold, folds: of these folds by image (wflw), take all but `fold`, or with
             `held_out` that one alone; -1 takes the whole list.
         held_out: see `fold`.
-        seed, count, unlabeled: the embedded faces: which, how many labelled and how
+        seed, count, unlabeled: the synthetic faces: which, how many labeled and how
             many further ones without labels.
 
     Raises:
         FileNotFoundError, ValueError: unknown kind, missing files, a bad list; the
             message names the file.
 
-    >>> make_source("embedded", count=3, unlabeled=2, size=48).n_labelled
+    >>> make_source("synthetic", count=3, unlabeled=2, size=48).n_labeled
     3
     """
-    if kind == "embedded":
+    if kind == "synthetic":
         items = [
-            _embedded_item(embedded_seed(split, seed, i), size, i < count)
+            _synthetic_item(synthetic_seed(split, seed, i), size, i < count)
             for i in range(count + unlabeled)
         ]
     elif kind == "wflw":
@@ -230,8 +230,7 @@ def make_source(
         if fold >= 0:
             faces = wflw.split_fold(faces, fold, folds)[int(held_out)]
         items = [
-            FaceItem(f.name, functools.partial(_listed, f), labelled=True)
-            for f in faces
+            FaceItem(f.name, functools.partial(_listed, f), labeled=True) for f in faces
         ]
     elif kind == "tfds":
         items = _tfds_items(_required(data_dir, kind), split)
@@ -248,14 +247,14 @@ def _required(data_dir: Any, kind: str) -> Any:
     return data_dir
 
 
-def _embedded_item(number: int, size: int, labelled: bool) -> FaceItem:
+def _synthetic_item(number: int, size: int, labeled: bool) -> FaceItem:
     def read():
         from rkd_jax.synthetic import faces as face_synthesis
 
         drawn = face_synthesis.face(number, size=max(round(_PICTURE * size), 96))
         return drawn.image, drawn.points, drawn.box
 
-    return FaceItem(f"embedded face {number}", read, labelled)
+    return FaceItem(f"synthetic face {number}", read, labeled)
 
 
 def _listed(face: wflw.Face) -> tuple[Any, np.ndarray, np.ndarray]:
@@ -270,6 +269,6 @@ def _tfds_items(data_dir: Any, split: str) -> list[FaceItem]:
         return example["image"], example["landmarks"], example["box"]
 
     return [
-        FaceItem(f"wflw {split} {i}", functools.partial(read, i), labelled=True)
+        FaceItem(f"wflw {split} {i}", functools.partial(read, i), labeled=True)
         for i in range(len(data))
     ]

@@ -8,14 +8,14 @@ With E(a, b) the mean squared error of heatmaps plus that of points,
 
     loss = E(student, labels) [+ lambda E(student, teacher)]
 
-where the first term is of labelled faces and the second one of all, each of the points
+where the first term is of labeled faces and the second one of all, each of the points
 that can be known: a label's inside the view; the teacher's where its answers to the
 view and to the mirrored one lie within 2 sigma, and no label tells that the point is
 cut off.
 
 Source: RKD (Nasser et al., WACV 2024), face experiment, "MSE loss plus lambda times MSE
 to the teacher". Its code is not public; output form, decoding and weights are ours
-(docs/specification.md §8).
+(docs/paper/specification.md §8).
 """
 
 import dataclasses
@@ -90,7 +90,7 @@ class LandmarksTask:
     ) -> tuple[Array, Aux]:
         """Return the loss of this device's share of a batch; see `tasks.base.Task`.
 
-        `batch` holds `image [B, S, S, 1]`, `landmarks [B, 98, 2]`, `labelled [B]` and
+        `batch` holds `image [B, S, S, 1]`, `landmarks [B, 98, 2]`, `labeled [B]` and
         `example [B]`.
         """
         marks = self.options.landmarks
@@ -112,23 +112,23 @@ class LandmarksTask:
             rngs={"dropout": key},
         )
         answers = self._read(answer.logits)
-        labelled = batch["labelled"]
+        labeled = batch["labeled"]
         inside = jnp.all((points >= 0) & (points <= side - 1), axis=-1)
         target = gaussian_heatmaps(points, side, marks.sigma_px)
-        terms = self._terms(answers, (target, points), labelled, inside)
+        terms = self._terms(answers, (target, points), labeled, inside)
         if self.options.distill:
             *followed, sure = jax.lax.stop_gradient(self._followed(teacher, plain))
             # Where a label tells that a point is cut off, the teacher only guesses.
-            seen = sure & (inside | ~labelled[:, None])
+            seen = sure & (inside | ~labeled[:, None])
             terms |= {
                 f"{name}_distillation": marks.distillation_weight * term
                 for name, term in self._terms(
-                    answers, followed, jnp.ones_like(labelled), seen
+                    answers, followed, jnp.ones_like(labeled), seen
                 ).items()
             }
         total = sum(terms.values())
         away = jnp.linalg.norm(jax.lax.stop_gradient(answers[1]) - points, axis=-1)
-        error = self._mean(jnp.mean(away, axis=-1), labelled)
+        error = self._mean(jnp.mean(away, axis=-1), labeled)
         return total, Aux({"loss": total, **terms, "error_px": error}, task_state)
 
     def _terms(
@@ -341,8 +341,8 @@ def training_faces(config: Config) -> Any:
     return _source(
         config,
         split=data.val_split if data.fold >= 0 else data.train_split,
-        count=data.embedded_labeled,
-        unlabeled=data.embedded_unlabeled if config.task.distill else 0,
+        count=data.synthetic_labeled,
+        unlabeled=data.synthetic_unlabeled if config.task.distill else 0,
         seed=config.seed,
     )
 
@@ -350,8 +350,8 @@ def training_faces(config: Config) -> Any:
 def held_out_faces(config: Config) -> list[dict[str, np.ndarray]]:
     """Return held-out faces: `image [C, C, 1]` as networks see it, `landmarks`, `name`.
 
-    Embedded ones, or those of the list `val_split`, or of its part `data.fold`: at most
-    `loop.eval_pairs`, spread over the list.
+    Synthetic ones, or those of the list `val_split`, or of its part `data.fold`: at
+    most `loop.eval_pairs`, spread over the list.
     """
     source = _source(
         config,

@@ -4,8 +4,8 @@ Squares of the image are hidden and drawn again from the encoder's deepest map, 
 image is turned by a multiple of 90 degrees, which the encoder has to tell. The weights
 file that comes out is a whole Swin UNETR whose encoder is trained.
 
-Source: the poster's "pretrained" row (docs/specification.md §6); its code is absent, so
-the two heads, both losses with weight one, are ours.
+Source: the poster's "pretrained" row (docs/paper/specification.md §6); its code is
+absent, so the two heads, both losses with weight one, are ours.
 """
 
 import dataclasses
@@ -190,11 +190,11 @@ class PretrainingTask:
 
 
 def held_out_images(config: Config) -> list[dict[str, np.ndarray]]:
-    """Return embedded photographs that no training sees, `image` and `size`."""
+    """Return synthetic photographs that no training sees, `image` and `size`."""
     from rkd_jax.data import pipeline
     from rkd_jax.images.prepare import prepare
 
-    pairs = pipeline.embedded_pairs(
+    pairs = pipeline.synthetic_pairs(
         config.loop.eval_pairs, size=config.data.size, seed=0
     )
     prepared = [prepare(pair["fixed"], size=config.data.size) for pair in pairs]

@@ -1,7 +1,7 @@
 """Progressive keypoint expansion (PKE): labels grow by what the detector confirms.
 
 A detection counts when it is found again in a warped view, at the right place and
-with the right descriptor. An integer *value map* per labelled image remembers for how
+with the right descriptor. An integer *value map* per labeled image remembers for how
 long, so that a detection must keep coming back to stay a label. All of it runs under
 `jax.jit` with a fixed number of candidates, on ONE image (or crop of one, with the
 same crop of its value map); callers `jax.vmap`. No gradient passes through.
@@ -54,7 +54,7 @@ class ExpansionOptions:
         keep_labels: keep every given label, near the border or near another too.
         labels_if_fewer: fall back on the given labels where fewer points are left.
 
-    Source: docs/specification.md §5 for RKD's numbers, section 10 for what we change.
+    Source: docs/paper/specification.md §5 for RKD's numbers, §10 for what we change.
     """
 
     max_candidates: int = 256
@@ -345,7 +345,7 @@ def expand(
     Raises:
         ValueError: shapes of maps differ, or an option is unknown.
 
-    Source: docs/specification.md §5 (SuperRetina's PKE as RKD uses it). By default we
+    Source: docs/paper/specification.md §5 (SuperRetina's PKE in RKD). By default we
     keep the best candidates, all given labels and a capped value map; see
     `ExpansionOptions`.
     """

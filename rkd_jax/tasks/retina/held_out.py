@@ -1,7 +1,7 @@
 """Register held-out pairs with a network in training: the score it is chosen by.
 
-The pairs are visits of embedded eyes, or, for a lab data set, validation images and
-random warps of them under other light. Never FIRE.
+The pairs are visits of synthetic eyes, or, for data of the kind `superretina`,
+validation images and random warps of them under other light. Never FIRE.
 """
 
 import functools
@@ -41,9 +41,9 @@ def held_out_pairs(config: Config) -> list[dict[str, np.ndarray]]:
     from rkd_jax.data import pipeline
 
     data, count = config.data, config.loop.eval_pairs
-    if data.kind == "lab" and config.loop.eval_kind == "auto":
+    if data.kind == "superretina" and config.loop.eval_kind == "auto":
         source = pipeline.make_source(
-            kind="lab",
+            kind="superretina",
             data_dir=data.data_dir,
             split=data.val_split,
             size=data.size,
@@ -54,11 +54,11 @@ def held_out_pairs(config: Config) -> list[dict[str, np.ndarray]]:
             cache_mb=data.cache_mb,
         )
         return [_warped_pair(source[i % len(source)], i) for i in range(count)]
-    pairs = pipeline.embedded_pairs(count, size=data.size, seed=0)
-    return [_embedded_pair(pair, data.size) for pair in pairs]
+    pairs = pipeline.synthetic_pairs(count, size=data.size, seed=0)
+    return [_synthetic_pair(pair, data.size) for pair in pairs]
 
 
-def _embedded_pair(pair: dict[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
+def _synthetic_pair(pair: dict[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
     from rkd_jax.images.prepare import prepare
 
     fixed, moving = (prepare(pair[k], size=size) for k in ("fixed", "moving"))

@@ -6,7 +6,8 @@ Per image and step: the raw crop, a detector-warped and a descriptor-warped view
     loss = detector + descriptor [+ heatmap distillation + descriptor distillation]
 
 Source: SuperRetina (Liu et al., ECCV 2022) for the first two, reverse knowledge
-distillation (Nasser et al., WACV 2024) for the others; docs/specification.md, 3 to 5.
+distillation (Nasser et al., WACV 2024) for the others; docs/paper/specification.md,
+sections 3 to 5.
 """
 
 import dataclasses
@@ -31,7 +32,7 @@ from rkd_jax.tasks.retina.views import Views, box_mean, make_views
 
 Array = jax.Array
 PyTree = Any
-# A labelled pixel counts more than any probability when keypoints are chosen.
+# A labeled pixel counts more than any probability when keypoints are chosen.
 LABEL_SCORE = 10.0
 
 
@@ -43,7 +44,7 @@ class RetinaTask:
         model: the student.
         options: losses, augmentation and expansion.
         crop: side of the training crops, 0 for whole images.
-        labeled: how many labelled images the source has; sizes the value maps.
+        labeled: how many labeled images the source has; sizes the value maps.
         steps_per_epoch: turns `pke_start_epoch` into a step.
         teacher_model: the network whose variables `loss` gets, if `options.distill`.
         teacher_grid: how the teacher's descriptor map is read; None as the student's.
@@ -80,7 +81,7 @@ class RetinaTask:
         """Return the loss of this device's share of a batch; see `tasks.base.Task`.
 
         `batch` holds `image [B, S, S, 1]`, `size [B, 2]`, `keypoints [B, N, 2]`,
-        `keypoint_mask [B, N]`, `labelled [B]`, `index [B]` and `example [B]`.
+        `keypoint_mask [B, N]`, `labeled [B]`, `index [B]` and `example [B]`.
         """
         options = self.options
         example_keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["example"])
@@ -95,7 +96,7 @@ class RetinaTask:
             variables, raw, views, task_state, batch, key, expanding
         )
         detector, geometric = self._detector_terms(
-            raw, views, labels, expanded, batch["labelled"]
+            raw, views, labels, expanded, batch["labeled"]
         )
         points = jax.vmap(self._descriptor_points, (0, 0, 0, 0, None))(
             keys[:, 1], raw.heatmap, views, labels, expanding
@@ -103,7 +104,7 @@ class RetinaTask:
         per_point, where, right = jax.vmap(self._descriptor_terms)(
             keys[:, 2], raw.descriptors, warped_descriptors, points, views
         )
-        labeled = batch["labelled"]
+        labeled = batch["labeled"]
         terms = {
             "detector": options.detector_weight * detector,
             "geometric": options.detector_weight * geometric,
@@ -230,7 +231,7 @@ class RetinaTask:
         value = jax.vmap(
             lambda at: jax.lax.dynamic_slice(maps, tuple(at), (1, side, side))[0]
         )(corner)
-        active = batch["labelled"] & expanding
+        active = batch["labeled"] & expanding
         still = (
             labels,
             value,
@@ -506,7 +507,7 @@ class RetinaTask:
             losses.heatmap_distillation,
             answer.heatmap,
             raw.heatmap,
-            jnp.ones_like(batch["labelled"]),
+            jnp.ones_like(batch["labeled"]),
         )
         return {
             "heatmap_distillation": options.heatmap_distillation_weight * heatmap,

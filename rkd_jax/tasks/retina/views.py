@@ -31,7 +31,7 @@ class Views:
         descriptor: float32 `[C, C, 1]`, the crop under `descriptor_warp`.
         h_detector: float32 `[3, 3]`, raw crop to detector crop.
         descriptor_warp: raw crop to descriptor crop.
-        labels: float32 `[N, 2]`, labelled keypoints in the raw crop.
+        labels: float32 `[N, 2]`, labeled keypoints in the raw crop.
         labels_mask: bool `[N]`.
     """
 
@@ -76,7 +76,7 @@ def make_views(
             descriptor image.
         mask_field: False takes all that is not padding for the fundus, as upstream.
 
-    Source: RKD's augmentation (docs/specification.md §4); `crop` and "visit" are ours.
+    Source: RKD's augmentation (docs/paper/specification.md §4); crop, visit are ours.
     """
     image = example["image"]
     side = crop or image.shape[0]
@@ -160,10 +160,10 @@ def training_photographs(config: Config) -> Any:
         "resize_mode": data.resize_mode,
         "cache_mb": data.cache_mb,
     }
-    if data.kind == "embedded":
+    if data.kind == "synthetic":
         counts = {
-            "count": data.embedded_labeled,
-            "unlabeled": data.embedded_unlabeled,
+            "count": data.synthetic_labeled,
+            "unlabeled": data.synthetic_unlabeled,
             "seed": config.seed,
         }
         return pipeline.make_source(**arguments, **counts)
@@ -172,7 +172,7 @@ def training_photographs(config: Config) -> Any:
         arguments["name"] = data.tfds_name
     if data.kind != "folder":
         arguments["split"] = data.train_split
-    if data.kind == "lab":
+    if data.kind == "superretina":
         arguments["auxiliary_dir"] = data.auxiliary_dir or None
         arguments["skip_missing"] = data.skip_missing
     return pipeline.make_source(**arguments)

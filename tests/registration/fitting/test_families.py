@@ -84,7 +84,7 @@ def test_flattening_is_the_specification_and_its_inverse_the_fixed_point():
     np.testing.assert_allclose(guess, u, atol=1e-6)
 
 
-def test_radial_is_what_the_embedded_camera_does():
+def test_radial_is_what_the_synthetic_camera_does():
     """An independent implementation: the camera of the procedural eyes."""
     views = [
         View(SIZE, 0.12, look((0.1, 0.05), turn_rad=0.05)),

@@ -68,19 +68,19 @@ def test_grey_is_luma_of_any_depth():
     np.testing.assert_allclose(crops.grey(as_float), crops.grey(color), atol=1e-6)
 
 
-def test_embedded_sources_hide_what_is_not_labelled():
-    source = crops.make_source("embedded", size=48, count=2, unlabeled=1)
-    assert (len(source), source.n_labelled) == (3, 2)
+def test_synthetic_sources_hide_what_is_not_labeled():
+    source = crops.make_source("synthetic", size=48, count=2, unlabeled=1)
+    assert (len(source), source.n_labeled) == (3, 2)
     first, last = source[0], source[2]
     assert first["image"].shape == (48, 48, 1)
     assert first["image"].dtype == np.float32
-    assert first["labelled"]
+    assert first["labeled"]
     assert (first["landmarks"] > 0).all()
     assert (first["landmarks"] < 47).all()
-    assert not last["labelled"]
+    assert not last["labeled"]
     assert not last["landmarks"].any()
     np.testing.assert_array_equal(source[0]["image"], first["image"])
-    held = crops.make_source("embedded", size=48, count=1, split="val")
+    held = crops.make_source("synthetic", size=48, count=1, split="val")
     assert (held[0]["image"] != first["image"]).any()
 
 
@@ -102,12 +102,12 @@ def test_lists_make_sources_and_folds_part_them(tmp_path):
 
 
 def test_bad_sources_are_named(tmp_path):
-    with pytest.raises(ValueError, match="unknown source 'lab'"):
-        crops.make_source("lab", size=48)
+    with pytest.raises(ValueError, match="unknown source 'superretina'"):
+        crops.make_source("superretina", size=48)
     with pytest.raises(ValueError, match="needs data_dir"):
         crops.make_source("wflw", size=48)
     with pytest.raises(ValueError, match="no face"):
-        crops.make_source("embedded", size=48, count=0)
+        crops.make_source("synthetic", size=48, count=0)
     write_wflw(tmp_path, pictures=1)
     picture = tmp_path / "WFLW_images" / "0--Event" / "face 0.png"
     picture.write_bytes(picture.read_bytes()[:100])

@@ -26,19 +26,19 @@ SMALL = {"widths": (4, 4, 8, 8), "descriptor_dim": 0, "out_channels": 98}
 
 @functools.cache
 def faces():
-    source = make_source("embedded", size=SIDE, box_scale=1.8, count=4)
+    source = make_source("synthetic", size=SIDE, box_scale=1.8, count=4)
     return [source[i] for i in range(4)]
 
 
-def batch_of(labelled=(True, True, True, True)):
+def batch_of(labeled=(True, True, True, True)):
     batch = {
-        k: np.stack([face[k] for face in faces()[: len(labelled)]])
+        k: np.stack([face[k] for face in faces()[: len(labeled)]])
         for k in ("image", "landmarks")
     }
-    count = len(labelled)
+    count = len(labeled)
     return {
         **batch,
-        "labelled": np.array(labelled),
+        "labeled": np.array(labeled),
         "example": np.arange(count, dtype=np.int32),
         "record": np.arange(count, dtype=np.int32),
     }
@@ -66,9 +66,9 @@ def small():
     return task, variables, other, jax.jit(jax.value_and_grad(task.loss, has_aux=True))
 
 
-def terms_of(small, teacher, labelled):
+def terms_of(small, teacher, labeled):
     _, variables, _, loss = small
-    batch = batch_of(labelled)
+    batch = batch_of(labeled)
     (total, (metrics, *_)), _ = loss(
         variables, {}, teacher, batch, jax.random.PRNGKey(5), jnp.int32(0)
     )
@@ -132,7 +132,7 @@ def test_faces_without_labels_teach_by_the_teacher_alone(small):
     )
 
 
-def test_labels_of_unlabelled_faces_do_not_matter(small):
+def test_labels_of_unlabeled_faces_do_not_matter(small):
     _, variables, teacher, loss = small
     batch = batch_of((True, False, True, False))
     other = {**batch, "landmarks": batch["landmarks"].copy()}
@@ -259,8 +259,8 @@ def test_nothing_is_followed_where_a_label_tells_that_a_point_is_cut_off(small):
     (_, (terms, _)), gradient = loss(variables, {}, teacher, batch, key, jnp.int32(0))
     assert terms["point_distillation"] == terms["heatmap_distillation"] == 0
     assert all((np.asarray(x) == 0).all() for x in jax.tree.leaves(gradient))
-    unlabelled = {**batch, "labelled": np.zeros(4, bool)}
-    (_, (terms, _)), _ = loss(variables, {}, teacher, unlabelled, key, jnp.int32(0))
+    unlabeled = {**batch, "labeled": np.zeros(4, bool)}
+    (_, (terms, _)), _ = loss(variables, {}, teacher, unlabeled, key, jnp.int32(0))
     assert terms["point_distillation"] > 0
 
 
@@ -344,7 +344,7 @@ def test_drawn_faces_are_learnt_from_labels(small):
     assert float(metrics["error_px"]) < 1.0
 
 
-def test_embedded_faces_fit_the_stored_crop():
+def test_synthetic_faces_fit_the_stored_crop():
     drawn = face_synthesis.face(0, size=96)
     assert np.ptp(drawn.points, axis=0).max() < 96
     for face in faces():

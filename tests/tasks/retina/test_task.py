@@ -26,7 +26,7 @@ SMALL = {"widths": (4, 4, 8, 8), "descriptor_dim": 8}
 SWIN = {"feature_size": 12, "depths": (1, 1, 1, 1), "descriptor_dim": 8}
 
 
-def batch_of(count, *, labelled=True, seed=0):
+def batch_of(count, *, labeled=True, seed=0):
     rng = np.random.default_rng(seed)
     waves = rng.normal(size=(count, SIDE, SIDE, 1))
     for axis in (1, 2):
@@ -37,10 +37,10 @@ def batch_of(count, *, labelled=True, seed=0):
         "image": image.astype(np.float32),
         "size": np.full((count, 2), SIDE, np.int32),
         "keypoints": rng.uniform(10, SIDE - 10, (count, 16, 2)).astype(np.float32),
-        "keypoint_mask": np.full((count, 16), labelled),
-        "labelled": np.full((count,), labelled),
+        "keypoint_mask": np.full((count, 16), labeled),
+        "labeled": np.full((count,), labeled),
         "index": np.arange(count, dtype=np.int32)
-        if labelled
+        if labeled
         else -np.ones(count, np.int32),
         "example": np.arange(count, dtype=np.int32),
         "record": np.arange(count, dtype=np.int32),
@@ -98,7 +98,7 @@ def test_following_oneself_costs_nothing_in_the_heatmap(unet):
 
 
 @pytest.mark.parametrize(("number", "follows"), [(0, False), (5, True)])
-def test_unlabelled_images_train_the_descriptor_once_keypoints_expand(
+def test_unlabeled_images_train_the_descriptor_once_keypoints_expand(
     unet, number, follows
 ):
     _, variables, task_state, loss = unet
@@ -106,7 +106,7 @@ def test_unlabelled_images_train_the_descriptor_once_keypoints_expand(
         variables,
         task_state,
         variables,
-        batch_of(2, labelled=False),
+        batch_of(2, labeled=False),
         jax.random.PRNGKey(1),
         jnp.int32(number),
     )
@@ -219,7 +219,7 @@ def distillation():
         losses = []
         for number in range(3):
             batch = batch_of(4, seed=number)
-            batch["labelled"] = np.array([True, False, True, True])
+            batch["labeled"] = np.array([True, False, True, True])
             moving, metrics = step_fn(moving, frozen, step.shard(batch, count))
             losses.append(float(step.first_replica(metrics)["loss"]))
         return losses, step.first_replica(moving)
@@ -274,14 +274,14 @@ def test_global_sum_and_its_gradient_ignore_how_the_batch_is_split():
         np.testing.assert_allclose(slope, 2 * 3 * 36**2, rtol=1e-6)
 
 
-def test_flattened_dice_sums_over_labelled_images_alone():
+def test_flattened_dice_sums_over_labeled_images_alone():
     task = unet_task(dice_per_example=False)
     batch = batch_of(3)
     variables, task_state = task.init(jax.random.PRNGKey(0), batch)
     loss = jax.jit(task.loss)
 
-    def detector(labelled):
-        given = {**batch, "labelled": np.array(labelled)}
+    def detector(labeled):
+        given = {**batch, "labeled": np.array(labeled)}
         key = jax.random.PRNGKey(1)
         metrics = loss(variables, task_state, None, given, key, jnp.int32(0))[1][0]
         return float(metrics["detector"])

@@ -31,7 +31,7 @@ def test_missing_samples_are_left_out_where_the_config_says_so(tmp_path):
     (tmp_path / "Annotations/a.txt").write_text("0.5 0.5\n")
     (tmp_path / "ImageSets/train.txt").write_text("a.png, a.txt\nb.png, b.txt\n")
     config = schema.Config()
-    config.data.kind, config.data.data_dir = "lab", str(tmp_path)
+    config.data.kind, config.data.data_dir = "superretina", str(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"--config\.data\.skip_missing=true"):
         tasks.training_source(config)
     config.data.skip_missing = True
