@@ -29,7 +29,7 @@ LAYERS = (
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 # Packages of one line that may still import each other, in this direction only.
-BESIDE = {("runtime", "files")}
+BESIDE = {("files", "runtime")}
 ENTRY_POINTS = sorted({"__main__", *LAYERS[-2]})
 
 

@@ -1,4 +1,4 @@
-"""The register door: files, exit codes, messages; and the callable module."""
+"""The register command: files, exit codes, messages."""
 
 import csv
 import json
@@ -132,7 +132,7 @@ def test_missing_weights_and_a_file_as_folder_exit_2(files, tmp_path, capsys):
     assert "must be a folder" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("door", [main, evaluate_main])
+@pytest.mark.parametrize("command", [main, evaluate_main])
 @pytest.mark.parametrize(
     ("flag", "value", "message"),
     [
@@ -143,15 +143,15 @@ def test_missing_weights_and_a_file_as_folder_exit_2(files, tmp_path, capsys):
     ],
 )
 def test_bad_sizes_are_refused_by_the_name_of_their_flag(
-    capsys, door, flag, value, message
+    capsys, command, flag, value, message
 ):
-    words = ["a.png", "b.png"] if door is main else ["fire", "--data_dir", "x"]
+    words = ["a.png", "b.png"] if command is main else ["fire", "--data_dir", "x"]
     with pytest.raises(SystemExit) as caught:
-        door([*words, "--out", "out", flag, value])
+        command([*words, "--out", "out", flag, value])
     assert caught.value.code == 2
-    told = capsys.readouterr().err.splitlines()[-1]
-    assert f"argument {flag}: " in told
-    assert told.endswith(message)
+    message_shown = capsys.readouterr().err.splitlines()[-1]
+    assert f"argument {flag}: " in message_shown
+    assert message_shown.endswith(message)
 
 
 def test_tiles_are_refused_with_the_reason(files, tmp_path, capsys):
@@ -169,10 +169,10 @@ def test_tiles_are_refused_with_the_reason(files, tmp_path, capsys):
 def test_tiles_and_working_size_reach_the_network(
     files, tmp_path, save_untrained, monkeypatch
 ):
-    seen = []
+    sizes = []
 
     def spy(module, variables, images, *, tile):
-        seen.append((max(images.shape[1:3]), tile))
+        sizes.append((max(images.shape[1:3]), tile))
         return apply_in_tiles(module, variables, images, tile=tile)
 
     monkeypatch.setattr("rkd_jax.registration.matcher.apply_in_tiles", spy)
@@ -188,7 +188,7 @@ def test_tiles_and_working_size_reach_the_network(
         assert main([*arguments, "--out", str(out)]) == 3  # it is not trained
         found.append(json.loads((out / "transform.json").read_text()))
     whole, tiled = found
-    assert seen == [(256, 32)]
+    assert sizes == [(256, 32)]
     assert whole["settings"]["working_size"] == 256
     assert (whole["settings"]["tile"], tiled["settings"]["tile"]) == (None, 32)
     assert whole["matches"] > 0
@@ -278,7 +278,7 @@ def test_folder_of_pairs_is_registered_and_finished_pairs_skipped(
     before = (out / "a" / "transform.json").read_bytes()
 
     def refuse(*_, **__):
-        raise AssertionError("looked at a finished pair")
+        raise AssertionError("a finished pair was registered")
 
     with monkeypatch.context() as patch:
         patch.setattr("rkd_jax.registration.matcher.Matcher.photos", refuse)
@@ -334,7 +334,7 @@ def test_one_camera_shares_its_curvature(folder, tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("calibrated again")
 
-    monkeypatch.setattr("rkd_jax.registration.fitting.calibrate.calibrate", refuse)
+    monkeypatch.setattr("rkd_jax.registration.many.calibrate", refuse)
     assert _many(out, folder, *options) == 3
 
 

@@ -16,7 +16,8 @@ from made_pictures import texture
 
 from rkd_jax.files import own_files
 from rkd_jax.register import main
-from rkd_jax.registration import batch
+from rkd_jax.registration import many
+from rkd_jax.registration.files import claims
 from rkd_jax.registration.matcher import load_matcher
 
 
@@ -108,8 +109,8 @@ def test_no_input_is_replaced_or_deleted_even_if_it_is_of_a_run(
         own_files.write_bytes(work / each, content)
     before = _contents(work)
     assert _run(*arguments, "--out", ".") == 2
-    told = capsys.readouterr().err
-    assert f"{name}: rkd_jax would replace this file, which it is to read" in told
+    error = capsys.readouterr().err
+    assert f"{name}: rkd_jax would replace this file, which it is to read" in error
     assert _contents(work) == before
 
 
@@ -189,7 +190,7 @@ def test_many_pairs_replace_no_file_of_others(work, capsys, no_network, path):
     (work / "list.csv").write_text("fixed,moving,name\nfixed.png,moving.png,a\n")
     (work / path).parent.mkdir(parents=True)
     (work / path).write_text("mine")
-    if path.startswith("p/"):  # the pair's folder leads to one of somebody else
+    if path.startswith("p/"):  # the pair's folder leads to another one
         (work / "out").mkdir()
         (work / "out" / "a").symlink_to(work / "p")
         path = "out/a/overlay.png"
@@ -204,7 +205,9 @@ def test_names_equal_up_to_case_are_refused_where_they_are_one(
 ):
     rows = "fixed.png,moving.png,a\nfixed.png,other.png,A\n"
     (work / "list.csv").write_text(f"fixed,moving,name\n{rows}")
-    monkeypatch.setattr("rkd_jax.registration.batch._ignores_case", lambda _: True)
+    monkeypatch.setattr(
+        "rkd_jax.registration.files.claims._ignores_case", lambda _: True
+    )
     assert _run("list.csv", "--out", "out") == 2
     assert "pairs 'a' and 'A' would have one folder" in capsys.readouterr().err
     assert not (work / "out").exists()
@@ -213,7 +216,7 @@ def test_names_equal_up_to_case_are_refused_where_they_are_one(
 def test_the_file_system_is_asked_about_case(tmp_path):
     (tmp_path / "a").touch()
     ignores = (tmp_path / "A").exists()
-    assert batch._ignores_case(tmp_path / "not" / "there") == ignores
+    assert claims._ignores_case(tmp_path / "not" / "there") == ignores
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
@@ -239,14 +242,14 @@ def test_a_folder_that_cannot_be_made_is_refused(work, capsys, no_network, place
 def test_whatever_goes_wrong_with_a_pair_the_others_are_done(
     work, capsys, monkeypatch, error
 ):
-    read = batch.read_image
+    read = many.read_image
 
-    def fail(name):
-        if name.endswith("other.png"):
+    def fail(path):
+        if path.name == "other.png":
             raise error
-        return read(name)
+        return read(path)
 
-    monkeypatch.setattr(batch, "read_image", fail)
+    monkeypatch.setattr(many, "read_image", fail)
     rows = "fixed.png,other.png,bad\nfixed.png,moving.png,good\n"
     (work / "list.csv").write_text(f"fixed,moving,name\n{rows}")
     assert _run("list.csv", "--no-pictures", "--out", "out") == 2
@@ -303,11 +306,10 @@ def test_a_stopped_batch_has_its_table_and_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(Matcher, "register", stop_at_the_last_but_one)
         assert _run(*arguments) == status
-    told = capsys.readouterr().err.splitlines()
-    assert told == [
+    assert capsys.readouterr().err.splitlines()[-1] == (
         "stopped before 2 pairs; start again to go on; 1 of 3 pairs registered, see "
         "out/pairs.csv"
-    ]
+    )
     assert [row["name"] for row in _rows(work / "out")] == ["a"]
     before = (work / "out" / "a" / "transform.json").stat().st_mtime_ns
     assert _run(*arguments) == 0
@@ -359,7 +361,7 @@ def test_no_name_keeps_a_result_from_being_written(work, encoding):
     assert {row["name"] for row in _rows(work / "out")} == expected
 
 
-def test_the_factor_of_a_12_bit_file_is_told(work):
+def test_the_factor_of_a_12_bit_file_is_written(work):
     for name in ("fixed", "moving"):
         image = cv2.imread(f"{name}.png", cv2.IMREAD_GRAYSCALE)
         cv2.imwrite(f"{name}.tif", image.astype(np.uint16) * 16)

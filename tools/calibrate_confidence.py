@@ -2,12 +2,12 @@
 
     python tools/calibrate_confidence.py --photographs DRIVE CHASE_DB1 ... --out DIR
 
-registers pairs that are known to be registrable (photographs seen twice, half of them
-hardly legible; synthetic visits) and pairs of different eyes, with every matcher named
-by `--weights` and with SIFT; the first and SIFT also by the protocol of the papers. A
-registration is right if its landmarks are within 5 px of a 768-pixel image on average.
-Half of the photographs fit the logistic model, the other half check it. Writes
-`confidence.json` (copy it to rkd_jax/registration/verdict/ to ship it),
+registers pairs that are known to be registrable (two views of a photograph, half of
+them hardly legible; visits of synthetic eyes) and pairs of different eyes, with every
+matcher named by `--weights` and with SIFT; the first and SIFT also by the protocol of
+the papers. A registration is right if its landmarks are within 5 px of a 768-pixel
+image on average. Half of the photographs fit the logistic model, the other half check
+it. Writes `confidence.json` (copy it to rkd_jax/registration/verdict/ to ship it),
 `reliability.png`, `calibration.csv` (one registration a row) and prints the table of
 the picture. FIRE and the multimodal pairs are refused.
 """
@@ -23,15 +23,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import cv2
 import made_pairs
 import numpy as np
 
 from rkd_jax import __version__
 from rkd_jax.evaluation.ablation import PROTOCOLS
-from rkd_jax.evaluation.charts import reliability_chart
+from rkd_jax.evaluation.charts import png, reliability_chart
 from rkd_jax.evaluation.unrelated import eye_of, unrelated
-from rkd_jax.files.atomic import atomic_path, write_text
+from rkd_jax.files.atomic import write_bytes, write_text
 from rkd_jax.registration.matcher import Matcher
 from rkd_jax.registration.verdict.confidence import (
     FEATURES,
@@ -243,9 +242,7 @@ def calibrate(
     write_text(out / "confidence.json", model.to_json())
     curve = reliability(predicted(check), right[check])
     chart = reliability_chart(curve, f"{check.sum()} registrations kept apart")
-    _, data = cv2.imencode(".png", chart[..., ::-1])
-    with atomic_path(out / "reliability.png") as part:
-        part.write_bytes(data.tobytes())
+    write_bytes(out / "reliability.png", png(chart))
     for row in curve:
         print(
             f"{row['low']:.1f} to {row['high']:.1f}: {row['pairs']:5} registrations, "

@@ -230,14 +230,13 @@ def text_formats() -> list[Format]:
     both = b"x_fixed,y_fixed,x_moving,y_moving\n1,2,3,4\n5,6,7,8\n"
     pairs = b"fixed,moving,name\na.png,b.png,p\nc.png,d.png,q\n"
     tables = {
-        "pairs": ([pairs], "matching.pair_lists", "from_table", ".csv"),
-        "landmarks": (landmarks, "matching.landmark_files", "read_points", ".csv"),
+        "pairs": ([pairs], "registration.files.pair_lists", "from_table", ".csv"),
+        "landmarks": (landmarks, "registration.files.landmarks", "read_points", ".csv"),
         "both landmarks": (
-            *([both], "matching.multimodal_benchmark", "load_landmarks", ".csv"),
+            *([both], "evaluation.multimodal", "load_landmarks", ".csv"),
         ),
-        "fire": ([fire], "metrics.fire_pairs", "load_control_points", ".txt"),
-        "fire builder": ([fire], "data.builders.fire", "_control_points", ".txt"),
-        "annotation": ([lab], "data.lab", "read_annotation", ".txt"),
+        "fire": ([fire], "data.fire", "load_control_points", ".txt"),
+        "annotation": ([lab], "data.superretina_layout", "read_annotation", ".txt"),
         "idrid": (
             [names + b"IDRiD_001,3,2,,\nIDRiD_002,0,0,,\n"],
             *("data.builders.idrid", "_read_grades", ".csv"),
@@ -293,7 +292,7 @@ def _arrays(**arrays: Any) -> bytes:
 def _predictions() -> bytes:
     import tempfile
 
-    from rkd_jax.registration.files import predictions
+    from rkd_jax.evaluation import predictions
 
     one = predictions.Prediction(
         *("S01", False, True, "", 0.9, json.dumps({"family": "homography"})),
@@ -328,12 +327,12 @@ def stored_formats() -> list[Format]:
     return [
         form("weights", ".safetensors", _weights(), "weights", "load", 0.2),
         form(
-            *("predictions", ".npz", _predictions(), "matching.predictions"),
+            *("predictions", ".npz", _predictions(), "evaluation.predictions"),
             *("load_predictions", 0.5),
         ),
         form(
             *("face predictions", ".npz", _face_predictions()),
-            *("alignment.wflw_benchmark", "load_predictions", 0.5),
+            *("evaluation.wflw_predictions", "load_predictions", 0.5),
         ),
     ]
 

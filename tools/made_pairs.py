@@ -1,6 +1,6 @@
 """Pairs to calibrate and check on, made from photographs that are not FIRE's.
 
-Registrable ones: one photograph seen twice, in two random views of a curved retina
+Registrable ones: one photograph in two random views of a curved retina
 (homography between undistorted fields, k of a camera) under the light of two visits, or
 two visits of a synthetic eye. Unrelated ones: two photographs of different eyes.
 """
@@ -160,8 +160,8 @@ def turned(
     canvas = np.ceil(reach).astype(int)
     if field > 1:
         canvas = np.full(2, round(max(width, height) * field))
-    room = 0.25 * (canvas - reach) * (field > 1)
-    place = (canvas - 1) / 2 + rng.uniform(-1, 1, 2) * room
+    slack = 0.25 * (canvas - reach) * (field > 1)
+    place = (canvas - 1) / 2 + rng.uniform(-1, 1, 2) * slack
     turn[:, 2] += place - middle
     whole = _as_3x3(turn) @ _as_3x3(shifted)
     size = tuple(int(n) for n in canvas)

@@ -80,19 +80,19 @@ def unrelated(matcher: Matcher, folders: Sequence[str], count: int, seed: int) -
     paths = made_pairs.photographs(folders)
     pairs = unrelated_benchmark.list_pairs(paths, count, seed=seed)
     rng = np.random.default_rng(seed)
-    believed, highest = 0, 0.0
+    accepted, highest = 0, 0.0
     for number, pair in enumerate(pairs):
         turn, field = rng.uniform(0, 360), float(np.exp(rng.uniform(0, np.log(5))))
         fixed = made_pairs.turned(pair.fixed, number).fixed
         moving = made_pairs.turned(pair.moving, number, turn_deg=turn, field=field)
         sides = [fixed, moving.moving][:: 1 if number % 2 else -1]
         result = matcher.register(*sides)
-        believed += result.ok
+        accepted += result.ok
         highest = max(highest, result.confidence)
         if result.ok:
-            print(f"believed: {pair.name}, confidence {result.confidence:.2f}")
-    print(f"{believed} of {count} believed; highest confidence {highest:.3f}")
-    return believed
+            print(f"accepted: {pair.name}, confidence {result.confidence:.2f}")
+    print(f"{accepted} of {count} accepted; highest confidence {highest:.3f}")
+    return accepted
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -26,10 +26,15 @@ import numpy as np
 from rkd_jax import config as schema
 from rkd_jax import evaluate, tasks, train
 from rkd_jax.data import wflw
-from rkd_jax.evaluation import wflw_run as benchmark
-from rkd_jax.files.atomic import write_text
+from rkd_jax.evaluation import charts, wflw_scores
+from rkd_jax.evaluation.wflw_predictions import (
+    PREDICTIONS,
+    Predictions,
+    load_predictions,
+)
+from rkd_jax.files.atomic import write_bytes, write_text
 from rkd_jax.runtime.compile_cache import add_option
-from rkd_jax.tasks.faces import FacesConfig, FacesDataConfig, pictures
+from rkd_jax.tasks.faces import FacesConfig, FacesDataConfig
 
 MEAN_FACE = "mean face"
 SCORES = ("nme", "failure_rate", "auc")
@@ -91,7 +96,7 @@ def run_fold(
     out: pathlib.Path,
     *,
     cache: str = "",
-) -> dict[str, benchmark.Predictions]:
+) -> dict[str, Predictions]:
     """Train and score one fold; return the predictions of each row.
 
     Compiled programs are kept in the folder `cache`, if it has a name.
@@ -119,15 +124,15 @@ def run_fold(
         common += ["--fold", str(fold), "--folds", str(folds), "--out", str(scores)]
         # Saved predictions of an earlier version are no loss beside the training.
         common += ["--compilation_cache_dir", cache, "--overwrite"]
-        if evaluate.main(["wflw", *common, *options]) != evaluate.OK:
+        if evaluate.main(["wflw", *common, *options]) != 0:
             raise ValueError(f"{scores}: fold {fold} of {name} could not be scored")
-        _, saved = benchmark.load_predictions(scores / benchmark.PREDICTIONS)
+        _, saved = load_predictions(scores / PREDICTIONS)
         found[name] = saved.of(faces)
     return found
 
 
 def summarize(
-    found: Sequence[dict[str, benchmark.Predictions]],
+    found: Sequence[dict[str, Predictions]],
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the scores of each row, and the errors of all faces.
 
@@ -136,9 +141,9 @@ def summarize(
     """
     rows, errors = {}, {}
     for name in found[0]:
-        parts = [benchmark.score(fold[name])[0]["subsets"]["all"] for fold in found]
-        together = benchmark.Predictions.join([fold[name] for fold in found])
-        pooled, errors[name] = benchmark.score(together)
+        parts = [wflw_scores.score(fold[name])[0]["subsets"]["all"] for fold in found]
+        together = Predictions.join([fold[name] for fold in found])
+        pooled, errors[name] = wflw_scores.score(together)
         spread = {
             key: {
                 "mean": float(np.mean([part[key] for part in parts])),
@@ -171,9 +176,8 @@ def write(out: pathlib.Path, rows: dict[str, Any], errors: dict[str, Any]) -> No
             numbers = [f"{part[key]:.4f}" for key in SCORES]
             writer.writerow([name, fold, part["faces"], *numbers])
     write_text(out / "folds.csv", text.getvalue())
-    benchmark.save_picture(
-        out / benchmark.CURVE, pictures.error_curve(errors, limit=0.4)
-    )
+    curve = charts.error_curve(errors, limit=0.4)
+    write_bytes(out / wflw_scores.CURVE, charts.png(curve))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

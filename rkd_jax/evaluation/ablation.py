@@ -1,25 +1,31 @@
-"""Every network on FIRE twice, by the papers' protocol and by ours, in one table."""
+"""Every network on FIRE, by the papers' protocol and by ours.
+
+Reads FIRE (`rkd_jax.evaluation.fire`); writes a folder for each network and protocol,
+and all scores in one table, beside those that the paper printed
+(`rkd_jax.evaluation.published`).
+"""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
+import itertools
 import pathlib
-import time
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cv2
-import numpy as np
-
-from rkd_jax.evaluation.charts import bar_chart
-from rkd_jax.evaluation.fire import results
+from rkd_jax.data.fire import load_control_points
+from rkd_jax.evaluation import ablation_table, pairs, predictions
+from rkd_jax.evaluation.fire import list_pairs
 from rkd_jax.evaluation.published import PAPER
 from rkd_jax.files import own_files
-from rkd_jax.metrics import fire
-from rkd_jax.registration.files.predictions import Prediction, table_text
-from rkd_jax.registration.files.predictions import claim as claim_predictions
-from rkd_jax.registration.options import MatcherOptions
-from rkd_jax.version import __version__
+from rkd_jax.runtime.command import say
+
+if TYPE_CHECKING:
+    from rkd_jax.registration.options import MatcherOptions
+
+_NO_NETWORK = ("sift", "superpoint")  # rows of the paper
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,31 +44,88 @@ class Protocol:
 
     def options(self) -> MatcherOptions | None:
         """Return the matcher's options; None for those that suit it."""
+        from rkd_jax.registration.options import MatcherOptions
+
         return MatcherOptions.paper() if self.paper else None
 
 
+_FIT_OF_PAPERS = {"transform": "homography", "estimator": "lmeds"}
+_FIT_OF_OURS = {"transform": "auto", "estimator": "magsac"}
 PROTOCOLS = (
-    Protocol(
-        "paper",
-        True,
-        {
-            "transform": "homography",
-            "estimator": "lmeds",
-            "guided": False,
-            "two_pass": True,
-        },
-    ),
-    Protocol(
-        "ours",
-        False,
-        {
-            "transform": "auto",
-            "estimator": "magsac",
-            "guided": True,
-            "two_pass": False,
-        },
-    ),
+    Protocol("paper", True, {**_FIT_OF_PAPERS, "guided": False, "two_pass": True}),
+    Protocol("ours", False, {**_FIT_OF_OURS, "guided": True, "two_pass": False}),
 )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `python -m rkd_jax.evaluate ablation`."""
+    parser.add_argument("--data_dir", required=True, metavar="DIR", help="FIRE folder")
+    parser.add_argument(
+        "--weights",
+        nargs="*",
+        default=[],
+        metavar="NAME=FILE",
+        help="networks; a NAME of the paper's rows gets the paper's numbers beside it "
+        f"({', '.join(name for name in PAPER if name not in _NO_NETWORK)})",
+    )
+    parser.add_argument(
+        "--compare",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "NAME"),
+        help="difference of two networks with its interval (default: all pairs)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run SIFT and every network by both protocols; write and print one table."""
+    from rkd_jax import weights
+    from rkd_jax.registration.matcher import load_matcher
+
+    files = parse_weights(args.weights)
+    for file in files.values():
+        weights.find(file)
+    names = ["sift", *files]
+    compared = args.compare or list(itertools.combinations(names, 2))
+    for name in itertools.chain.from_iterable(compared):
+        if name not in names:
+            raise ValueError(f"--compare {name}: expected one of {names}")
+    chosen = list_pairs(args.data_dir)
+    out = pathlib.Path(args.out)
+    claim(out, names, inputs=files.values())
+    rows, runs, digests = [], {}, {}
+    for name, protocol in itertools.product(names, PROTOCOLS):
+        method = "sift" if name == "sift" else "network"
+        matcher = load_matcher(
+            files.get(name), method=method, options=protocol.options()
+        )
+        settings = {**matcher.settings(), **protocol.method, "camera": "each"}
+        digests[name] = settings.get("weights_sha256")
+        say(f"{name}, {protocol.name} protocol", sys.stderr)
+        folder = out / name / protocol.name
+        _, found = pairs.predict(
+            chosen,
+            matcher,
+            folder,
+            settings,
+            load_control_points,
+            overwrite=args.overwrite,
+        )
+        runs[name, protocol.name] = found
+        rows.append(ablation_table.table_row(name, protocol.name, found))
+    differences = [
+        ablation_table.comparison(
+            (first, second),
+            protocol.name,
+            (runs[first, protocol.name], runs[second, protocol.name]),
+        )
+        for (first, second), protocol in itertools.product(compared, PROTOCOLS)
+    ]
+    source = ablation_table.source_text(files, digests, args.compare)
+    text = ablation_table.write(out, rows, differences, source=source)
+    say(f"{text}written to {out}")
+    return 0
 
 
 def parse_weights(texts: Sequence[str]) -> dict[str, str]:
@@ -88,124 +151,6 @@ def parse_weights(texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def table_row(
-    name: str, protocol: str, predictions: Sequence[Prediction]
-) -> dict[str, Any]:
-    """Score one run as a row of the table, with the paper's numbers where it has some.
-
-    Columns: outcome in per cent, AUC by class (S easy, A moderate, P hard), mAUC with
-    its interval by eye, mean landmark error, median number of good matches (inliers
-    that the fit kept) by class, pairs believed ("ok"), those of them that are not
-    acceptable ("ok_wrong"), and "paper_..." of the paper itself. P37 is left out.
-    """
-    predictions = [p for p in predictions if p.name != fire.EXCLUDED]
-    scored = results(predictions)
-    metrics = fire.score(scored)
-    low, high = metrics["intervals"]["mAUC"] or (None, None)
-    row: dict[str, Any] = {"network": name, "protocol": protocol}
-    row |= {key: metrics[key] for key in ("failed", "inaccurate", "acceptable")}
-    row |= {key: metrics[key] for key in ("S", "A", "P", "mAUC")}
-    row |= {"low": low, "high": high, "mean_error_px": metrics["mean_landmark_error"]}
-    for category in ("S", "A", "P"):
-        counts = [
-            int(p.inliers.sum()) for p in predictions if p.name.startswith(category)
-        ]
-        row[f"good_matches_{category}"] = int(np.median(counts)) if counts else None
-    wrong = [
-        prediction.ok and result.outcome != "acceptable"
-        for prediction, result in zip(predictions, scored, strict=True)
-    ]
-    row |= {"ok": sum(p.ok for p in predictions), "ok_wrong": sum(wrong)}
-    row["pairs"] = len(predictions)
-    printed = PAPER.get(name) if protocol == "paper" else None
-    for key in ("failed", "inaccurate", "acceptable", "S", "A", "P", "mAUC"):
-        row[f"paper_{key}"] = None if printed is None else getattr(printed, key)
-    return row
-
-
-def comparison(
-    names: tuple[str, str],
-    protocol: str,
-    runs: tuple[Sequence[Prediction], Sequence[Prediction]],
-) -> dict[str, Any]:
-    """Compare two networks under one protocol: paired bootstrap by eye."""
-    found = fire.paired_difference(*(results(run) for run in runs))
-    low, high = found["intervals"]["mAUC"] or (None, None)
-    return {
-        "first": names[0],
-        "second": names[1],
-        "protocol": protocol,
-        **{key: found[key] for key in ("S", "A", "P", "mAUC")},
-        "low": low,
-        "high": high,
-    }
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.3f}" if abs(value) < 2 else f"{value:.2f}"
-    return str(value)
-
-
-def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows of equal keys as a Markdown table.
-
-    Example:
-        >>> print(markdown([{"a": 1, "b": 0.5}]), end="")
-        | a | b |
-        |---|---|
-        | 1 | 0.500 |
-    """
-    names = list(rows[0])
-    lines = [names, ["---"] * len(names)]
-    lines += [[_cell(row[name]) for name in names] for row in rows]
-    texts = ["| " + " | ".join(line) + " |" for line in lines]
-    texts[1] = "|" + "---|" * len(names)
-    return "\n".join(texts) + "\n"
-
-
-def chart_bars(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Arrange mAUC by network and protocol, for `evaluation.charts.bar_chart`."""
-    bars: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        group = bars.setdefault(row["network"], {})
-        group[f"{row['protocol']} protocol"] = row["mAUC"]
-        if row["paper_mAUC"] is not None:
-            group["printed in the paper"] = row["paper_mAUC"]
-    return bars
-
-
-def source_text(
-    files: Mapping[str, str],
-    digests: Mapping[str, str | None],
-    compared: Sequence[Sequence[str]] = (),
-) -> str:
-    """Return how a table was made: command, version, date and weights.
-
-    Args:
-        files: of each network.
-        digests: `rkd_jax.weights.Weights.sha256` of each network.
-        compared: pairs of names that were asked for.
-
-    Example:
-        >>> text = source_text({"a": "x/y.safetensors"}, {"a": "0123456789ab"})
-        >>> print(text.splitlines()[1])
-        Digest of parameters (`rkd_jax.weights.load(FILE).sha256`): a 0123456789ab.
-    """
-    command = [
-        "python -m rkd_jax.evaluate ablation --data_dir FIRE --out OUT --weights"
-    ]
-    command += [f"{name}={pathlib.Path(file).name}" for name, file in files.items()]
-    command += [f"--compare {first} {second}" for first, second in compared]
-    shown = ", ".join(f"{n} {d[:12]}" for n, d in digests.items() if d)
-    date = time.strftime("%Y-%m-%d")
-    text = f"`{' '.join(command)}`, rkd_jax {__version__}, {date}."
-    of = "Digest of parameters (`rkd_jax.weights.load(FILE).sha256`)"
-    return text + (f"\n{of}: {shown}." if shown else "")
-
-
 def claim(out: pathlib.Path, networks: Iterable[str], *, inputs: Iterable[str]) -> None:
     """Refuse a folder where the ablation would replace files of others.
 
@@ -215,45 +160,10 @@ def claim(out: pathlib.Path, networks: Iterable[str], *, inputs: Iterable[str]) 
         inputs: files that the run reads.
 
     Raises:
-        OSError, ValueError: see `rkd_jax.registration.files.predictions.claim`.
+        OSError, ValueError: see `rkd_jax.evaluation.predictions.claim`.
     """
     inputs = list(inputs)
-    names = ("ablation.csv", "differences.csv", "ablation.md", "ablation.png")
-    own_files.claim([out / name for name in names], inputs=inputs)
+    own_files.claim([out / name for name in ablation_table.FILES], inputs=inputs)
     for network in networks:
         for protocol in PROTOCOLS:
-            claim_predictions(out / network / protocol.name, inputs=inputs)
-
-
-def write(
-    out: pathlib.Path,
-    rows: Sequence[Mapping[str, Any]],
-    differences: Sequence[Mapping[str, Any]],
-    *,
-    source: str,
-) -> str:
-    """Write `ablation.csv`, `differences.csv`, `ablation.md` and `ablation.png`.
-
-    Args:
-        out: folder.
-        rows: of `table_row`.
-        differences: of `comparison`.
-        source: how and of what the numbers were made; stands below the table.
-
-    Returns:
-        The Markdown text.
-    """
-    title = f"FIRE, mAUC over {rows[0]['pairs']} pairs, P37 left out"
-    picture = bar_chart(chart_bars(rows), title)
-    text = f"{markdown(rows)}\n{source}\n"
-    own_files.write_text(out / "ablation.csv", table_text(rows))
-    if differences:
-        own_files.write_text(out / "differences.csv", table_text(differences))
-        text += (
-            "\nFirst less second, paired bootstrap by eye (low to high: mAUC, 95 %):"
-        )
-        text += "\n\n" + markdown(differences)
-    own_files.write_text(out / "ablation.md", text)
-    _, data = cv2.imencode(".png", picture[..., ::-1])
-    own_files.write_bytes(out / "ablation.png", data.tobytes())
-    return text
+            predictions.claim(out / network / protocol.name, inputs=inputs)

@@ -1,38 +1,40 @@
-"""FIRE: its layout on disk, and its scores from saved predictions, in NumPy alone.
+"""FIRE: retinal photographs with control points.
 
 Layout: `FIRE/Images/<pair>_<1|2>.jpg` and
-`FIRE/Ground Truth/control_points_<pair>_1_2.txt`; image 1 (reference) is fixed, image
-2 (query) is moving. Any subset of the benchmark will do.
+`FIRE/Ground Truth/control_points_<pair>_1_2.txt` (read by `rkd_jax.data.fire`); image 1
+(reference) is fixed, image 2 (query) is moving. Any subset of the benchmark will do.
+
+Loop 1 (`pairs.run`) registers and saves, loop 2 (`score`) reads the saved file alone.
+AUC and mAUC are computed in `rkd_jax.metrics.fire.score`.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import argparse
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
+from rkd_jax.data.fire import load_control_points
+from rkd_jax.evaluation import arguments, pairs
+from rkd_jax.evaluation.predictions import Prediction
 from rkd_jax.metrics import fire
-from rkd_jax.registration.files.predictions import Pair, Prediction
+from rkd_jax.registration.files.pairs import Pair
+from rkd_jax.runtime.command import say
 
 
-@dataclasses.dataclass(frozen=True)
-class FirePair(Pair):
-    """One pair of the benchmark on disk.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `python -m rkd_jax.evaluate fire`."""
+    arguments.add_folder(parser, "FIRE folder")
+    arguments.add_registration(parser)
 
-    Attributes:
-        control_points: path of the annotation.
-    """
 
-    control_points: pathlib.Path
-
-    def landmarks(self) -> np.ndarray:
-        return fire.load_control_points(self.control_points)
-
-    def source(self) -> pathlib.Path:
-        return self.control_points
+def run(args: argparse.Namespace) -> int:
+    """Register the pairs, score them, write and print the scores."""
+    chosen = list_pairs(args.data_dir, arguments.read_names(args.pairs))
+    metrics, _ = pairs.run(args, chosen, score, load_control_points)
+    say(f"{_table(metrics)}\ncamera: {metrics['camera']}\nwritten to {args.out}")
+    return 0
 
 
 def _short_name(text: str) -> str:
@@ -42,7 +44,7 @@ def _short_name(text: str) -> str:
 
 def list_pairs(
     data_dir: str | pathlib.Path, names: Sequence[str] | None = None
-) -> list[FirePair]:
+) -> list[Pair]:
     """Find the pairs of FIRE below a folder, sorted by name.
 
     Args:
@@ -75,7 +77,7 @@ def list_pairs(
                 f"{truth}: no pairs {missing or '(the list is empty)'}; there are "
                 f"{', '.join(found)}"
             )
-    pairs = []
+    found_pairs = []
     for name in sorted(wanted):
         images = [root / "Images" / f"{name}_{i}.jpg" for i in (1, 2)]
         for image in images:
@@ -83,8 +85,8 @@ def list_pairs(
                 raise FileNotFoundError(
                     f"{image}: image missing; add it, or list other pairs"
                 )
-        pairs.append(FirePair(name, *images, found[name]))
-    return pairs
+        found_pairs.append(Pair(name, *images, found[name]))
+    return found_pairs
 
 
 def results(predictions: Sequence[Prediction]) -> list[fire.PairResult]:
@@ -130,3 +132,26 @@ def score(
         for result, prediction in zip(found, predictions, strict=True)
     ]
     return fire.score(found), rows
+
+
+def _table(metrics: dict[str, Any]) -> str:
+    """Return the scores as text."""
+    lines = [f"{'':8}{'pairs':>6}{'AUC':>8}  {'95 % interval':15}{'mean error px':>14}"]
+    for row in fire.summary_rows(metrics):
+        interval = (
+            "" if row["low"] is None else f"{row['low']:.3f} to {row['high']:.3f}"
+        )
+        error = row["mean_landmark_error"]
+        shown = "" if error is None else f"{error:.2f}"
+        auc = row["auc"]
+        lines.append(
+            f"{row['score']:8}{row['pairs']:>6}{auc:>8.3f}  {interval:15}{shown:>14}"
+        )
+    lines.append(
+        ", ".join(
+            f"{name} {metrics['counts'][name]} ({metrics[name]:.1f} %)"
+            for name in ("failed", "inaccurate", "acceptable")
+        )
+        + f"; {metrics['eyes']} eyes; P37 left out"
+    )
+    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Pairs across modalities with landmarks: layout on disk and scores.
+"""Pairs across modalities, with landmarks.
 
 Layout: `<id>_fixed.<ext>`, `<id>_moving.<ext>` and `<id>_landmarks.csv` with columns
 x_fixed, y_fixed, x_moving, y_moving in pixels of the files.
@@ -6,21 +6,42 @@ x_fixed, y_fixed, x_moving, y_moving in pixels of the files.
 
 from __future__ import annotations
 
-import dataclasses
+import argparse
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from rkd_jax.evaluation import arguments, pairs
+from rkd_jax.evaluation.predictions import Prediction
 from rkd_jax.files.tables import Row, find_column, number, read_table, refuse_shifted
 from rkd_jax.images.image_files import list_images
 from rkd_jax.metrics.fire import pair_errors
 from rkd_jax.metrics.registration import registration_score
-from rkd_jax.registration.files.predictions import Pair, Prediction
+from rkd_jax.registration.files.pairs import Pair
+from rkd_jax.runtime.command import say
 
 COLUMNS = ("x_fixed", "y_fixed", "x_moving", "y_moving")
 SUCCESS_PX = 5.0  # of the files: the landmarks themselves carry 1 to 5 px
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `python -m rkd_jax.evaluate multimodal`."""
+    arguments.add_folder(parser, "folder of the pairs")
+    arguments.add_registration(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Register the pairs, score them, write and print the scores."""
+    chosen = list_pairs(args.data_dir, arguments.read_names(args.pairs))
+    metrics, _ = pairs.run(args, chosen, score, load_landmarks)
+    say(
+        f"{metrics['success']:.1%} of {metrics['pairs']:.0f} pairs below "
+        f"{SUCCESS_PX:g} px, AUC {metrics['auc']:.3f}, {metrics['ok']} reported as "
+        f"registered\nwritten to {args.out}"
+    )
+    return 0
 
 
 def load_landmarks(path: str | pathlib.Path) -> np.ndarray:
@@ -57,26 +78,9 @@ def load_landmarks(path: str | pathlib.Path) -> np.ndarray:
     return np.array(rows, np.float64)
 
 
-@dataclasses.dataclass(frozen=True)
-class MultimodalPair(Pair):
-    """One pair of the collection on disk.
-
-    Attributes:
-        table: path of the landmarks.
-    """
-
-    table: pathlib.Path
-
-    def landmarks(self) -> np.ndarray:
-        return load_landmarks(self.table)
-
-    def source(self) -> pathlib.Path:
-        return self.table
-
-
 def list_pairs(
     data_dir: str | pathlib.Path, names: Sequence[str] | None = None
-) -> list[MultimodalPair]:
+) -> list[Pair]:
     """Find the pairs in a folder, sorted by name.
 
     Args:
@@ -104,7 +108,7 @@ def list_pairs(
     missing = [name for name in wanted if name not in tables]
     if missing or not wanted:
         raise ValueError(f"{root}: no pairs {missing}; there are {sorted(tables)}")
-    pairs, photographs = [], list_images(root)
+    found_pairs, photographs = [], list_images(root)
     for name in sorted(wanted):
         images = []
         for role in ("fixed", "moving"):
@@ -115,8 +119,8 @@ def list_pairs(
                 both = " and ".join(path.name for path in found)
                 raise ValueError(f"{root}: both {both} are there; keep one")
             images.append(found[0])
-        pairs.append(MultimodalPair(name, *images, tables[name]))
-    return pairs
+        found_pairs.append(Pair(name, *images, tables[name]))
+    return found_pairs
 
 
 def score(
@@ -126,7 +130,7 @@ def score(
 
     Returns:
         "success" (share), "auc" (mean over 1..25 px), "mean_error_px" (over the
-        successes), "pairs", "ok" (pairs believed); and one row a pair.
+        successes), "pairs", "ok" (pairs reported as registered); and one row a pair.
     """
     rows, means = [], []
     for prediction in predictions:
@@ -153,5 +157,5 @@ def score(
     protocol = (
         f"success: mean landmark error strictly below {SUCCESS_PX:g} px of the files"
     )
-    believed = sum(prediction.ok for prediction in predictions)
-    return {"protocol": protocol, **numbers, "ok": believed}, rows
+    accepted = sum(prediction.ok for prediction in predictions)
+    return {"protocol": protocol, **numbers, "ok": accepted}, rows

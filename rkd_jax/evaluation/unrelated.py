@@ -1,7 +1,12 @@
-"""Pairs of different eyes, none of which may be reported as registered."""
+"""Pairs of different eyes, none of which may be reported as registered.
+
+Reads photographs of any folders (`list_pairs`), and counts the pairs that are reported
+as registered although they show different eyes (`score`).
+"""
 
 from __future__ import annotations
 
+import argparse
 import functools
 import itertools
 import os
@@ -12,11 +17,78 @@ from typing import Any
 
 import numpy as np
 
+from rkd_jax.evaluation import arguments, pairs
+from rkd_jax.evaluation.predictions import Prediction
+from rkd_jax.evaluation.same_eye import is_known, read_same_eye
 from rkd_jax.files.own_files import own_names
 from rkd_jax.images import image_files
-from rkd_jax.registration.files.predictions import Pair, Prediction
+from rkd_jax.registration.files.pairs import Pair
+from rkd_jax.runtime.command import say
 
 _LABELS = re.compile(r"mask|1stho|2ndho|manual|label|groundtruth", re.IGNORECASE)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `python -m rkd_jax.evaluate unrelated`."""
+    parser.add_argument(
+        "--photographs",
+        nargs="+",
+        required=True,
+        metavar="DIR",
+        help="folders of photographs; names with _left and _right, or L and R after "
+        "the number, tell the eyes of a patient",
+    )
+    parser.add_argument(
+        "--count", type=int, default=500, metavar="N", help="pairs (default: 500)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the choice (default: 0)"
+    )
+    parser.add_argument(
+        "--fellows",
+        type=float,
+        default=0.3,
+        metavar="SHARE",
+        help="share of pairs that are left and right eye of one patient (default: 0.3)",
+    )
+    parser.add_argument(
+        "--same_eye",
+        metavar="FILE",
+        help="CSV of photographs known to show one eye (columns fixed, moving: paths "
+        "or names): such pairs are counted apart",
+    )
+    arguments.add_registration(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Register the pairs, count and draw those that are reported as registered."""
+    from rkd_jax.evaluation import accepted
+
+    if args.count < 1:
+        raise ValueError(f"--count {args.count}: expected at least 1")
+    if not 0 <= args.fellows <= 1:
+        raise ValueError(f"--fellows {args.fellows:g}: expected a share from 0 to 1")
+    out = pathlib.Path(args.out)
+    paths = photographs(args.photographs)
+    eyes = {} if args.same_eye is None else read_same_eye(args.same_eye, paths)
+    chosen = list_pairs(paths, args.count, seed=args.seed, fellows=args.fellows)
+    by_name = {pair.name: pair for pair in chosen}
+    same_eye = {p.name for p in chosen if is_known(eyes, p.fixed, p.moving)}
+    inputs = [*paths, *([] if args.same_eye is None else [args.same_eye])]
+    accepted.claim(out, chosen, inputs)
+    metrics, saved = pairs.run(
+        args, chosen, functools.partial(score, same_eye=same_eye)
+    )
+    wrong = [p for p in saved if p.ok and p.name not in same_eye]
+    for prediction, picture in accepted.write(out, by_name, wrong):
+        pair = by_name[prediction.name]
+        say(
+            f"reported as registered: {pair.fixed} and {pair.moving} (confidence "
+            f"{prediction.confidence:.2f}); see {picture}: if both show one eye, add "
+            "the pair to --same_eye FILE"
+        )
+    say(f"{summary(metrics)}\nwritten to {out}")
+    return 0
 
 
 def photographs(folders: Sequence[str | pathlib.Path]) -> list[pathlib.Path]:
@@ -152,8 +224,8 @@ def score(
             "--same_eye lists all pairs that were chosen: choose more, or give more "
             "photographs"
         )
-    believed, count = sum(p.ok for p in strangers), len(strangers)
-    interval = binomtest(believed, count).proportion_ci(0.95, method="exact")
+    accepted, count = sum(p.ok for p in strangers), len(strangers)
+    interval = binomtest(accepted, count).proportion_ci(0.95, method="exact")
     rows = [
         {
             "pair": prediction.name,
@@ -170,14 +242,14 @@ def score(
     return {
         "protocol": "pairs of different eyes: none can be registered",
         "pairs": count,
-        "ok": believed,
-        "ok_percent": 100.0 * believed / count,
+        "ok": accepted,
+        "ok_percent": 100.0 * accepted / count,
         "ok_percent_low": 100.0 * float(interval.low),
         "ok_percent_high": 100.0 * float(interval.high),
         "highest_confidence": max(p.confidence for p in strangers),
         "same_eye": {
             "pairs": len(predictions) - count,
-            "ok": sum(p.ok for p in predictions) - believed,
+            "ok": sum(p.ok for p in predictions) - accepted,
         },
     }, rows
 

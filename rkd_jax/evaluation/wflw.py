@@ -1,4 +1,8 @@
-"""`python -m rkd_jax.evaluate wflw`: its arguments and what it does."""
+"""WFLW: 98 points of faces.
+
+Layout: `WFLW_images/...` and `WFLW_annotations/...` (read by `rkd_jax.data.wflw`). The
+error of a face and what is made of it are in `rkd_jax.metrics.landmarks`.
+"""
 
 from __future__ import annotations
 
@@ -65,18 +69,15 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def run(args: argparse.Namespace, progress: Callable[[int, int, str], None]) -> None:
-    """Predict and save; then score and draw what was saved.
-
-    Args:
-        args: parsed, see `add_arguments`.
-        progress: called with (faces done, faces in all, name).
-
-    Raises:
-        OSError, ValueError: bad input; the message says which.
-    """
+def run(args: argparse.Namespace) -> int:
+    """Predict and save; then score and draw what was saved."""
     from rkd_jax.data import wflw
-    from rkd_jax.evaluation import wflw_run as benchmark
+    from rkd_jax.evaluation import wflw_scores as scores
+    from rkd_jax.evaluation.wflw_predictions import (
+        PREDICTIONS,
+        load_predictions,
+        predict,
+    )
 
     if args.fold is None and args.folds is not None:
         raise ValueError("--folds without --fold: say which part to score")
@@ -96,28 +97,27 @@ def run(args: argparse.Namespace, progress: Callable[[int, int, str], None]) -> 
         name = "train" if args.train_list is None else args.train_list
         training = wflw.read_list(args.data_dir, name)
     inputs = [face.image for face in faces] + [args.weights or args.list]
-    benchmark.claim(out, inputs=inputs)
+    scores.claim(out, inputs=inputs)
     align, settings = _method(args, training)
-    path = out / benchmark.PREDICTIONS
-    benchmark.predict(
-        faces, align, path, settings, overwrite=args.overwrite, progress=progress
-    )
-    _, everything = benchmark.load_predictions(path)
+    path = out / PREDICTIONS
+    predict(faces, align, path, settings, overwrite=args.overwrite)
+    _, everything = load_predictions(path)
     saved = everything.of(faces)
-    scores, errors = benchmark.score(saved, normalizer=args.normalizer)
+    found, errors = scores.score(saved, normalizer=args.normalizer)
     about = sum(face.attributes is None for face in faces)
     settings |= {"list": args.list, "boxes_about_points": about}
     if args.fold is not None:
         settings |= {"fold": args.fold, "folds": folds}
-    benchmark.write_scores(out, scores, errors, saved, settings)
-    benchmark.draw_largest(out, faces, errors, saved, count=args.worst)
+    scores.write_scores(out, found, errors, saved, settings)
+    scores.draw_largest(out, faces, errors, saved, count=args.worst)
     say(f"{'':14}{'faces':>6}{'NME %':>9}{'failure %':>11}{'AUC':>8}")
-    for name, row in scores["subsets"].items():
+    for name, row in found["subsets"].items():
         say(
             f"{name:14}{row['faces']:>6}{row['nme']:>9.2f}{row['failure_rate']:>11.1f}"
             f"{row['auc']:>8.3f}"
         )
     say(f"written to {out}")
+    return 0
 
 
 def _method(
@@ -125,15 +125,15 @@ def _method(
 ) -> tuple[Callable[[list[Any], Any], Any], dict[str, Any]]:
     """Return what finds the points, and all that its predictions depend on."""
     if args.method == "mean_face":
-        from rkd_jax.evaluation import wflw_run as benchmark
+        from rkd_jax.evaluation import mean_face
 
         if args.weights:
             raise ValueError("--method mean_face takes no --weights")
-        shape = benchmark.mean_face(training)
+        shape = mean_face.mean_face(training)
         digest = {"shape_sha256": hashlib.sha256(shape.tobytes()).hexdigest()}
 
         def align(pictures: list[Any], boxes: Any) -> Any:
-            return benchmark.place_mean_face(shape, boxes)
+            return mean_face.place_mean_face(shape, boxes)
 
     else:
         from rkd_jax.tasks.faces.landmarker import FaceLandmarker

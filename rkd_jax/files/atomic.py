@@ -1,27 +1,13 @@
-"""Files that no reader or crash finds half written, and files of predictions.
+"""Files that no reader or crash finds half written.
 
 Into a user's folder of results `rkd_jax.files.own_files` writes.
 """
 
 import contextlib
-import json
 import os
 import pathlib
 import tempfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
-
-import numpy as np
-
-T = TypeVar("T")
-
-_DAMAGED_NPZ = (
-    *(OSError, EOFError, ValueError, KeyError, TypeError, AttributeError),
-    # A version or a cipher that `zipfile` does not know; what is no archive, or half.
-    *(RuntimeError, zipfile.BadZipFile, zlib.error),
-)
+from collections.abc import Iterator
 
 
 @contextlib.contextmanager
@@ -79,62 +65,3 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write UTF-8 text to `path`, wholly or not at all."""
     with atomic_path(path) as part:
         part.write_text(text, encoding="utf-8")
-
-
-def refuse_other_settings(
-    path: str | os.PathLike[str], saved: Mapping[str, Any], wanted: Mapping[str, Any]
-) -> None:
-    """Refuse to go on with predictions that other settings made.
-
-    Args:
-        path: file of the predictions, for the message.
-        saved: settings in the file, as JSON reads them.
-        wanted: settings of this run.
-
-    Raises:
-        ValueError: they differ; the message names each key with both values.
-
-    >>> refuse_other_settings("a.npz", {"sizes": [1, 2]}, {"sizes": (1, 2)})
-    >>> refuse_other_settings("a.npz", {"k": 1}, {"k": 2})
-    Traceback (most recent call last):
-    ...
-    ValueError: a.npz holds predictions from other settings (k: 1 there, 2 now); ...
-    """
-    wanted = json.loads(json.dumps(wanted))
-    changed = [
-        f"{key}: {saved.get(key)!r} there, {wanted.get(key)!r} now"
-        for key in sorted(saved.keys() | wanted.keys())
-        if saved.get(key) != wanted.get(key)
-    ]
-    if changed:
-        raise ValueError(
-            f"{path} holds predictions from other settings ({'; '.join(changed)}); "
-            "choose another --out, or pass --overwrite"
-        )
-
-
-def read_predictions(
-    path: str | os.PathLike[str], parse: Callable[[dict[str, np.ndarray]], T]
-) -> tuple[dict[str, Any], T]:
-    """Read a file of predictions: its settings, and what `parse` makes of its arrays.
-
-    Args:
-        path: an `.npz` file with the settings as JSON in "settings".
-        parse: may fail on arrays that are missing or do not fit, like a reader does.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not a complete file of predictions.
-    """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file of predictions")
-    try:
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        return json.loads(str(arrays["settings"])), parse(arrays)
-    except _DAMAGED_NPZ as error:
-        raise ValueError(
-            f"{path}: not a complete file of predictions ({error}); delete it, or "
-            "choose another --out"
-        ) from None

@@ -1,10 +1,10 @@
-"""Replace and delete files of earlier runs, never a file of anybody else.
+"""Replace and delete only files that earlier runs of rkd_jax wrote.
 
 Each folder of results has a hidden list of the files that rkd_jax wrote there, with
 their SHA-256. A file belongs to rkd_jax only while its content is in the list: a file
-that somebody else made, or changed since, is kept. The list gets a new content before
-the file does, so that a run that is killed at any moment leaves nothing unlisted; lines
-are only ever added, so that several runs may write into one folder.
+that a user made, or changed since, is kept. The list gets the new content before the
+file does, so that a run that is killed at any moment leaves no unlisted file; lines are
+only added, so that several runs may write into one folder.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ def claim_readable(
         ValueError: the file is not listed, and of another form.
     """
     path = pathlib.Path(path)
-    seen = path.is_file() and not path.is_symlink()
-    if seen and path.name not in own_names(path.parent):
+    exists = path.is_file() and not path.is_symlink()
+    if exists and path.name not in own_names(path.parent):
         load(path)
         _add(path.parent, _record(path.name, path))
     claim([path], inputs=inputs)
@@ -281,7 +281,7 @@ def _is_own(
     Args:
         path: the file.
         listed: of its folder.
-        quick: believe a file of the listed size and time to have the listed content.
+        quick: take a file of the listed size and time to have the listed content.
     """
     facts = _facts(path)
     if facts is None or not stat.S_ISREG(facts[0]):
@@ -313,7 +313,7 @@ def _refuse_foreign(
 ) -> None:
     """Raise if something stands at a path that rkd_jax did not write.
 
-    Without `listed` the folder's list is read after the file was seen: another run's
+    Without `listed` the folder's list is read after the file was found: another run's
     file is listed before it appears.
     """
     for _ in range(_TRIES):
@@ -327,7 +327,7 @@ def _refuse_foreign(
             return
         if _facts(path) == before:
             break
-        # Another run replaced the file while this one looked at it.
+        # Another run replaced the file while this one checked it.
     if path.name in known:
         what = "which was changed since rkd_jax wrote it"
     else:

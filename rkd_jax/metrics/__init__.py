@@ -1,1 +1,1 @@
-"""Scores in NumPy alone: `fire` (benchmark) and `registration` (synthetic pairs)."""
+"""Scores of arrays, in NumPy alone: `fire`, `landmarks` of faces, `registration`."""

@@ -1,4 +1,7 @@
-"""Bootstrap intervals over groups of correlated samples."""
+"""Bootstrap intervals over groups of correlated samples.
+
+Ours, since `scipy.stats.bootstrap` draws single samples and knows no groups.
+"""
 
 from collections.abc import Mapping, Sequence
 

@@ -20,7 +20,6 @@ from rkd_jax.metrics.fire_pairs import (
     PairResult,
     classify,
     group_eyes,
-    load_control_points,
     pair_errors,
 )
 
@@ -29,7 +28,6 @@ __all__ = [
     "auc",
     "classify",
     "group_eyes",
-    "load_control_points",
     "pair_errors",
     "pair_row",
     "paired_difference",

@@ -70,16 +70,6 @@ def face_errors(
     return np.linalg.norm(predicted - truth, axis=2).mean(axis=1) / unit
 
 
-def cumulative_errors(errors: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Return the share of faces with an error of at most each level, `[L]`.
-
-    >>> cumulative_errors(np.array([0.02, 0.2]), np.array([0.0, 0.02, 0.1])).tolist()
-    [0.0, 0.5, 0.5]
-    """
-    ordered = np.sort(np.asarray(errors, np.float64))
-    return np.searchsorted(ordered, np.asarray(levels), side="right") / len(ordered)
-
-
 def auc(errors: np.ndarray, *, threshold: float = THRESHOLD) -> float:
     """Return the area under the cumulative curve up to `threshold`, in 0..1.
 

@@ -1,4 +1,4 @@
-"""Score registrations of synthetic pairs, as training does at each evaluation."""
+"""Score registrations by landmark errors: success and area under the curve."""
 
 from collections.abc import Sequence
 

@@ -4,11 +4,47 @@ import argparse
 import pathlib
 from typing import Any
 
-# Equal to `fit.CHOICES`, which is not imported so that --help needs no JAX.
-FAMILIES = (
-    *("auto", "homography", "radial", "quadratic", "radial_quadratic"),
-    "thin_plate",
-)
+from rkd_jax.registration.families import CHOICES
+
+# How a pair is registered: arguments of `add_fit` and of `matcher.register`.
+METHOD = ("transform", "estimator", "guided", "two_pass")
+
+
+def add_pairs(parser: argparse.ArgumentParser) -> None:
+    """Declare the photographs of the `register` command."""
+    parser.add_argument(
+        "fixed",
+        metavar="FIXED",
+        help="image whose frame is kept; or a folder; or a CSV file of pairs",
+    )
+    parser.add_argument(
+        "moving",
+        metavar="MOVING",
+        nargs="?",
+        help="image to bring onto it, or a folder of such",
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
+
+
+def add_results(parser: argparse.ArgumentParser) -> None:
+    """Declare what the `register` command writes and prints."""
+    parser.add_argument(
+        "--one_camera",
+        action="store_true",
+        help="one camera took all pairs: share its curvature (registers twice)",
+    )
+    parser.add_argument(
+        "--points", metavar="FILE", help="landmarks x,y of MOVING to map to FIXED"
+    )
+    parser.add_argument(
+        "--pictures",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write registered.png, overlay.png and matches.png",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print each result as one line of JSON"
+    )
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:
@@ -111,7 +147,7 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
     """Declare how it is fitted: `transform`, `estimator`, `guided`, `two_pass`."""
     parser.add_argument(
         "--transform",
-        choices=FAMILIES,
+        choices=CHOICES,
         default="auto",
         help="family of transforms (default: auto, by held-out matches)",
     )
@@ -130,3 +166,14 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--two_pass", action="store_true", help="warp, detect and match once more"
     )
+
+
+def method_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return how the arguments of `add_fit` say that a pair is registered.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_fit(parser)
+    >>> method_of(parser.parse_args(["--transform", "radial"]))["transform"]
+    'radial'
+    """
+    return {name: getattr(args, name) for name in METHOD}

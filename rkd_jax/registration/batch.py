@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import itertools
 import json
-import os
 import pathlib
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from rkd_jax.files import own_files
+from rkd_jax.files.csv_text import csv_text
 from rkd_jax.registration.files import outputs
 from rkd_jax.registration.files.landmarks import check_inside
-from rkd_jax.registration.files.pair_names import CAMERA, TABLE, same_up_to_case
-from rkd_jax.registration.files.predictions import Pair, table_text
-from rkd_jax.registration.fitting import calibrate
+from rkd_jax.registration.files.pair_names import CAMERA, TABLE
+from rkd_jax.registration.files.pairs import Pair
 from rkd_jax.registration.fitting.curvature import Curvature
+from rkd_jax.registration.many import (
+    Photographs,
+    find_camera,
+    register_each,
+)
 from rkd_jax.registration.matcher import Matcher
+from rkd_jax.registration.photo import Photo
 from rkd_jax.runtime.command import describe_error, portable
+
+_UNREADABLE = "unreadable: "  # in place of a digest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,71 +70,6 @@ class Result:
         }
 
 
-def claim_one(
-    out: pathlib.Path, inputs: Iterable[str], *, pictures: bool, points: bool
-) -> None:
-    """Refuse a folder where one pair's results would replace somebody's files."""
-    names = outputs.names(pictures=pictures, points=points)
-    removable = [out / name for name in outputs.ALL]
-    own_files.claim([out / name for name in names], removable=removable, inputs=inputs)
-
-
-def claim_many(
-    out: pathlib.Path,
-    pairs: Sequence[Pair],
-    inputs: Iterable[str],
-    *,
-    pictures: bool,
-    one_camera: bool,
-) -> None:
-    """Refuse a folder where results of pairs would replace files or one another.
-
-    Args:
-        out: folder of the run.
-        pairs: of the run.
-        inputs: files that the run reads, besides the images of the pairs.
-        pictures: whether they are drawn.
-        one_camera: whether a camera is written.
-
-    Raises:
-        OSError: a file is in the way; the message names it.
-        ValueError: two pairs have one folder.
-    """
-    both = same_up_to_case(pairs)
-    if both and _ignores_case(out):
-        raise ValueError(
-            f"{out}: pairs {both[0]!r} and {both[1]!r} would have one folder, as this "
-            "file system ignores case; rename one"
-        )
-    for pair in pairs:
-        folder = out / pair.name
-        if os.path.lexists(folder) and not folder.is_dir():
-            raise FileExistsError(
-                f"{folder}: a file, where the results of a pair need a folder; choose "
-                "another --out, or move the file away"
-            )
-    names = outputs.names(pictures=pictures, points=False)
-    own_files.claim(
-        itertools.chain(
-            [out / TABLE, *([out / CAMERA] if one_camera else [])],
-            (out / pair.name / name for pair in pairs for name in names),
-        ),
-        removable=(out / pair.name / name for pair in pairs for name in outputs.ALL),
-        inputs=[
-            *inputs,
-            *(str(p) for pair in pairs for p in (pair.fixed, pair.moving)),
-        ],
-    )
-
-
-def _ignores_case(folder: pathlib.Path) -> bool:
-    """Try whether a file system takes upper and lower case for the same."""
-    place = next(p for p in (folder, *folder.absolute().parents) if p.is_dir())
-    with tempfile.TemporaryDirectory(prefix="Rkd_Jax_", dir=place) as probe:
-        path = pathlib.Path(probe)
-        return (path.parent / path.name.swapcase()).exists()
-
-
 def register_files(
     work: Work,
     names: tuple[str, str],
@@ -138,8 +77,6 @@ def register_files(
     *,
     points: np.ndarray | None = None,
     points_name: str = "",
-    curvature: Curvature | None = None,
-    more: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Register the pair of two files, write its files and return the summary.
 
@@ -149,24 +86,35 @@ def register_files(
         out: folder of the pair.
         points: landmarks `[N, 2]` of the moving image to map, or None.
         points_name: their file, for an error.
-        curvature: of the camera, if it is known.
-        more: further entries of the summary.
 
     Raises:
         Exception: whatever goes wrong with a file; the message or its note names it.
     """
     try:
-        fixed, moving = work.matcher.photos(names)
+        photos = work.matcher.photos(names)
         if points is not None:
-            check_inside(points, moving.file_size, points_name)
-        found = work.matcher.register(fixed, moving, **work.method, curvature=curvature)
-        files = outputs.results(
-            found, fixed.original, moving.original, points, pictures=work.pictures
-        )
+            check_inside(points, photos[1].file_size, points_name)
+        return _register(work, names, photos, out, points=points)
     except Exception as error:
         if not any(name and name in str(error) for name in (*names, points_name)):
             error.add_note(f"fixed {names[0]}, moving {names[1]}")
         raise
+
+
+def _register(
+    work: Work,
+    names: tuple[str, str],
+    photos: Sequence[Photo],
+    out: pathlib.Path,
+    *,
+    points: np.ndarray | None = None,
+    curvature: Curvature | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Register two photographs, write the files of the pair and return its summary."""
+    found = work.matcher.register(*photos, **work.method, curvature=curvature)
+    fixed, moving = (photo.original for photo in photos)
+    files = outputs.results(found, fixed, moving, points, pictures=work.pictures)
     summary = {
         "fixed": portable(names[0]),
         "moving": portable(names[1]),
@@ -197,50 +145,68 @@ def register_all(
     Raises:
         OSError: `camera.json` cannot be written.
     """
-    digests = _Digests()
-    curvature = _camera(work, pairs, digests, out) if one_camera else None
+    paths = {path for pair in pairs for path in (pair.fixed, pair.moving)}
+    digests = {path: _digest(path) for path in paths}
+    sha256 = {pair.name: _digests_of(pair, digests) for pair in pairs}
+    record = {"settings": work.settings, "sha256": sha256}
+    curvature = _known_camera(out, record) if one_camera else None
+    calibrates = one_camera and curvature is None
+    photographs = Photographs(
+        work.matcher,
+        pairs,
+        # What cannot be read now may be another file later: its path tells it apart.
+        {p: str(p) if d.startswith(_UNREADABLE) else d for p, d in digests.items()},
+        rounds=1 + calibrates,
+    )
+    if calibrates:
+        curvature = find_camera(
+            photographs,
+            pairs,
+            lambda _, fixed, moving: work.matcher.register(
+                fixed, moving, **work.method
+            ),
+        )
+        _write_camera(out, curvature, record)
     more = {} if curvature is None else {"camera_curvature": curvature.mean}
-    for pair in pairs:
-        record = {**more, "sha256": digests.of(pair)}
-        wanted = {**record, "settings": work.settings}
-        try:
-            summary = _finished(out / pair.name, wanted, pictures=work.pictures)
-            if summary is None:
-                summary = register_files(
-                    work,
-                    (str(pair.fixed), str(pair.moving)),
-                    out / pair.name,
-                    curvature=curvature,
-                    more=record,
-                )
-        except Exception as error:
-            yield Result(pair.name, None, describe_error(error))
+
+    def known(pair: Pair) -> dict[str, Any] | None:
+        wanted = {**more, "sha256": sha256[pair.name], "settings": work.settings}
+        return _finished(out / pair.name, wanted, pictures=work.pictures)
+
+    def register(pair: Pair, fixed: Photo, moving: Photo) -> dict[str, Any]:
+        return _register(
+            work,
+            (str(pair.fixed), str(pair.moving)),
+            (fixed, moving),
+            out / pair.name,
+            curvature=curvature,
+            more={**more, "sha256": sha256[pair.name]},
+        )
+
+    for pair, found in register_each(photographs, pairs, register, known=known):
+        if isinstance(found, Exception):
+            yield Result(pair.name, None, describe_error(found))
         else:
-            yield Result(pair.name, summary)
+            yield Result(pair.name, found)
 
 
 def write_table(out: pathlib.Path, results: Sequence[Result]) -> None:
     """Write `pairs.csv`: one line for each result."""
-    own_files.write_text(out / TABLE, table_text([result.row() for result in results]))
+    own_files.write_text(out / TABLE, csv_text([result.row() for result in results]))
 
 
-class _Digests:
-    """SHA-256 of photographs; of one in many pairs it is computed once."""
+def _digest(path: pathlib.Path) -> str:
+    """Return a file's SHA-256, or why it cannot be read."""
+    try:
+        return own_files.digest(path)
+    except OSError as error:
+        return f"{_UNREADABLE}{error.strerror}"
 
-    def __init__(self) -> None:
-        self._one = functools.cache(self._compute)
 
-    @staticmethod
-    def _compute(path: pathlib.Path) -> str:
-        try:
-            return own_files.digest(path)
-        except OSError as error:
-            return f"unreadable: {error.strerror}"
-
-    def of(self, pair: Pair) -> list[str]:
-        """Return the digests of a pair; of one that cannot be read why, alone."""
-        both = [self._one(path) for path in (pair.fixed, pair.moving)]
-        return next(([one] for one in both if one.startswith("unreadable")), both)
+def _digests_of(pair: Pair, digests: Mapping[pathlib.Path, str]) -> list[str]:
+    """Return the digests of a pair; of one that cannot be read why, alone."""
+    both = [digests[path] for path in (pair.fixed, pair.moving)]
+    return next(([one] for one in both if one.startswith(_UNREADABLE)), both)
 
 
 def _finished(
@@ -264,27 +230,17 @@ def _json_object(path: pathlib.Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _camera(
-    work: Work, pairs: Sequence[Pair], digests: _Digests, out: pathlib.Path
-) -> Curvature:
-    """Return the curvature that all pairs share, from `camera.json` if it is theirs."""
-    known_of = {pair.name: digests.of(pair) for pair in pairs}
-    record = {"settings": work.settings, "sha256": known_of}
-    record = json.loads(json.dumps(record))
-    path = out / CAMERA
-    known = _json_object(path)
-    if all(known.get(key) == value for key, value in record.items()):
-        return Curvature(**known["curvature"])
-    registrations = []
-    for pair in pairs:
-        try:
-            found = work.matcher.register(pair.fixed, pair.moving, **work.method)
-        except Exception:
-            continue  # reported when its turn comes
-        registrations.append(found)
-    found = calibrate.calibrate(registrations)
-    shown = {"mean": found.mean, "sd": found.sd, "source": found.source}
-    own_files.write_text(
-        path, json.dumps({"curvature": shown, **record}, indent=2) + "\n"
-    )
-    return found
+def _known_camera(out: pathlib.Path, record: dict[str, Any]) -> Curvature | None:
+    """Return the curvature in `camera.json` if it is of these pairs and settings."""
+    known = _json_object(out / CAMERA)
+    wanted = json.loads(json.dumps(record))
+    if any(known.get(key) != value for key, value in wanted.items()):
+        return None
+    return Curvature(**known["curvature"])
+
+
+def _write_camera(
+    out: pathlib.Path, curvature: Curvature, record: dict[str, Any]
+) -> None:
+    content = {"curvature": dataclasses.asdict(curvature), **record}
+    own_files.write_text(out / CAMERA, json.dumps(content, indent=2) + "\n")

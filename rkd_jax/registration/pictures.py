@@ -8,8 +8,8 @@ import numpy as np
 from rkd_jax.geometry.resize import resize_points
 from rkd_jax.registration.result import Registration
 
-_INLIER = (80, 220, 100)  # RGB
-_OUTLIER = (235, 90, 70)
+INLIER = (80, 220, 100)  # RGB
+OUTLIER = (235, 90, 70)
 _DIMMED = (np.arange(256) * 0.45).astype(np.uint8)  # by grey level
 _BAR_PX = 40
 _GAP_PX = 8
@@ -79,10 +79,7 @@ def matches_picture(
     *,
     height: int = 900,
 ) -> np.ndarray:
-    """Draw both images side by side with lines between matched points.
-
-    Green lines are inliers, drawn above the red outliers; at most 250 of each kind,
-    evenly picked. A bar below says what came out.
+    """Draw the matches of a registration, and below them a bar of text that says more.
 
     Args:
         fixed: `[H, W(, 3)]`, drawn on the left.
@@ -94,25 +91,61 @@ def matches_picture(
     Returns:
         uint8 `[height + 40, W'', 3]` RGB.
     """
+    points = registration.matches.points_fixed, registration.matches.points_moving
+    drawn = draw_matches(fixed, moving, *points, registration.inliers, height=height)
+    missing = max(0, _LEAST_WIDTH_PX - drawn.shape[1])
+    drawn = np.pad(drawn, ((0, 0), (0, missing), (0, 0)), constant_values=255)
+    return np.concatenate([drawn, _bar(drawn.shape[1], registration)], axis=0)
+
+
+def draw_matches(
+    fixed: np.ndarray,
+    moving: np.ndarray,
+    fixed_xy: np.ndarray,
+    moving_xy: np.ndarray,
+    inliers: np.ndarray,
+    *,
+    height: int,
+    gap: int = _GAP_PX,
+) -> np.ndarray:
+    """Draw both images side by side with lines between matched points.
+
+    Green lines are inliers, drawn above the red outliers; at most 250 of each kind,
+    evenly picked.
+
+    Args:
+        fixed: `[H, W(, 3)]`, drawn on the left.
+        moving: `[H', W'(, 3)]`, drawn on the right.
+        fixed_xy: `[M, 2]` matched points in pixels of `fixed`.
+        moving_xy: `[M, 2]` their partners in pixels of `moving`.
+        inliers: `[M]` bool.
+        height: of the picture in px; less where an image is more than four times as
+            wide as high.
+        gap: between the images, px.
+
+    Returns:
+        uint8 `[height, W'', 3]` RGB.
+
+    >>> eye, none = np.zeros((20, 30), np.uint8), np.zeros((0, 2))
+    >>> draw_matches(eye, eye, none, none, np.zeros(0, bool), height=400).shape
+    (400, 1208, 3)
+    """
     flattest = max(image.shape[1] / image.shape[0] for image in (fixed, moving))
     # A long strip at full height would make a picture of gigabytes.
     height = max(1, min(height, int(_WIDEST * height / flattest)))
     left, left_scale = _scaled(to_rgb8(fixed), height)
     right, right_scale = _scaled(to_rgb8(moving), height)
-    gap = np.full((height, _GAP_PX, 3), 255, np.uint8)
-    missing = max(0, _LEAST_WIDTH_PX - left.shape[1] - _GAP_PX - right.shape[1])
-    margin = np.full((height, missing, 3), 255, np.uint8)
-    canvas = np.concatenate([left, gap, right, margin], axis=1)
-    offset = left.shape[1] + _GAP_PX
-    starts = resize_points(registration.matches.points_fixed, left_scale)
-    ends = resize_points(registration.matches.points_moving, right_scale)
-    ends += [offset, 0]
-    for kind, color in ((False, _OUTLIER), (True, _INLIER)):
-        rows = np.flatnonzero(registration.inliers == kind)
+    between = np.full((height, gap, 3), 255, np.uint8)
+    canvas = np.concatenate([left, between, right], axis=1)
+    offset = left.shape[1] + gap
+    starts = resize_points(fixed_xy, left_scale)
+    ends = resize_points(moving_xy, right_scale) + [offset, 0]
+    for kind, color in ((False, OUTLIER), (True, INLIER)):
+        rows = np.flatnonzero(inliers == kind)
         if len(rows) > _MAX_LINES:
             rows = rows[np.linspace(0, len(rows) - 1, _MAX_LINES).astype(int)]
         _draw_lines(canvas, starts[rows], ends[rows], color)
-    return np.concatenate([canvas, _bar(canvas.shape[1], registration)], axis=0)
+    return canvas
 
 
 def _scaled(image: np.ndarray, height: int) -> tuple[np.ndarray, np.ndarray]:
@@ -143,9 +176,9 @@ def _bar(width: int, registration: Registration) -> np.ndarray:
     """Return the bar of text below the matches."""
     bar = np.full((_BAR_PX, width, 3), 24, np.uint8)
     if registration.ok:
-        verdict, color = "registered", _INLIER
+        verdict, color = "registered", INLIER
     else:
-        verdict, color = f"not registered: {registration.reason}", _OUTLIER
+        verdict, color = f"not registered: {registration.reason}", OUTLIER
     counts = f"{int(registration.inliers.sum())} of {len(registration.matches)}"
     text = f"{verdict} | {counts} matches are inliers"
     text += f" | confidence {registration.confidence:.2f}"

@@ -7,24 +7,24 @@ import pathlib
 import sys
 from collections.abc import Mapping
 
-# Numbers of glibc's malloc.h. One arena serves all sizes; the last two say that none of
-# its end is given back and how much is asked for.
+# Parameters of `mallopt`: the number in glibc's malloc.h, and our value.
 _ALL = {
-    "M_ARENA_MAX": (-8, 1),
-    "M_TRIM_THRESHOLD": (-1, -1),
-    "M_TOP_PAD": (-2, 2**26),
-    "M_MXFAST": (1, 0),
+    "M_ARENA_MAX": (-8, 1),  # one heap for all threads
+    "M_TRIM_THRESHOLD": (-1, -1),  # never give the heap's top back to the kernel
+    "M_TOP_PAD": (-2, 2**26),  # grow the heap by 64 MiB at a time
+    "M_MXFAST": (1, 0),  # small freed blocks are merged with their neighbors at once
 }
-# No block is mapped by itself: also the largest come from memory that stays.
+# Without huge pages: no block gets a mapping of its own, so freed memory is kept.
 _KEPT = {**_ALL, "M_MMAP_MAX": (-4, 0)}
-# With huge pages, blocks above 32 MiB (the most that glibc lets one ask for) are mapped
-# and unmapped at each call: as fast, and the process holds only its need. Kept blocks
-# can double it: a program's block is aligned, glibc cuts scraps off both its ends, and
-# while somebody holds a scrap, the freed block is too small for the next call.
+# With huge pages: blocks above 32 MiB (the largest threshold that glibc takes) are
+# mapped and unmapped at each call, which is as fast, and the process holds only what it
+# needs. Kept blocks may need twice as much: glibc aligns a block by cutting small
+# pieces off its ends, and while such a piece is in use, the freed block is too small
+# for the next call.
 _MAPPED = {**_ALL, "M_MMAP_THRESHOLD": (-3, 2**25)}
-# glibc reads them when a program starts: ask for huge pages by madvise; and no cache of
-# small blocks in a thread, where scraps lie apart from their neighbours, so that kept
-# blocks seldom double.
+# glibc reads these when a program starts: use huge pages (by madvise); keep no cache of
+# small blocks in each thread, so that small pieces are merged and kept blocks seldom
+# need twice as much.
 _TUNABLES = {"glibc.malloc.hugetlb": "1", "glibc.malloc.tcache_count": "0"}
 # The tunables that a program was given before `start_again`: it starts again only once.
 _GIVEN = "RKD_JAX_GIVEN_TUNABLES"
@@ -32,7 +32,7 @@ _HUGE_PAGES = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
 # "0": `start_again` does nothing.
 _SWITCH = "RKD_JAX_START_AGAIN"
 _ACCELERATORS = ("nvidiactl", "kfd", "accel[0-9]*", "vfio/[0-9]*")
-# Who has these modules watches the program, or has more than it to lose.
+# Modules of debuggers, notebooks and profilers: replacing the process would end them.
 _WATCHING = {"jax", "IPython", "debugpy", "pydevd", "coverage"}
 
 

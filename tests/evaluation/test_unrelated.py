@@ -5,9 +5,9 @@ import pathlib
 import numpy as np
 import pytest
 
+from rkd_jax.evaluation.predictions import Prediction
 from rkd_jax.evaluation.unrelated import eye_of, list_pairs, photographs, score
 from rkd_jax.files import own_files
-from rkd_jax.registration.files.predictions import Prediction
 
 
 def test_photographs_are_images_but_no_masks_labels_or_hidden_files(tmp_path):

@@ -1,4 +1,4 @@
-"""The evaluate door on faces in WFLW's layout: networks, mean face, folds, refusals."""
+"""`evaluate wflw`: networks, mean face, folds, refusals."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ from PIL import Image
 from rkd_jax import models, weights
 from rkd_jax.data import wflw
 from rkd_jax.evaluate import main
-from rkd_jax.evaluation import wflw_run
+from rkd_jax.evaluation import mean_face, wflw_predictions, wflw_scores
 from rkd_jax.metrics import landmarks as metrics
 from rkd_jax.synthetic.faces.points import ATTRIBUTES
 from rkd_jax.tasks.faces import pictures
@@ -56,7 +56,7 @@ def finished(root, network, tmp_path_factory):
 
 
 def test_scores_come_from_the_saved_file_alone(finished):
-    settings, saved = wflw_run.load_predictions(finished / "predictions.npz")
+    settings, saved = wflw_predictions.load_predictions(finished / "predictions.npz")
     assert settings["method"] == "network"
     assert len(saved) == 8
     unit = np.linalg.norm(saved.truth[:, 60] - saved.truth[:, 72], axis=1)
@@ -75,12 +75,12 @@ def test_scores_come_from_the_saved_file_alone(finished):
     np.testing.assert_allclose(
         [float(row["error_percent"]) for row in rows], 100 * errors, atol=1e-3
     )
-    again, _ = wflw_run.score(saved)
+    again, _ = wflw_scores.score(saved)
     assert again["subsets"] == written["subsets"]
 
 
 def test_pictures_are_of_the_largest_errors(finished):
-    _, saved = wflw_run.load_predictions(finished / "predictions.npz")
+    _, saved = wflw_predictions.load_predictions(finished / "predictions.npz")
     errors = metrics.face_errors(saved.predicted, saved.truth)
     worst = str(saved.names[errors.argmax()]).rpartition("/")[2].replace("#", "_face")
     files = sorted((finished / "largest_errors").glob("*.png"))
@@ -110,22 +110,6 @@ def test_points_are_drawn_where_they_are():
 def test_points_far_outside_are_not_drawn():
     nothing = np.full((98, 2), 1e12)
     assert not pictures.face_picture(np.zeros((64, 64)), nothing).any()
-
-
-def test_the_curve_goes_through_the_shares():
-    """Its pixels, read with the axes' lines, are the shares of a count by hand."""
-    errors = np.array([0.02, 0.03, 0.05, 0.05, 0.12, 0.15, 0.19, 0.3])
-    picture = pictures.error_curve({"a": errors}, limit=0.2).astype(int)
-    blue = (np.abs(picture - [31, 119, 180]).max(axis=2) < 40)[60:, :]
-    grid = (picture == 225).all(axis=2)
-    rows = np.flatnonzero(grid[:, 200:700].mean(axis=1) > 0.5)
-    columns = np.flatnonzero(grid[100:400].mean(axis=0) > 0.5)
-    low, high = rows.max(), rows.min()
-    left, right = columns.min(), columns.max()
-    for level in (0.01, 0.04, 0.08, 0.14, 0.17):
-        column = round(left + level / 0.2 * (right - left))
-        share = (low - (60 + np.flatnonzero(blue[:, column]).mean())) / (low - high)
-        assert share == pytest.approx(np.mean(errors <= level), abs=0.01)
 
 
 def test_networks_answer_in_pixels_of_the_picture(root, network):
@@ -171,7 +155,7 @@ def test_folds_score_their_faces_with_the_mean_face_of_the_others(root, tmp_path
     out = tmp_path / "out"
     options = ("--method", "mean_face", "--fold", 1, "--folds", 3)
     assert run(root, out, *options) == 0
-    _, saved = wflw_run.load_predictions(out / "predictions.npz")
+    _, saved = wflw_predictions.load_predictions(out / "predictions.npz")
     assert saved.names.tolist() == [face.name for face in held]
     shape = np.zeros((98, 2))
     for face in training:
@@ -188,18 +172,18 @@ def test_pupils_are_an_option(root, finished, network, tmp_path):
     out = tmp_path / "copy"
     shutil.copytree(finished, out)
     assert run(root, out, "--weights", network, "--normalizer", "pupils") == 0
-    _, saved = wflw_run.load_predictions(out / "predictions.npz")
+    _, saved = wflw_predictions.load_predictions(out / "predictions.npz")
     unit = np.linalg.norm(saved.truth[:, 96] - saved.truth[:, 97], axis=1)
     errors = np.linalg.norm(saved.predicted - saved.truth, axis=2).mean(axis=1) / unit
     written = json.loads((out / "metrics.json").read_text())
     assert written["subsets"]["all"]["nme"] == pytest.approx(100 * errors.mean())
 
 
-def test_finished_faces_are_not_looked_at_again(
+def test_finished_faces_are_not_aligned_again(
     root, finished, network, tmp_path, monkeypatch
 ):
     def refuse(*_):
-        raise AssertionError("looked at a finished face")
+        raise AssertionError("a finished face was aligned")
 
     out = tmp_path / "copy"
     shutil.copytree(finished, out)
@@ -227,7 +211,7 @@ def test_one_folder_serves_a_list_and_parts_of_it(root, network, tmp_path):
     other = tmp_path / "other.txt"
     other.write_text("\n".join([" ".join(words), lines[1]]) + "\n")
     assert run(root, tmp_path, *options, "--list", other) == 0
-    _, saved = wflw_run.load_predictions(tmp_path / "predictions.npz")
+    _, saved = wflw_predictions.load_predictions(tmp_path / "predictions.npz")
     assert len(saved) == 8
     assert saved.of(wflw.read_list(root, str(other))).attributes[0].tolist() == [
         int(flag) for flag in words[200:206]
@@ -256,7 +240,7 @@ def test_files_of_others_are_named_and_kept(root, tmp_path, capsys, name):
 
 
 def test_a_stopped_run_keeps_what_is_done(root, tmp_path, monkeypatch, capsys):
-    place, calls = wflw_run.place_mean_face, []
+    place, calls = mean_face.place_mean_face, []
 
     def stop(shape, boxes):
         calls.append(len(boxes))
@@ -264,12 +248,12 @@ def test_a_stopped_run_keeps_what_is_done(root, tmp_path, monkeypatch, capsys):
             raise KeyboardInterrupt
         return place(shape, boxes)
 
-    monkeypatch.setattr(wflw_run, "_CHUNK", 3)
-    monkeypatch.setattr(wflw_run, "place_mean_face", stop)
+    monkeypatch.setattr(wflw_predictions, "_CHUNK", 3)
+    monkeypatch.setattr(mean_face, "place_mean_face", stop)
     options = ("--method", "mean_face", "--train_list", "test")
     assert run(root, tmp_path, *options) == 130
     assert capsys.readouterr().err.endswith("stopped; what is finished is kept\n")
-    _, saved = wflw_run.load_predictions(tmp_path / "predictions.npz")
+    _, saved = wflw_predictions.load_predictions(tmp_path / "predictions.npz")
     assert len(saved) == 6
     assert run(root, tmp_path, *options) == 0
     assert calls == [3, 3, 2, 2]
@@ -310,7 +294,7 @@ def test_training_and_the_command_score_alike(root, network, tmp_path):
     assert written["subsets"]["all"]["nme"] == pytest.approx(scores["nme"], rel=0.01)
 
 
-def test_other_settings_are_refused_until_told(root, finished, tmp_path, capsys):
+def test_other_settings_are_refused_without_overwrite(root, finished, tmp_path, capsys):
     out = tmp_path / "copy"
     shutil.copytree(finished, out)
     assert run(root, out, "--method", "mean_face") == 2
@@ -390,7 +374,7 @@ def test_pictures_tell_rank_error_and_attributes(root, tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "face_picture", note)
     options = ("--method", "mean_face", "--fold", 0, "--folds", 3, "--worst", 2)
     assert run(root, tmp_path, *options) == 0
-    _, saved = wflw_run.load_predictions(tmp_path / "predictions.npz")
+    _, saved = wflw_predictions.load_predictions(tmp_path / "predictions.npz")
     errors = metrics.face_errors(saved.predicted, saved.truth)
     for rank, row in enumerate(np.argsort(-errors)[:2]):
         names = [a for a, flag in zip(ATTRIBUTES, saved.attributes[row]) if flag]

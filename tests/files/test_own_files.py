@@ -13,7 +13,7 @@ from rkd_jax.files import own_files
 
 
 def _foreign(path, kind):
-    """Let a file of somebody else stand at a path; return where its content is."""
+    """Put a file that is not ours at a path; return where its content is."""
     if kind == "link":
         target = path.with_name("precious")
         target.write_text("precious")

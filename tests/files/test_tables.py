@@ -61,7 +61,7 @@ def test_odd_cells_are_read_back(tmp_path, separator):
         # Blanks around cells, also outside of their quotes.
         (' "a" , "b ""c""" ,d\n', [(1, "a", 'b "c"', "d")]),
         ('x;"a,b" ;c\n', [(1, "x", "a,b", "c")]),
-        # The separator fits the rows, not the first one that is seen.
+        # The separator fits the rows, not the first one in the file.
         ("a,b\nx;y.png,z.png\n", [(1, "a", "b"), (2, "x;y.png", "z.png")]),
         ("a;b\nx,y.png;z.png\n", [(1, "a", "b"), (2, "x,y.png", "z.png")]),
         ("1,5;2,5\n3,5;4,5\n", [(1, "1,5", "2,5"), (2, "3,5", "4,5")]),
@@ -113,7 +113,7 @@ def test_what_is_no_table_is_refused_by_file_and_line(tmp_path, data, message):
 def test_a_huge_file_is_refused_unread(tmp_path, monkeypatch):
     path = tmp_path / "a.csv"
     with open(path, "wb") as file:
-        file.truncate(tables.MAX_BYTES + 1)  # takes no room on the disk
+        file.truncate(tables.MAX_BYTES + 1)  # takes no space on the disk
     monkeypatch.setattr("pathlib.Path.read_bytes", lambda _: pytest.fail("was read"))
     with pytest.raises(ValueError, match="a table of at most 64 MB"):
         read_table(path)

@@ -27,9 +27,9 @@ def _raise(error):
 )
 def test_failures_are_one_line_and_a_status(capsys, error, status, words):
     assert command.run(lambda: _raise(error)) == status
-    told = capsys.readouterr().err
-    assert told.startswith(words)
-    assert told.count("\n") == 1
+    error_text = capsys.readouterr().err
+    assert error_text.startswith(words)
+    assert error_text.count("\n") == 1
 
 
 def test_the_traceback_is_printed_if_asked_for(capsys, monkeypatch):
@@ -37,9 +37,9 @@ def test_the_traceback_is_printed_if_asked_for(capsys, monkeypatch):
     error = KeyError("key")
     error.add_note("pair a")
     assert command.run(lambda: _raise(error)) == 2
-    told = capsys.readouterr().err
-    assert "Traceback (most recent call last)" in told
-    assert "unexpected KeyError: 'key' (pair a); please report" in told
+    error_text = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in error_text
+    assert "unexpected KeyError: 'key' (pair a); please report" in error_text
 
 
 def test_sigterm_has_its_own_status_and_the_handler_is_put_back(capsys):
@@ -72,8 +72,8 @@ def test_no_name_and_no_closed_pipe_ends_a_command(encoding):
     ) as process:
         first = process.stdout.readline().decode(encoding)
         process.stdout.close()
-        told = process.stderr.read()
+        error_text = process.stderr.read()
     shown = {"ascii": r"caf\xe9", "cp1252": "café", "utf-8": "café"}[encoding]
     assert first.split()[:2] == [shown, r"\udce9"]
     assert process.returncode == 7
-    assert set(told.split()) == {b"noted"}
+    assert set(error_text.split()) == {b"noted"}

@@ -50,4 +50,4 @@ def test_tables(folder, capsys, monkeypatch):
     assert [row.split(" | ")[1] for row in rows] == ["1 of 1"] * 2
     assert all(float(row.split(" | ")[2]) < 0.5 for row in rows)
     assert turned_and_wide.main([*common, "--unrelated", "1"]) == 0
-    assert "0 of 1 believed" in capsys.readouterr().out
+    assert "0 of 1 accepted" in capsys.readouterr().out

@@ -10,7 +10,7 @@ import pytest
 from made_faces import write_wflw
 
 from rkd_jax.data import wflw
-from rkd_jax.evaluation import wflw_run
+from rkd_jax.evaluation import wflw_predictions
 from rkd_jax.tasks import faces as landmarks
 from rkd_jax.training.loop import NonFiniteLossError
 from rkd_jax.training.signals import Interrupted
@@ -76,7 +76,7 @@ def test_rows_of_all_folds(tool, root, tmp_path, capsys):
         held = {f.name for f in wflw.split_fold(faces, fold, 2)[1]}
         for name in ("mean_face", "teacher", "scratch", "student"):
             path = tmp_path / f"fold{fold}" / "scores" / name / "predictions.npz"
-            _, saved = wflw_run.load_predictions(path)
+            _, saved = wflw_predictions.load_predictions(path)
             assert set(saved.names.tolist()) == held
     with open(tmp_path / "folds.csv", newline="") as file:
         assert len(list(csv.DictReader(file))) == 8

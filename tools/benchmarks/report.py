@@ -1,16 +1,18 @@
 """Rows of results as a table, a JSON file and a plot."""
 
-import html
+from __future__ import annotations
+
+import io
 import json
-import math
 import pathlib
 import statistics
+from typing import TYPE_CHECKING
 
 from rkd_jax.files.atomic import write_text
 
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
-PANEL, LEGEND = 240, 188
-"""Width of a diagram, and where the first line of its legend stands, px."""
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 COLUMNS = ("section", "what", "size", "batch", "precision")
 
 
@@ -79,11 +81,14 @@ def write(folder: pathlib.Path, machine: dict, rows: list[dict]) -> None:
     """Write `benchmark.json` and `benchmark.svg`."""
     text = json.dumps({"machine": machine, "rows": rows}, indent=1)
     write_text(folder / "benchmark.json", text)
-    write_text(folder / "benchmark.svg", plot(machine["device"], rows))
+    svg = io.StringIO()
+    figure = plot(machine["device"], rows)
+    figure.savefig(svg, format="svg", metadata={"Date": None}, bbox_inches="tight")
+    write_text(folder / "benchmark.svg", svg.getvalue())
 
 
-def plot(title: str, rows: list[dict]) -> str:
-    """Draw seconds an image over size, ours and PyTorch's, and scaling: SVG."""
+def _panels(rows: list[dict]) -> list[tuple[str, dict[str, list[tuple[float, float]]]]]:
+    """Return the diagrams: title, and points (x, seconds) of each line by its name."""
     rows = [row for row in rows if "ours_s" in row]
     kinds = dict.fromkeys(r["what"] for r in rows if r["section"] == "network")
     panels = []
@@ -100,58 +105,34 @@ def plot(title: str, rows: list[dict]) -> str:
         points = [(r["count"], r["ours_s"]) for r in rows if r["what"] == what]
         if points:
             panels.append((f"s over number of {what}", {what: points}))
-    parts = [_panel(PANEL * i, *panel) for i, panel in enumerate(panels)]
-    # A letter is about 5 px wide.
-    width = max([PANEL * len(panels), 16 + 5 * len(title)])
-    height = LEGEND + 10 * max([len(lines) for _, lines in panels], default=0) + 6
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        f'font-family="sans-serif" font-size="9">\n'
-        f'<rect width="100%" height="100%" fill="white"/>\n'
-        f'<text x="8" y="12">{html.escape(title)}</text>\n'
-        + "\n".join(parts)
-        + "\n</svg>\n"
-    )
+    return panels
 
 
-def _panel(left: int, title: str, lines: dict[str, list[tuple[float, float]]]) -> str:
-    """Draw one diagram, both axes logarithmic, with its legend below.
+def plot(title: str, rows: list[dict]) -> Figure:
+    """Draw seconds an image over size, ours and PyTorch's, and scaling.
 
     Lines of one case have one color; PyTorch's are dashed.
     """
-    points = [point for line in lines.values() for point in line]
-    spans = [(min(axis), max(axis)) for axis in zip(*points)]
+    from matplotlib.figure import Figure
 
-    def place(value: float, axis: int) -> float:
-        low, high = (math.log(v) for v in spans[axis])
-        share = (math.log(value) - low) / (high - low) if high > low else 0.5
-        return left + 30 + 190 * share if axis == 0 else 160 - 120 * share
-
-    parts = [
-        f'<text x="{left + 30}" y="30">{html.escape(title)}</text>',
-        f'<rect x="{left + 30}" y="40" width="190" height="120" fill="none" '
-        'stroke="silver"/>',
-    ]
-    for axis, (low, high) in enumerate(spans):
-        for value in dict.fromkeys((low, high)):
-            x, y = (place(value, 0), 171) if axis == 0 else (left + 27, place(value, 1))
-            text = f"{value:.0f}" if value >= 100 else f"{value:.2g}"
-            anchor = "middle" if axis == 0 else "end"
-            parts.append(
-                f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}">{text}</text>'
+    panels = _panels(rows)
+    size = 3.2 * max(1, len(panels)), 4.5
+    figure = Figure(figsize=size, layout="constrained")
+    figure.suptitle(title, wrap=True)
+    for number, (heading, lines) in enumerate(panels, start=1):
+        axes = figure.add_subplot(1, len(panels), number)
+        cases = list(dict.fromkeys(name.split(", ", 1)[-1] for name in lines))
+        for name, points in lines.items():
+            axes.loglog(
+                *zip(*sorted(points), strict=True),
+                marker=".",
+                color=f"C{cases.index(name.split(', ', 1)[-1])}",
+                linestyle="--" if name.startswith("PyTorch") else "-",
+                label=name,
             )
-    cases = list(dict.fromkeys(name.split(", ", 1)[-1] for name in lines))
-    for number, (name, line) in enumerate(lines.items()):
-        color = COLORS[cases.index(name.split(", ", 1)[-1]) % len(COLORS)]
-        dots = [(place(x, 0), place(y, 1)) for x, y in sorted(line)]
-        where = " ".join(f"{x:.1f},{y:.1f}" for x, y in dots)
-        dash = ' stroke-dasharray="4 3"' if name.startswith("PyTorch") else ""
-        stroke = f'fill="none" stroke="{color}"{dash}'
-        parts.append(f'<polyline points="{where}" {stroke}/>')
-        parts += [
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2" fill="{color}"/>' for x, y in dots
-        ]
-        y = LEGEND + 10 * number
-        parts.append(f'<path d="M {left + 30} {y - 3} h 20" {stroke}/>')
-        parts.append(f'<text x="{left + 54}" y="{y}">{html.escape(name)}</text>')
-    return "\n".join(parts)
+        places = sorted({x for points in lines.values() for x, _ in points})
+        axes.set_xticks(places, [f"{x:g}" for x in places])
+        axes.set_xticks([], minor=True)
+        axes.set_title(heading)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), fontsize="small")
+    return figure

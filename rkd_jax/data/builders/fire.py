@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import warnings
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from rkd_jax.data.builders import _common
+from rkd_jax.data.fire import load_control_points
 
 
 class Fire(_common.RawBuilder):
@@ -60,22 +60,7 @@ class Fire(_common.RawBuilder):
                 "category": name[0],
                 "image_1": _common.encoded(first),
                 "image_2": _common.encoded(second),
-                "control_points": _control_points(path),
+                "control_points": load_control_points(path).astype(np.float32),
             }
             for name, (first, second), path in pairs
         )
-
-
-def _control_points(path) -> np.ndarray:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of an empty file, refused below
-            points = np.loadtxt(path, dtype=np.float32, ndmin=2)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}; expected four numbers a line") from None
-    if points.shape[1:] != (4,) or not np.isfinite(points).all():
-        raise ValueError(
-            f"{path}: table of shape {points.shape}; expected four finite numbers "
-            "a line"
-        )
-    return points

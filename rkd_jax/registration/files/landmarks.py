@@ -20,16 +20,37 @@ from rkd_jax.files.tables import (
 _OF_FIXED = ("fix", "ref", "target", "dst", "query")
 
 
-def check_inside(points: np.ndarray, size: tuple[int, int], path: str) -> None:
-    """Refuse points `[N, 2]` more than a pixel outside an image of (height, width)."""
+def check_inside(
+    points: np.ndarray,
+    size: tuple[int, int],
+    path: str | pathlib.Path,
+    *,
+    image: str = "moving",
+) -> None:
+    """Refuse points more than a pixel outside their image.
+
+    Args:
+        points: `[N, 2]` (x, y) in pixels of the file.
+        size: (height, width) of the image.
+        path: file of the points, for the error.
+        image: which one of the pair it is, for the error.
+
+    Raises:
+        ValueError: a point lies outside; the message names the first one.
+
+    >>> check_inside(np.array([[3.0, 9.0]]), (8, 8), "a.csv")
+    Traceback (most recent call last):
+    ...
+    ValueError: a.csv: point 1 at (3, 9) lies outside the moving image of 8x8 px ...
+    """
     height, width = size
     outside = ((points < -1) | (points > (width, height))).any(axis=1)
     if outside.any():
         x, y = points[outside.argmax()]
         raise ValueError(
             f"{path}: point {outside.argmax() + 1} at ({x:g}, {y:g}) lies outside the "
-            f"moving image of {width}x{height} px ({outside.sum()} such points); give "
-            "x y in pixels of MOVING"
+            f"{image} image of {width}x{height} px ({outside.sum()} such points); "
+            "correct the line: x y are pixels of that image"
         )
 
 

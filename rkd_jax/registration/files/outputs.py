@@ -165,7 +165,7 @@ def write(out: pathlib.Path, files: dict[str, bytes], summary: str) -> None:
         # Last, so that a complete transform.json means that all files are there.
         own_files.write_text(out / SUMMARY, summary)
     except FileExistsError:
-        raise  # of somebody else: the message has the remedy
+        raise  # a file that is not ours: the message says what to do
     except OSError as error:
         raise OSError(
             f"{out}: cannot write there ({error.strerror or error}); give another --out"

@@ -11,7 +11,7 @@ from rkd_jax.files.own_files import own_names
 from rkd_jax.files.tables import Row, Table, find_column, names_of, read_table
 from rkd_jax.images.image_files import is_image, list_images, may_hold_images
 from rkd_jax.registration.files.pair_names import unusable_name
-from rkd_jax.registration.files.predictions import Pair
+from rkd_jax.registration.files.pairs import Pair
 
 Note = Callable[[str], None]
 _ROLES = {"1": "fixed", "2": "moving", "fixed": "fixed", "moving": "moving"}
@@ -138,7 +138,7 @@ def from_folder(folder: pathlib.Path, note: Note | None = None) -> list[Pair]:
     """Pair the images `<name>_1` and `<name>_2`, or `<name>_fixed` and `<name>_moving`.
 
     A folder without images may have a folder for each pair, which gives the name.
-    Folders with results of rkd_jax alone are none of a pair.
+    Folders that hold nothing but results of rkd_jax are skipped.
 
     Args:
         folder: where they are.

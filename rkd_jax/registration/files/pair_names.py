@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from rkd_jax.files.own_files import LIST
-from rkd_jax.registration.files.predictions import Pair
+from rkd_jax.registration.files.pairs import Pair
 
 TABLE, CAMERA = "pairs.csv", "camera.json"
 _MAX_NAME_BYTES = 255  # of a file, on all common file systems

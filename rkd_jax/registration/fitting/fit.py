@@ -12,6 +12,8 @@ from types import MappingProxyType
 
 import numpy as np
 
+from rkd_jax.registration.families import AUTO, CHOICES
+from rkd_jax.registration.families import FAMILIES as NAMES
 from rkd_jax.registration.fitting.choice import Choice, Family, choose
 from rkd_jax.registration.fitting.curvature import Curvature
 from rkd_jax.registration.fitting.estimate import ESTIMATORS
@@ -23,17 +25,8 @@ from rkd_jax.registration.transforms import Frame, Transform
 
 __all__ = ["AUTO", "CHOICES", "ESTIMATORS", "FAMILIES", "Fit", "fit", "residuals"]
 
-FAMILIES: Mapping[str, Family] = MappingProxyType(
-    {  # the simplest first
-        "homography": fit_homography,
-        "radial": fit_radial,
-        "quadratic": fit_quadratic,
-        "radial_quadratic": fit_radial_quadratic,
-        "thin_plate": fit_thin_plate,
-    }
-)
-AUTO = "auto"
-CHOICES = (AUTO, *FAMILIES)
+_FITS = fit_homography, fit_radial, fit_quadratic, fit_radial_quadratic, fit_thin_plate
+FAMILIES: Mapping[str, Family] = MappingProxyType(dict(zip(NAMES, _FITS, strict=True)))
 
 _FLAT = ("homography", "quadratic")  # families that need no frames
 # Pairs that a family must have to be a candidate: three for each parameter.

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-GREEN, RED = (80, 220, 100), (230, 80, 70)
+from rkd_jax.registration.pictures import draw_matches, to_rgb8
 
 
 def matches_picture(
@@ -20,27 +20,20 @@ def matches_picture(
         heatmaps: `[2, H, W]` float 0..1.
         fixed_xy: `[M, 2]` matched points in the fixed image.
         moving_xy: `[M, 2]` their partners in the moving image.
-        inliers: `[M]` bool; drawn green, the others red.
+        inliers: `[M]` bool, drawn green, the others red; `[0]` without a transform.
 
     Returns:
         uint8 RGB `[2 H, 2 W, 3]`.
     """
-    gray = [np.repeat(_bytes(image)[..., None], 3, axis=2) for image in images]
-    heat = [_overlay(g, h) for g, h in zip(gray, heatmaps)]
-    below = np.ascontiguousarray(np.concatenate(gray, axis=1))
-    shift = np.array([images.shape[2], 0])
+    above = [_overlay(image, heatmap) for image, heatmap in zip(images, heatmaps)]
     flags = np.asarray(inliers, bool) if len(inliers) else np.zeros(len(fixed_xy), bool)
-    for a, b, good in zip(fixed_xy, moving_xy + shift, flags):
-        start, end = (tuple(round(float(v)) for v in p) for p in (a, b))
-        cv2.line(below, start, end, GREEN if good else RED, 1, cv2.LINE_AA)
-    return np.concatenate([np.concatenate(heat, axis=1), below], axis=0)
+    height = images.shape[1]
+    below = draw_matches(*images, fixed_xy, moving_xy, flags, height=height, gap=0)
+    return np.concatenate([np.concatenate(above, axis=1), below], axis=0)
 
 
-def _bytes(image: np.ndarray) -> np.ndarray:
-    return (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
-
-
-def _overlay(gray: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
-    colors = cv2.applyColorMap(_bytes(heatmap), cv2.COLORMAP_INFERNO)[..., ::-1]
+def _overlay(image: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
+    grey = np.rint(np.clip(heatmap, 0, 1) * 255).astype(np.uint8)
+    colors = cv2.applyColorMap(grey, cv2.COLORMAP_INFERNO)[..., ::-1]
     share = np.clip(heatmap, 0, 1)[..., None] * 0.9
-    return (gray * (1 - share) + colors * share).round().astype(np.uint8)
+    return (to_rgb8(image) * (1 - share) + colors * share).round().astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The files of a pair: pictures keep the depth of the file, and can be looked at."""
+"""The files of a pair: pictures keep the depth of the file, and are bright enough."""
 
 import cv2
 import numpy as np

@@ -7,7 +7,7 @@ import pytest
 
 from rkd_jax.registration.files.pair_lists import list_pairs
 from rkd_jax.registration.files.pair_names import same_up_to_case, unusable_name
-from rkd_jax.registration.files.predictions import Pair
+from rkd_jax.registration.files.pairs import Pair
 
 
 def _fill(folder, *names):
@@ -164,7 +164,7 @@ def test_two_folders_and_an_image_with_a_folder(tmp_path):
         _read(tmp_path, "none.png", "M")
 
 
-def test_images_in_no_pair_are_told(tmp_path):
+def test_images_in_no_pair_are_noted(tmp_path):
     _fill(tmp_path, "a_1.png", "a_2.png", "mosaic.jpg")
     notes = []
     assert len(_read(tmp_path, ".", None, notes.append)) == 1

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from rkd_jax.registration import arguments
 from rkd_jax.registration.fitting import fit as fitting
 from rkd_jax.registration.transforms import (
     Frame,
@@ -49,10 +48,6 @@ TRANSFORMS = [
 def _grid(size=768, step=48.0):
     axis = np.arange(20.0, size - 20.0, step)
     return np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-
-
-def test_the_doors_offer_every_family():
-    assert arguments.FAMILIES == fitting.CHOICES
 
 
 def test_homography_equals_homogeneous_arithmetic():

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from rkd_jax.tasks.retina.pictures import GREEN, RED, matches_picture
+from rkd_jax.registration.pictures import INLIER, OUTLIER
+from rkd_jax.tasks.retina.pictures import matches_picture
 
 IMAGES = np.stack([np.full((20, 30), 0.2), np.full((20, 30), 0.6)])
 
@@ -13,8 +14,13 @@ def draw(heatmaps=None, fixed_xy=(), moving_xy=(), inliers=()):
     return matches_picture(IMAGES, heatmaps, *points, np.asarray(inliers, bool))
 
 
-def assert_colored(pixels, color):
-    np.testing.assert_allclose(pixels, [color] * len(pixels), atol=25)  # smooth lines
+def assert_line(picture, row, first, last, color):
+    """A line lets 40 % of the images show through; at its ends there are dots."""
+    clear = draw()[row, first:last].astype(int)
+    found = picture[row, first:last]
+    expected = 0.6 * np.array(color) + 0.4 * clear
+    np.testing.assert_allclose(found[4:-4], expected[4:-4], atol=25)
+    np.testing.assert_allclose(found[[0, -1]], [color] * 2, atol=25)
 
 
 def test_without_keypoints_both_rows_show_the_images():
@@ -38,14 +44,14 @@ def test_heatmaps_are_laid_over_their_own_image():
 
 def test_matches_join_their_points_in_the_color_of_their_kind():
     picture = draw(
-        fixed_xy=[(4, 3), (6, 12)], moving_xy=[(9, 3), (2, 12)], inliers=[True, False]
+        fixed_xy=[(4, 3), (6, 14)], moving_xy=[(9, 3), (2, 14)], inliers=[True, False]
     )
     np.testing.assert_array_equal(picture[:20], draw()[:20])
-    for row, first, last, color in ((23, 4, 39, GREEN), (32, 6, 32, RED)):
-        assert_colored(picture[row, first + 1 : last], color)
-        assert (picture[row, last + 2 :] == 153).all()
+    for row, first, last, color in ((23, 4, 39, INLIER), (34, 6, 32, OUTLIER)):
+        assert_line(picture, row, first, last + 1, color)
+        assert (picture[row, last + 5 :] == 153).all()
 
 
 def test_all_matches_are_red_where_no_transform_was_found():
     picture = draw(fixed_xy=[(4, 3)], moving_xy=[(9, 3)])
-    assert_colored(picture[23, 5:39], RED)
+    assert_line(picture, 23, 4, 40, OUTLIER)

@@ -1,4 +1,4 @@
-"""Pictures and a list of the pairs of different eyes that were reported as registered.
+"""Pictures and a list of the pairs of different eyes that were accepted.
 
 Some of them may be right: photographs of one eye, wrongly named. A person decides.
 """
@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import cv2
 import numpy as np
 
+from rkd_jax.evaluation.predictions import Prediction
 from rkd_jax.files import own_files
 from rkd_jax.images.prepare import read_image
 from rkd_jax.registration.files import outputs
-from rkd_jax.registration.files.predictions import Pair, Prediction
+from rkd_jax.registration.files.pairs import Pair
 from rkd_jax.registration.matching.matches import Matches
 from rkd_jax.registration.result import Registration
 from rkd_jax.registration.transforms import Transform
@@ -95,7 +96,7 @@ def _list_text(
     predictions: Sequence[Prediction],
     places: Sequence[pathlib.Path],
 ) -> bytes:
-    """Return `believed.csv`; names that are not UTF-8 keep their bytes."""
+    """Return the text of `believed.csv`; names that are not UTF-8 keep their bytes."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["fixed", "moving", "confidence", "picture"])

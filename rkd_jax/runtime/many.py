@@ -1,0 +1,64 @@
+"""Work on many items: a progress bar, and results that are saved now and then."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+SAVE_EVERY_S = 10.0
+_LINE_EVERY_S = 20.0
+
+
+def progress(items: Sequence[T], what: str) -> Iterator[T]:
+    """Yield the items, with a bar on stderr; in a log file it moves every 20 s.
+
+    Args:
+        items: in this order.
+        what: the items' noun, such as "pair".
+
+    >>> list(progress([1, 2], "pair"))
+    [1, 2]
+    """
+    from tqdm import tqdm
+
+    every_s = 0.1 if sys.stderr.isatty() else _LINE_EVERY_S
+    yield from tqdm(items, unit=f" {what}s", mininterval=every_s, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def saving(
+    save: Callable[[], None], *, every_s: float = SAVE_EVERY_S
+) -> Iterator[Callable[[], None]]:
+    """Yield a function to call after each result, which saves all of them at times.
+
+    Writing everything after each of N results would take time in the square of N. A
+    block that ends in any way, by Ctrl-C too, saves what is not saved yet; a killed
+    program loses the results of the last `every_s` seconds.
+
+    Args:
+        save: writes all results.
+        every_s: seconds between two saves, at least.
+
+    >>> with saving(lambda: print("saved")) as changed:
+    ...     changed()
+    ...     changed()
+    saved
+    """
+    saved_at, unsaved = time.monotonic(), False
+
+    def changed() -> None:
+        nonlocal saved_at, unsaved
+        unsaved = True
+        if time.monotonic() - saved_at >= every_s:
+            save()
+            saved_at, unsaved = time.monotonic(), False
+
+    try:
+        yield changed
+    finally:
+        if unsaved:
+            save()
