@@ -12,7 +12,7 @@ import pathlib
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from rkd_jax import config as schema
 from rkd_jax.runtime import extras
@@ -84,36 +84,21 @@ def exit_status(work: Callable[[], Any]) -> int:
     return 0
 
 
-def _run(rest: Sequence[str], holder: Any) -> int:
-    """Run the experiment named by the flags; return the `exit_status`."""
-    from absl import flags
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line in this process, or a new one; return its exit status."""
+    extras.exit_without("train")
+    start_again()
+    asked = command_line.parse(sys.argv[1:] if argv is None else argv, __doc__ or "")
 
     def work() -> None:
-        if len(rest) > 1:
-            raise command_line.UsageError(f"unknown arguments: {' '.join(rest[1:])}")
-        given, config = flags.FLAGS, holder.value
-        name = pathlib.Path(given["config"].config_filename.split(":")[0]).stem
-        prepare_jax(given.compilation_cache_dir)
-        join_processes(given.coordinator, given.num_processes, given.process_id)
-        train(config, pathlib.Path(given.workdir or f"runs/{name}"))
+        config, flags = asked.config.validate(), asked.flags
+        name = pathlib.Path(flags["config"].config_filename.split(":")[0]).stem
+        prepare_jax(flags.compilation_cache_dir)
+        join_processes(flags.coordinator, flags.num_processes, flags.process_id)
+        train(config, pathlib.Path(flags.workdir or f"runs/{name}"))
 
     return exit_status(work)
 
 
-def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line in this process, or a new one; end with its exit code."""
-    extras.exit_without("train")
-    from absl import app
-
-    start_again()
-
-    holder = command_line.define()
-    app.run(
-        lambda rest: sys.exit(_run(rest, holder)),
-        argv=None if argv is None else [sys.argv[0], *argv],
-        flags_parser=lambda args: command_line.parse(args, __doc__),
-    )
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -15,10 +15,10 @@ class Section:
 
     Subclasses are dataclasses whose fields `choice`, `count`, `number` and `path` make.
 
-    >>> OptionalNothing = dataclasses.make_dataclass("Empty", [], bases=(Section,))
-    >>> OptionalNothing().lr = 0.1
+    >>> from rkd_jax.config import OptimConfig
+    >>> OptimConfig().lrr = 0.1
     Traceback (most recent call last):
-    AttributeError: Empty has no field lr; it has none
+    AttributeError: OptimConfig has no field lrr; did you mean lr?
     """
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -5,7 +5,7 @@ import pathlib
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from rkd_jax import config as schema
 from rkd_jax.runtime import shipped
@@ -17,68 +17,96 @@ class UsageError(ValueError):
     """The command line is not usable."""
 
 
-def define() -> Any:
-    """Define the flags; return the holder of the config (`.value`)."""
+class CommandLine(NamedTuple):
+    """What was asked for on the command line.
+
+    Attributes:
+        config: of the experiment, with its overrides; not validated.
+        flags: all other flags, by attribute.
+    """
+
+    config: schema.Config
+    flags: Any
+
+
+def parse(argv: Sequence[str], usage: str) -> CommandLine:
+    """Parse the command line; end with status 2 and a plain message if it is wrong.
+
+    `--version` and `--help` are answered, with status 0 and without a `--config`.
+
+    Args:
+        argv: without the program's name.
+        usage: text of `--help` above the flags.
+    """
+    if "--version" in argv:
+        print(f"rkd_jax {__version__}")
+        sys.exit(0)
+    asks_help = bool({"-h", "-help", "--help"} & set(argv))
+    try:
+        given, file = _with_config_file([] if asks_help else ["rkd_jax.train", *argv])
+        flags, holder = _define(given)
+        if asks_help:
+            print(usage)
+            print(flags.module_help("rkd_jax.training.flags"))
+            sys.exit(0)
+        try:
+            rest = flags(given)
+        except KeyError:
+            _refuse_unknown_fields(given, flags["config"].parser.parse(file))
+            raise
+        if len(rest) > 1:
+            raise UsageError(f"unknown arguments: {' '.join(rest[1:])}")
+        if not isinstance(holder.value, schema.Config):
+            raise UsageError(
+                f"--config: {file} gives a {type(holder.value).__name__}; expected a "
+                "rkd_jax.config.Config"
+            )
+        return CommandLine(holder.value, flags)
+    except Exception as error:  # a config file is code: it may raise anything
+        print(f"error: {_plain(error)}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _define(argv: Sequence[str]) -> tuple[Any, Any]:
+    """Return the flags, not parsed, and the holder of the config (`.value`)."""
     from absl import flags
     from ml_collections import config_flags
 
+    values = flags.FlagValues()
     holder = config_flags.DEFINE_config_file(
         "config",
         None,
         "Experiment: a file, e.g. configs/rkd.py:demo, or a name that comes with the "
         f"package ({', '.join(shipped.config_names())}), e.g. rkd:demo.",
+        flag_values=values,
+        sys_argv=list(argv),
         lock_config=True,
     )
-    flags.DEFINE_boolean("version", False, "Show the version.")
-    flags.DEFINE_string("workdir", None, "Where the run is kept; default runs/NAME.")
+    flags.DEFINE_boolean("version", False, "Show the version.", values)
+    flags.DEFINE_string(
+        "workdir", None, "Where the run is kept; default runs/NAME.", values
+    )
     flags.DEFINE_string(
         "compilation_cache_dir",
         default_folder(),
         "Compiled programs are kept here; empty: nowhere.",
+        values,
     )
     flags.DEFINE_string(
         "coordinator",
         "",
         "Several processes: address:port of the first, or 'auto' to ask the cluster "
         "(jax.distributed).",
+        values,
     )
-    flags.DEFINE_integer("num_processes", 1, "Processes in all, with --coordinator.")
-    flags.DEFINE_integer("process_id", 0, "Number of this process, from 0.")
-    flags.mark_flag_as_required("config")
-    return holder
-
-
-def parse(argv: Sequence[str], usage: str) -> list[str]:
-    """Parse the command line; end with status 2 and a plain message if it is wrong.
-
-    `--version` and `--help` are answered, with status 0 and without a `--config`.
-
-    Args:
-        argv: with the program's name.
-        usage: text of `--help` above the flags.
-
-    Returns:
-        The arguments that are no flags, after the program's name.
-    """
-    from absl import flags
-
-    if "--version" in argv[1:]:
-        print(f"rkd_jax {__version__}")
-        sys.exit(0)
-    if {"-h", "-help", "--help"} & set(argv[1:]):
-        print(usage)
-        print(flags.FLAGS.module_help(flags.FLAGS.find_module_defining_flag("workdir")))
-        sys.exit(0)
-    try:
-        argv, file = _with_config_file(argv)
-        try:
-            return flags.FLAGS(argv)
-        except KeyError:
-            _refuse_unknown_fields(argv, file)
-            raise
-    except Exception as error:  # a config file is code: it may raise anything
-        print(f"error: {_plain(error)}", file=sys.stderr)
-        sys.exit(2)
+    flags.DEFINE_integer(
+        "num_processes", 1, "Processes in all, with --coordinator.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "process_id", 0, "Number of this process, from 0.", flag_values=values
+    )
+    flags.mark_flag_as_required("config", values)
+    return values, holder
 
 
 def _with_config_file(argv: Sequence[str]) -> tuple[list[str], str]:
@@ -108,11 +136,8 @@ def _with_config_file(argv: Sequence[str]) -> tuple[list[str], str]:
     return changed, file
 
 
-def _refuse_unknown_fields(argv: Sequence[str], file: str) -> None:
+def _refuse_unknown_fields(argv: Sequence[str], config: schema.Config) -> None:
     """Name the first override of a field that the experiment does not have."""
-    from absl import flags
-
-    config = flags.FLAGS["config"].parser.parse(file)
     known = schema.flatten_dict(schema.as_dict(config))
     for argument in argv[1:]:
         field = re.match(r"--?(?:no)?config\.([\w.]+)", argument)

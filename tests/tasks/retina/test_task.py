@@ -131,7 +131,7 @@ def test_value_maps_move_from_the_start_epoch_on_and_only_their_own():
     seen = np.zeros((LABELED, SIDE, SIDE), np.int32)
     seen += 3 + 10 * np.arange(LABELED, dtype=np.int32)[:, None, None]
     for number, moves in ((0, False), (1, True)):
-        _, (_, after, _) = loss(
+        _, (_, after, *_) = loss(
             variables,
             {"value_maps": jnp.asarray(seen)},
             None,
