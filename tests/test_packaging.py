@@ -65,8 +65,6 @@ def test_the_wheel_has_every_module_config_and_file_of_the_package(installed):
         wanted |= {p.relative_to(ROOT) for p in (ROOT / "rkd_jax").rglob(pattern)}
     for path in (ROOT / "configs").glob("*.py"):
         wanted.add(pathlib.Path("rkd_jax/configs") / path.name)
-    for name in ("convert_weights", "label_junctions"):
-        wanted.add(pathlib.Path(f"rkd_jax/tools/{name}.py"))
     found = {
         p.relative_to(installed)
         for p in (installed / "rkd_jax").rglob("*")

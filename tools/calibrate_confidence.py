@@ -23,7 +23,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import cv2
 import made_pairs
 import numpy as np
 
@@ -32,6 +31,7 @@ from rkd_jax.evaluation.ablation import PROTOCOLS
 from rkd_jax.evaluation.charts import reliability_chart
 from rkd_jax.evaluation.unrelated import eye_of, unrelated
 from rkd_jax.files.atomic import atomic_path, write_text
+from rkd_jax.images.pictures import encode_png
 from rkd_jax.registration.base import BaseMatcher
 from rkd_jax.registration.verdict.confidence import (
     FEATURES,
@@ -242,9 +242,8 @@ def calibrate(
     write_text(out / "confidence.json", model.to_json())
     curve = reliability(predicted(check), right[check])
     chart = reliability_chart(curve, f"{check.sum()} registrations kept apart")
-    _, data = cv2.imencode(".png", chart[..., ::-1])
     with atomic_path(out / "reliability.png") as part:
-        part.write_bytes(data.tobytes())
+        part.write_bytes(encode_png(chart))
     for row in curve:
         print(
             f"{row['low']:.1f} to {row['high']:.1f}: {row['pairs']:5} registrations, "

@@ -18,11 +18,11 @@ import numpy as np
 
 from rkd_jax.augment import visit_light
 from rkd_jax.evaluation import unrelated
+from rkd_jax.geometry.radial import bend
 from rkd_jax.images.field import field_of_view
 from rkd_jax.images.prepare import field_box, read_image
 from rkd_jax.registration.transforms import Frame, Radial
 from rkd_jax.registration.transforms.homography import project
-from rkd_jax.registration.transforms.radial import flatten
 from rkd_jax.synthetic.fundus import visits
 
 _VIEW = 0.5  # of the photograph's width that one view of it has
@@ -101,7 +101,7 @@ def warped(
     inside = np.sum(u * u, axis=-1) < 0.97**2
     views = []
     for matrix in (fixed_view, moving_view):
-        seen = _VIEW * project(matrix, flatten(u, curvature))
+        seen = _VIEW * project(matrix, bend(u, curvature))
         xy = photograph.from_field(seen).astype(np.float32)
         view = cv2.remap(image, xy[..., 0], xy[..., 1], cv2.INTER_CUBIC)
         views.append(np.where(inside, view, 0).astype(np.uint8))

@@ -4,21 +4,15 @@ from typing import NamedTuple
 
 import jax
 
-from rkd_jax.geometry import (
-    AFFINE_PRESETS,
-    AffinePreset,
-    Deformation,
-    flat,
-    random_deformation,
-    random_homography,
-    upstream_affine,
-)
+from rkd_jax.geometry.affine import AFFINE_PRESETS, AffinePreset, upstream_affine
+from rkd_jax.geometry.deformation import Deformation, flat, random_deformation
+from rkd_jax.geometry.homography import random_homography
 
 Array = jax.Array
 
 
 class HomographyPreset(NamedTuple):
-    """Ranges of `rkd_jax.geometry.random_homography`."""
+    """Ranges of `rkd_jax.geometry.homography.random_homography`."""
 
     rotation_deg: float
     scale: tuple[float, float]
@@ -79,7 +73,7 @@ def sample_geometry(
 
 
 class DeformationPreset(NamedTuple):
-    """Ranges of `rkd_jax.geometry.random_deformation`, in half image widths."""
+    """Ranges of `geometry.deformation.random_deformation`, in half image widths."""
 
     k: tuple[float, float]
     elastic: float

@@ -10,6 +10,7 @@ import numpy as np
 
 from rkd_jax.data.source import CachedSource, unpack_image
 from rkd_jax.images import prepare
+from rkd_jax.images.field import prepared_field
 
 ImageSource = Any  # what prepare.read_image accepts
 
@@ -34,12 +35,13 @@ class Records(CachedSource):
     """Preprocessed photographs by index, in the form that training reads.
 
     `records[i]` is a dict of NumPy arrays: "image" float32 [S, S, 1] in 0..1, zeros
-    outside the picture; "size" int32 [2], (h, w) of the picture in it; "keypoints"
+    outside the picture; "size" int32 [2], (h, w) of the picture in it; "field" bool
+    [S, S], where keypoints may lie, as in registration (`images.field`); "keypoints"
     float32 [N, 2], (x, y) in pixels of "image"; "keypoint_mask" bool [N]; "labeled"
     bool; "index" int32, the rank among the labeled images, -1 if unlabeled.
 
-    Images are kept with 8 bits a pixel; all images handed out are multiples of 1/255
-    for that reason, whether they were kept or not.
+    Images are kept with 8 bits a pixel, fields with one bit; all images handed out are
+    multiples of 1/255 for that reason, whether they were kept or not.
 
     Args:
         items: the photographs.
@@ -74,7 +76,7 @@ class Records(CachedSource):
             [item.name for item in items],
             groups=labeled,
             cache_mb=cache_mb,
-            unpack=unpack_image,
+            unpack=self._unpacked,
         )
         self.size = size
         self.max_labels = max_labels
@@ -82,6 +84,11 @@ class Records(CachedSource):
         self.resize_mode = resize_mode
         self._items = tuple(items)
         self._ranks = np.cumsum(labeled) - 1
+
+    def _unpacked(self, kept: dict[str, Any]) -> dict[str, Any]:
+        bits = np.unpackbits(kept["field"], count=self.size**2)
+        field = bits.reshape(self.size, self.size).astype(bool)
+        return {**unpack_image(kept), "field": field}
 
     def _prepared(self, index: int) -> dict[str, np.ndarray]:
         item = self._items[index]
@@ -101,6 +108,7 @@ class Records(CachedSource):
         return {
             "image": np.rint(resized.image * 255.0).astype(np.uint8),
             "size": np.array(resized.size, np.int32),
+            "field": np.packbits(prepared_field(image, resized)),
             "keypoints": keypoints,
             "keypoint_mask": np.arange(self.max_labels) < len(xy),
             "labeled": np.array(item.labeled),

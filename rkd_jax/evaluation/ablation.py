@@ -8,13 +8,13 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 
 from rkd_jax.evaluation.charts import bar_chart
 from rkd_jax.evaluation.fire import results
 from rkd_jax.evaluation.published import PAPER
 from rkd_jax.files import own_files
+from rkd_jax.images.pictures import encode_png
 from rkd_jax.metrics import fire
 from rkd_jax.registration.files.predictions import Prediction, table_text
 from rkd_jax.registration.files.predictions import claim as claim_predictions
@@ -254,6 +254,5 @@ def write(
         )
         text += "\n\n" + markdown(differences)
     own_files.write_text(out / "ablation.md", text)
-    _, data = cv2.imencode(".png", picture[..., ::-1])
-    own_files.write_bytes(out / "ablation.png", data.tobytes())
+    own_files.write_bytes(out / "ablation.png", encode_png(picture))
     return text

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from rkd_jax.files import own_files
+from rkd_jax.images.pictures import encode_png
 from rkd_jax.images.prepare import read_image
 from rkd_jax.registration.files import outputs
 from rkd_jax.registration.files.predictions import Pair, Prediction
@@ -85,7 +86,7 @@ def write(
         own_files.remove(out / FOLDER / name)
     for prediction, place in zip(chosen, places, strict=True):
         picture = _picture(prediction, pairs[prediction.name])
-        own_files.write_bytes(place, outputs.encode_png(picture))
+        own_files.write_bytes(place, encode_png(picture))
         yield prediction, place
 
 

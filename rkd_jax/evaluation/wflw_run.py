@@ -16,6 +16,7 @@ import numpy as np
 from rkd_jax.data.wflw import Face
 from rkd_jax.files import own_files
 from rkd_jax.files.atomic import read_predictions, refuse_other_settings
+from rkd_jax.images.pictures import encode_png
 from rkd_jax.images.reading import read_image
 from rkd_jax.metrics import landmarks as metrics
 from rkd_jax.synthetic.faces.points import ATTRIBUTES, COUNT
@@ -365,7 +366,4 @@ def draw_largest(
 
 def save_picture(path: pathlib.Path, picture: np.ndarray) -> None:
     """Write a uint8 RGB picture as PNG, wholly or not at all."""
-    from PIL import Image
-
-    with own_files.replacing(path) as part:
-        Image.fromarray(picture).save(part)
+    own_files.write_bytes(path, encode_png(picture))

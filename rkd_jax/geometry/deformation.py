@@ -1,18 +1,18 @@
 """Warps that bend: a curved retina behind a homography, and a smooth elastic part.
 
-Points go forward by a closed form, images through the inverse, which is iterated to
-rounding. Every function treats one warp; callers `jax.vmap`.
+Points go forward by a closed form. Images need the inverse; that of the elastic part
+is iterated to rounding. Every function treats one warp; callers `jax.vmap`.
 """
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 
+from rkd_jax.geometry import radial
 from rkd_jax.geometry.homography import apply_homography, inverse
 
 Array = jax.Array
 
-_NEWTON_ROUNDS = 6
 _FIXED_POINT_ROUNDS = 12
 # Bound of the elastic part's slope; each round of the inverse gains a factor of this.
 MAX_SLOPE = 0.25
@@ -28,9 +28,9 @@ class Deformation:
 
     Attributes:
         h: `[3, 3]`, between bent points.
-        lens: (center, unit_px, k) of `bend`: the camera's axis `[2]` (x, y) in px of
-            both images, half the image's width in px, and the strength, at least 0.
-            None for a flat retina.
+        lens: (center, unit_px, k) of B: the camera's axis `[2]` (x, y) in px of both
+            images, half the image's width in px, and the strength, at least 0. None
+            for a flat retina.
         amplitude: `[J, 2]` px of the elastic waves.
         frequency: `[J, 2]` rad per px.
         phase: `[J]` rad.
@@ -46,44 +46,17 @@ class Deformation:
     phase: Array
 
 
-def bend(xy: Array, center: Array, unit_px: Array, k: Array) -> Array:
-    """Move points outward: `c + (p - c)(1 + k r^2)`.
-
-    Args:
-        xy: `[..., 2]` points (x, y) in px.
-        center: `[2]` in px.
-        unit_px: length of r = 1 in px.
-        k: strength, at least 0.
-
-    Example:
-        >>> bend(jnp.array([[4.0, 0.0]]), jnp.zeros(2), 4.0, 0.25).tolist()
-        [[5.0, 0.0]]
-    """
-    x, y = (xy[..., i] - center[i] for i in (0, 1))
-    factor = 1.0 + k * (x * x + y * y) / unit_px**2
-    return jnp.stack([center[0] + x * factor, center[1] + y * factor], axis=-1)
-
-
-def unbend(xy: Array, center: Array, unit_px: Array, k: Array) -> Array:
-    """Invert `bend` by Newton's method on the radius, for k of at least 0."""
-    x, y = (xy[..., i] - center[i] for i in (0, 1))
-    target = jnp.sqrt(x * x + y * y + 1e-12) / unit_px
-
-    def step(_: int, r: Array) -> Array:
-        # Convex and increasing: Newton never leaves the right side of the root.
-        return r - (r + k * r**3 - target) / (1.0 + 3.0 * k * r**2)
-
-    factor = jax.lax.fori_loop(0, _NEWTON_ROUNDS, step, target) / target
-    return jnp.stack([center[0] + x * factor, center[1] + y * factor], axis=-1)
-
-
 def _between_photographs(
     h: Array, lens: tuple[Array, Array, Array] | None, xy: Array
 ) -> Array:
     """Map points by a homography between bent points, or by it alone."""
     if lens is None:
         return apply_homography(h, xy)
-    return unbend(apply_homography(h, bend(xy, *lens)), *lens)
+    center, unit_px, k = lens
+    center = jnp.broadcast_to(center, xy.shape)
+    bent = center + unit_px * radial.bend((xy - center) / unit_px, k)
+    seen = (apply_homography(h, bent) - center) / unit_px
+    return center + unit_px * radial.unbend(seen, k)
 
 
 def _elastic(warp: Deformation, xy: Array) -> Array:
@@ -102,7 +75,8 @@ def deform(warp: Deformation, xy: Array) -> Array:
     """Map raw points `[..., 2]` (x, y) to the warped image, float32.
 
     Example:
-        >>> from rkd_jax.geometry import flat, translation
+        >>> from rkd_jax.geometry.deformation import flat
+        >>> from rkd_jax.geometry.homography import translation
         >>> deform(flat(translation(3.0, 0.0)), jnp.zeros((1, 2))).tolist()
         [[3.0, 0.0]]
     """

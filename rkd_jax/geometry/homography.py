@@ -90,8 +90,9 @@ def compose(a: Array, b: Array) -> Array:
     """Return the map "first `b`, then `a`", as `[3, 3]` float32, last entry 1.
 
     Example:
-        >>> compose(translation(1.0, 0.0), scaling_about_pixels(2.0, 2.0))[0].tolist()
-        [2.0, 0.0, 1.5]
+        >>> double = jnp.diag(jnp.array([2.0, 2.0, 1.0]))
+        >>> compose(translation(1.0, 0.0), double)[0].tolist()
+        [2.0, 0.0, 1.0]
     """
     return _unit_corner(
         _matmul(jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32))
@@ -106,42 +107,6 @@ def translation(dx: float | Array, dy: float | Array) -> Array:
         [3.0, -1.0]
     """
     return as_matrix([[1.0, 0.0, dx], [0.0, 1.0, dy], [0.0, 0.0, 1.0]])
-
-
-def scaling_about_pixels(sx: float | Array, sy: float | Array) -> Array:
-    """Return the `[3, 3]` map of a resize: x -> (x + 0.5) * sx - 0.5, same for y.
-
-    Example:
-        >>> scaling_about_pixels(2.0, 2.0)[0].tolist()
-        [2.0, 0.0, 0.5]
-    """
-    sx, sy = jnp.asarray(sx, jnp.float32), jnp.asarray(sy, jnp.float32)
-    return as_matrix(
-        [[sx, 0.0, 0.5 * sx - 0.5], [0.0, sy, 0.5 * sy - 0.5], [0.0, 0.0, 1.0]]
-    )
-
-
-def resize_points(xy: Array, from_size, to_size) -> Array:
-    """Map points of an image to the same image resized (half-pixel rule).
-
-    Args:
-        xy: `[..., 2]` points (x, y) in px of the image of `from_size`.
-        from_size: (height, width) before; numbers or traced scalars.
-        to_size: (height, width) after.
-
-    Returns:
-        `[..., 2]` float32 points in px of the resized image.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> resize_points(jnp.zeros((1, 2)), (4, 4), (8, 2)).tolist()
-        [[-0.25, 0.5]]
-    """
-    (h0, w0), (h1, w1) = side_lengths(from_size), side_lengths(to_size)
-    xy = jnp.asarray(xy, jnp.float32)
-    x = (xy[..., 0] + 0.5) * (w1 / w0) - 0.5
-    y = (xy[..., 1] + 0.5) * (h1 / h0) - 0.5
-    return jnp.stack([x, y], axis=-1)
 
 
 def side_lengths(size) -> tuple[Array, Array]:

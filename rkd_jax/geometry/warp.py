@@ -94,7 +94,7 @@ def warp(
 
     Example:
         >>> import jax.numpy as jnp
-        >>> from rkd_jax.geometry import translation
+        >>> from rkd_jax.geometry.homography import translation
         >>> warp(jnp.array([[1.0, 2.0, 3.0]]), translation(1.0, 0.0), (1, 3)).tolist()
         [[2.0, 3.0, 0.0]]
     """
@@ -133,7 +133,7 @@ def warp_mask(in_size, h_out_to_in: Array, out_size: tuple[int, int]) -> Array:
         `[H', W']` bool.
 
     Example:
-        >>> from rkd_jax.geometry import translation
+        >>> from rkd_jax.geometry.homography import translation
         >>> warp_mask((3, 3), translation(1.0, 0.0), (3, 3))[1].tolist()
         [True, False, False]
     """

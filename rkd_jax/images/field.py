@@ -49,17 +49,28 @@ def field_of_view(image: np.ndarray) -> np.ndarray:
     return cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST) > 0
 
 
-def prepared_field(
-    image: np.ndarray, prepared: Resized, *, rim_px: float
-) -> np.ndarray:
-    """Return where keypoints may lie on a prepared image.
+def rim_px(side: int) -> int:
+    """Return how far inside the field keypoints begin, on images of this side in px.
 
-    Edges of the image count as inside the field, the padding as outside.
+    The rim of the field has strong edges that belong to the camera, not to the eye:
+    keypoints on it would match cameras.
+
+    Example:
+        >>> rim_px(768), rim_px(96)
+        (8, 1)
+    """
+    return round(8 * side / 768)
+
+
+def prepared_field(image: np.ndarray, prepared: Resized) -> np.ndarray:
+    """Return where keypoints may lie on a prepared image: its field without the rim.
+
+    Training and registration both use it. Edges of the image count as inside the
+    field, the padding as outside.
 
     Args:
         image: `[H, W]` or `[H, W, 3]` as read.
         prepared: what was made of it.
-        rim_px: working pixels by which the field is drawn in.
 
     Returns:
         `[S_h, S_w]` bool.
@@ -67,9 +78,9 @@ def prepared_field(
     height, width = prepared.size
     x0, y0, x1, y1 = prepared.box
     mask = _hull(image[y0:y1, x0:x1], (height, width))
-    side = 2 * round(rim_px) + 1
+    side = 2 * rim_px(max(prepared.image.shape)) + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     field = np.zeros(prepared.image.shape, bool)
-    # Beyond its edge OpenCV takes the image as set: only the rim is drawn in.
+    # OpenCV counts what lies beyond the edge as inside: only the rim is taken off.
     field[:height, :width] = cv2.erode(mask, disc) > 0
     return field

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rkd_jax.geometry.resize import resize_points
 from rkd_jax.images.channels import green_or_fullest
 from rkd_jax.images.reading import (
     MAX_MEGAPIXELS,
@@ -32,7 +33,6 @@ __all__ = [
     "normalize",
     "prepare",
     "read_image",
-    "resize_points",
 ]
 
 
@@ -117,17 +117,6 @@ def percentile(image: np.ndarray, percent: float) -> float:
     low = int(np.floor(place))
     below, above = np.searchsorted(counts, [low, min(low + 1, image.size - 1)], "right")
     return float(below + (place - low) * (above - below))
-
-
-def resize_points(xy: Any, scale: Any) -> np.ndarray:
-    """Map points (x, y) [..., 2] of an image to the image resized by `scale`, float64.
-
-    The half-pixel rule: pixel centres are whole numbers, so the image begins at -0.5.
-
-    >>> resize_points([[0.0, 9.5]], 2).tolist()
-    [[0.5, 19.5]]
-    """
-    return (np.asarray(xy, np.float64) + 0.5) * np.asarray(scale) - 0.5
 
 
 @dataclasses.dataclass(frozen=True)

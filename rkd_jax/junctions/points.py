@@ -120,8 +120,13 @@ def fill_small_holes(mask: np.ndarray, area_px: float) -> np.ndarray:
     return mask | small[labels]
 
 
-def field_of_view(image: np.ndarray) -> np.ndarray:
-    """Return the bright disc of a fundus photograph.
+def bright_disc(image: np.ndarray) -> np.ndarray:
+    """Return the bright disc of a fundus photograph that comes with no field mask.
+
+    By the red channel, not by the brightest one as `images.field` has it: film scans
+    have a greenish frame, which that takes for a part of the field (on six scans of
+    STARE the two share .77 to .97 of their union; on DRIVE, whose masks are known, this
+    one is nearer to them by .001 to .004).
 
     Args:
         image: `[H, W]` or `[H, W, 3]` (RGB), any range.
@@ -134,12 +139,11 @@ def field_of_view(image: np.ndarray) -> np.ndarray:
 
     >>> image = np.zeros((20, 20))
     >>> image[5:15, 5:15] = 90
-    >>> field = field_of_view(image)
+    >>> field = bright_disc(image)
     >>> bool(field[10, 10]), bool(field[0, 0])
     (True, False)
     """
     image = np.asarray(image, np.float64)
-    # Film scans have a greenish frame; the fundus is brightest in red.
     level = image[..., 0] if image.ndim == 3 else image
     low, high = np.percentile(level, [0.5, 99])
     bright = ndimage.median_filter(level, 5) > low + 0.12 * (high - low)

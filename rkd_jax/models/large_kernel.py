@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from rkd_jax.models import layers
+from rkd_jax.models.options import LargeKernelOptions
 from rkd_jax.models.superretina import Activation, SuperRetina
 
 
@@ -28,29 +29,17 @@ class ParallelKernels(nn.Module):
         return activation(total)
 
 
-class LargeKernel(SuperRetina):
+class LargeKernel(LargeKernelOptions, SuperRetina):
     """SuperRetina with parallel kernels in stages 2 to 4 (3,960,322 parameters).
 
     One PReLU slope is shared by encoder and descriptor head; the detector decoder
     keeps ReLU. `kernels=(1, 3, 5, 7)` is the ablation (5,766,978 parameters).
 
-    Attributes:
-        kernels: Odd kernel sizes of the parallel branches.
+    Attributes: those of `LargeKernelOptions`.
 
     Source: "Reverse Knowledge Distillation" (Nasser et al., WACV 2024), large-kernel
     encoder. In the ablation the 7x7 branch is called, not only built.
     """
-
-    kernels: tuple[int, ...] = (1, 3, 5)
-
-    def __post_init__(self):
-        """Check the options; raise ValueError with the name of a bad one."""
-        layers.check_positive(self, "kernels")
-        if any(size % 2 == 0 for size in self.kernels) or len(set(self.kernels)) != len(
-            self.kernels
-        ):
-            raise ValueError(f"kernels is {self.kernels}; expected different odd sizes")
-        super().__post_init__()
 
     def stage_radius(self) -> int:
         return 1 + max(self.kernels) // 2
@@ -58,7 +47,7 @@ class LargeKernel(SuperRetina):
     def _stage(self, number: int, x: jax.Array, activation: Activation) -> jax.Array:
         if number == 1:
             return super()._stage(number, x, activation)
-        dtype = layers.compute_dtype(self.compute_dtype)
+        dtype = jnp.dtype(self.compute_dtype)
         features = self.widths[number - 1]
         stage = ParallelKernels(
             features, self.kernels, name=f"stage{number}", dtype=dtype

@@ -7,6 +7,18 @@ import jax
 import jax.numpy as jnp
 
 from rkd_jax.models import layers
+from rkd_jax.models.descriptor import DescriptorHead
+from rkd_jax.models.norms import after_norm
+from rkd_jax.models.options import SuperRetinaOptions
+from rkd_jax.models.output import (
+    HEADS,
+    ModelOutput,
+    check_heads,
+    detector_count,
+    finish_detector,
+    pad_images,
+)
+from rkd_jax.models.upsampling import Place, upsample
 
 Activation = Callable[[jax.Array], jax.Array]
 
@@ -39,57 +51,42 @@ class DetectorDecoder(nn.Module):
         x: jax.Array,
         skips: list[jax.Array],
         activation: Activation = nn.relu,
-        place: layers.Place | None = None,
+        place: Place | None = None,
     ) -> jax.Array:
         """Map the trunk and the skips of stages 1, 2, 3 to logits `[B, H, W, K]`."""
         for stage in (3, 2, 1):
             cell, here = 2**stage, None
             if place is not None:
                 here = tuple((start // cell, whole // cell) for start, whole in place)
-            x = layers.upsample(x, here)
+            x = upsample(x, here)
             x = jnp.concatenate([x, skips[stage - 1]], axis=-1)
             features = self.widths[stage - 1]
             x = DoubleConv(features, name=f"up{stage}", dtype=self.dtype)(x, activation)
         return layers.Conv(self.out_channels, 1, name="conv_last", dtype=self.dtype)(x)
 
 
-class SuperRetina(nn.Module):
+class SuperRetina(SuperRetinaOptions, nn.Module):
     """U-Net encoder, detector decoder and descriptor head (3,001,217 parameters).
 
     Any image size works: images are zero-padded at the right and bottom to a
     multiple of 16 (at least 32) and the heatmap is cropped back.
 
-    Attributes:
-        in_channels: Channels of the images.
-        out_channels: Heatmaps an image; a single one has no channel axis.
-        widths: Channels of the four encoder stages.
-        descriptor_dim: Channels of the descriptors; 0 builds no descriptor head.
-        norm: "none" as published, or "instance": parameter-free instance norm before
-            each activation, with which descriptors learn in hundreds of steps.
-        compute_dtype: "float32" or "bfloat16"; parameters and outputs are float32.
+    Attributes: those of `SuperRetinaOptions`.
 
     Source: SuperRetina (Liu et al., ECCV 2022), section 3. We accept any size.
     """
-
-    in_channels: int = 1
-    out_channels: int = 1
-    widths: tuple[int, ...] = (64, 64, 128, 128)
-    descriptor_dim: int = 256
-    norm: str = "none"
-    compute_dtype: str = "float32"
 
     divisor = 16
     minimum = 32
 
     def __post_init__(self):
-        """Check the options; raise ValueError with the name of a bad one."""
-        layers.check_positive(self, "in_channels", "out_channels", "widths")
-        if len(self.widths) != 4:
-            raise ValueError(f"widths is {self.widths}; expected four numbers")
-        layers.check_dimension(self.descriptor_dim)
-        layers.check_norm(self.norm)
-        layers.compute_dtype(self.compute_dtype)
+        """Check the options; raise a ValueError with the name of a bad one."""
+        self.check()
         super().__post_init__()
+
+    def example_shape(self, size: int) -> tuple[int, ...]:
+        """Return the shape of a batch of one square image."""
+        return (1, size, size, self.in_channels)
 
     def stage_radius(self) -> int:
         """Return how many cells around it a cell of stages 2 to 4 sees."""
@@ -97,7 +94,7 @@ class SuperRetina(nn.Module):
 
     def _stage(self, number: int, x: jax.Array, activation: Activation) -> jax.Array:
         """Return encoder stage 1..4 of `x`; `large_kernel` has its own."""
-        dtype = layers.compute_dtype(self.compute_dtype)
+        dtype = jnp.dtype(self.compute_dtype)
         features = self.widths[number - 1]
         return DoubleConv(features, name=f"stage{number}", dtype=dtype)(x, activation)
 
@@ -111,11 +108,11 @@ class SuperRetina(nn.Module):
         images: jax.Array,
         *,
         train: bool = False,
-        heads: tuple[str, ...] = layers.HEADS,
+        heads: tuple[str, ...] = HEADS,
         detector_images: int | None = None,
-        place: layers.Place | None = None,
+        place: Place | None = None,
         example_ids: jax.Array | None = None,
-    ) -> layers.ModelOutput:
+    ) -> ModelOutput:
         """Compute the heads asked for.
 
         Args:
@@ -136,19 +133,19 @@ class SuperRetina(nn.Module):
                 not in 1..B.
         """
         del train, example_ids
-        layers.check_heads(heads)
-        dtype = layers.compute_dtype(self.compute_dtype)
-        x = layers.pad_images(
+        check_heads(heads)
+        dtype = jnp.dtype(self.compute_dtype)
+        x = pad_images(
             images,
             channels=self.in_channels,
             divisor=self.divisor,
             minimum=self.minimum,
         ).astype(dtype)
-        count = layers.detector_count(detector_images, x.shape[0])
+        count = detector_count(detector_images, x.shape[0])
         activation, decoder_activation = self._activation(), nn.relu
         if self.norm == "instance":
-            activation = layers.after_norm(activation)
-            decoder_activation = layers.after_norm(decoder_activation)
+            activation = after_norm(activation)
+            decoder_activation = after_norm(decoder_activation)
         stages = []
         for number in (1, 2, 3, 4):
             x = layers.max_pool(x) if number > 1 else x
@@ -159,7 +156,7 @@ class SuperRetina(nn.Module):
             decoder = DetectorDecoder(
                 self.widths, self.out_channels, name="detector", dtype=dtype
             )
-            heatmap, logits = layers.finish_detector(
+            heatmap, logits = finish_detector(
                 decoder(
                     x[:count],
                     [skip[:count] for skip in stages[:3]],
@@ -169,11 +166,7 @@ class SuperRetina(nn.Module):
                 *images.shape[1:3],
             )
         if "descriptor" in heads and self.descriptor_dim:
-            head = layers.DescriptorHead(
-                self.descriptor_dim, name="descriptor", dtype=dtype
-            )
+            head = DescriptorHead(self.descriptor_dim, name="descriptor", dtype=dtype)
             descriptors = head(x, activation)
         names = ("stage1", "stage2", "stage3", "trunk")
-        return layers.ModelOutput(
-            heatmap, logits, descriptors, dict(zip(names, stages))
-        )
+        return ModelOutput(heatmap, logits, descriptors, dict(zip(names, stages)))

@@ -8,30 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rkd_jax.models import layers
+from rkd_jax.models.draws import Dropout
+from rkd_jax.models.norms import LayerNorm, layer_norm
 
 MASKED = -100.0
-
-
-def layer_norm(x: jax.Array) -> jax.Array:
-    """Normalize the last axis in float32; return the dtype of `x`."""
-    y = x.astype(jnp.float32)
-    y = y - jnp.mean(y, axis=-1, keepdims=True)
-    variance = jnp.mean(y * y, axis=-1, keepdims=True)
-    return (y * jax.lax.rsqrt(variance + layers.EPSILON)).astype(x.dtype)
-
-
-class LayerNorm(nn.Module):
-    """Layer norm of the last axis with scale and bias, epsilon 1e-5."""
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Map `[..., C]` to the same shape and dtype."""
-        c = x.shape[-1]
-        shape = (1,) * (x.ndim - 1) + (c,)
-        scale = self.param("scale", nn.initializers.ones, (c,)).reshape(shape)
-        bias = self.param("bias", nn.initializers.zeros, (c,)).reshape(shape)
-        y = layer_norm(x.astype(jnp.float32)) * scale + bias
-        return y.astype(x.dtype)
 
 
 def relative_position_index(window: int) -> np.ndarray:
@@ -182,14 +162,14 @@ class SwinBlock(nn.Module):
         """Map `[B, H, W, C]` to the same shape."""
         c = x.shape[-1]
         y = self._attend(LayerNorm(name="norm1")(x))
-        x = x + layers.Dropout(self.drop_rate)(y, example_ids, train=train)
+        x = x + Dropout(self.drop_rate)(y, example_ids, train=train)
         y = LayerNorm(name="norm2")(x)
         y = layers.Dense(int(c * self.mlp_ratio), name="linear1", dtype=self.dtype)(y)
         # Its inner terms are not kept for the gradient: less memory, as fast on a CPU.
         y = jax.checkpoint(functools.partial(nn.gelu, approximate=False))(y)
-        y = layers.Dropout(self.drop_rate)(y, example_ids, train=train)
+        y = Dropout(self.drop_rate)(y, example_ids, train=train)
         y = layers.Dense(c, name="linear2", dtype=self.dtype)(y)
-        return x + layers.Dropout(self.drop_rate)(y, example_ids, train=train)
+        return x + Dropout(self.drop_rate)(y, example_ids, train=train)
 
 
 class PatchMerging(nn.Module):
@@ -242,14 +222,14 @@ class SwinTransformer(nn.Module):
         example_ids: jax.Array | None = None,
     ) -> list[jax.Array]:
         """Return h0 .. h4 of `[B, H, W, C]`, each `[B, H/2^(i+1), ., F * 2^i]`."""
-        dtype = layers.compute_dtype(self.compute_dtype)
+        dtype = jnp.dtype(self.compute_dtype)
         if example_ids is None:
             example_ids = jnp.arange(images.shape[0])
         embed = layers.StridedConv(
             self.feature_size, 2, name="patch_embed", dtype=dtype
         )
         x = embed(images.astype(dtype))
-        x = layers.Dropout(self.drop_rate)(x, example_ids, train=train)
+        x = Dropout(self.drop_rate)(x, example_ids, train=train)
         states = [layer_norm(x)]
         for stage, (depth, heads) in enumerate(zip(self.depths, self.num_heads), 1):
             for block in range(depth):

@@ -5,12 +5,18 @@ import jax
 import jax.numpy as jnp
 
 from rkd_jax.models import layers
+from rkd_jax.models.descriptor import DescriptorHead
+from rkd_jax.models.norms import after_norm, instance_norm
+from rkd_jax.models.options import SwinUnetrOptions
+from rkd_jax.models.output import (
+    HEADS,
+    ModelOutput,
+    check_heads,
+    detector_count,
+    finish_detector,
+    pad_images,
+)
 from rkd_jax.models.swin import SwinTransformer
-
-
-def leaky_relu(x: jax.Array) -> jax.Array:
-    """Leaky ReLU of slope 0.01."""
-    return nn.leaky_relu(x, 0.01)
 
 
 class ResidualBlock(nn.Module):
@@ -24,12 +30,12 @@ class ResidualBlock(nn.Module):
         """Map `[B, H, W, C]` to `[B, H, W, features]`."""
         options = {"use_bias": False, "dtype": self.dtype}
         y = layers.Conv(self.features, name="conv1", **options)(x)
-        y = leaky_relu(layers.instance_norm(y))
-        y = layers.instance_norm(layers.Conv(self.features, name="conv2", **options)(y))
+        y = nn.leaky_relu(instance_norm(y))
+        y = instance_norm(layers.Conv(self.features, name="conv2", **options)(y))
         if x.shape[-1] != self.features:
             x = layers.Conv(self.features, 1, name="conv3", **options)(x)
-            x = layers.instance_norm(x)
-        return leaky_relu(y + x)
+            x = instance_norm(x)
+        return nn.leaky_relu(y + x)
 
 
 class UpBlock(nn.Module):
@@ -48,73 +54,30 @@ class UpBlock(nn.Module):
         return ResidualBlock(self.features, name="block", dtype=self.dtype)(x)
 
 
-class SwinUnetr(nn.Module):
+class SwinUnetr(SwinUnetrOptions, nn.Module):
     """Swin UNETR with a descriptor head at stride 8 (7,900,667 parameters).
 
     Any image size works: images are zero-padded at the right and bottom to a
     multiple of 32 (at least 64) and the heatmap is cropped back.
 
-    Attributes:
-        in_channels: Channels of the images.
-        out_channels: Heatmaps an image; a single one has no channel axis.
-        feature_size: Channels F of the first stage.
-        depths, num_heads, window_size, mlp_ratio, qkv_bias: See `SwinTransformer`.
-        drop_rate: Dropout of the encoder in training.
-        descriptor_dim: Channels of the descriptors; 0 builds no descriptor head.
-        norm: "none" as published, or "instance": parameter-free instance norm before
-            the activations of the descriptor head (the decoder has it anyway).
-        compute_dtype: "float32" or "bfloat16"; parameters and outputs are float32.
+    Attributes: those of `SwinUnetrOptions`.
 
     Source: MONAI 1.6.1 `SwinUNETR(spatial_dims=2, norm_name="instance")` with the
     SuperRetina descriptor head on `decoder4`, as in RKD (WACV 2024). Dropout after
     the attention is drawn after windows are merged again: the same distribution.
     """
 
-    in_channels: int = 1
-    out_channels: int = 1
-    feature_size: int = 24
-    depths: tuple[int, ...] = (2, 2, 2, 2)
-    num_heads: tuple[int, ...] = (3, 6, 12, 24)
-    window_size: int = 7
-    mlp_ratio: float = 4.0
-    qkv_bias: bool = True
-    drop_rate: float = 0.5
-    descriptor_dim: int = 256
-    norm: str = "none"
-    compute_dtype: str = "float32"
-
     divisor = 32
     minimum = 64
 
     def __post_init__(self):
-        """Check the options; raise ValueError with the name of a bad one."""
-        layers.check_positive(
-            self,
-            "in_channels",
-            "out_channels",
-            "feature_size",
-            "depths",
-            "num_heads",
-            "window_size",
-        )
-        if len(self.depths) != 4 or len(self.num_heads) != 4:
-            raise ValueError(
-                f"depths is {self.depths} and num_heads {self.num_heads}; expected "
-                "four numbers each"
-            )
-        for stage, heads in enumerate(self.num_heads):
-            if self.feature_size * 2**stage % heads:
-                raise ValueError(
-                    f"num_heads is {self.num_heads}; stage {stage + 1} has "
-                    f"{self.feature_size * 2**stage} channels, which {heads} heads "
-                    "cannot share"
-                )
-        if not 0 <= self.drop_rate < 1:
-            raise ValueError(f"drop_rate is {self.drop_rate!r}; expected 0 <= rate < 1")
-        layers.check_dimension(self.descriptor_dim)
-        layers.check_norm(self.norm)
-        layers.compute_dtype(self.compute_dtype)
+        """Check the options; raise a ValueError with the name of a bad one."""
+        self.check()
         super().__post_init__()
+
+    def example_shape(self, size: int) -> tuple[int, ...]:
+        """Return the shape of a batch of one square image."""
+        return (1, size, size, self.in_channels)
 
     @nn.compact
     def __call__(
@@ -122,10 +85,10 @@ class SwinUnetr(nn.Module):
         images: jax.Array,
         *,
         train: bool = False,
-        heads: tuple[str, ...] = layers.HEADS,
+        heads: tuple[str, ...] = HEADS,
         detector_images: int | None = None,
         example_ids: jax.Array | None = None,
-    ) -> layers.ModelOutput:
+    ) -> ModelOutput:
         """Compute the heads asked for.
 
         Args:
@@ -146,15 +109,15 @@ class SwinUnetr(nn.Module):
             ValueError: Unknown head, images of another shape, or `detector_images`
                 not in 1..B.
         """
-        layers.check_heads(heads)
-        dtype = layers.compute_dtype(self.compute_dtype)
-        x = layers.pad_images(
+        check_heads(heads)
+        dtype = jnp.dtype(self.compute_dtype)
+        x = pad_images(
             images,
             channels=self.in_channels,
             divisor=self.divisor,
             minimum=self.minimum,
         ).astype(dtype)
-        count = layers.detector_count(detector_images, x.shape[0])
+        count = detector_count(detector_images, x.shape[0])
         states = SwinTransformer(
             self.feature_size,
             self.depths,
@@ -171,12 +134,10 @@ class SwinUnetr(nn.Module):
         if heads:
             maps |= self._coarse_decoder(states, dtype)
         if "descriptor" in heads and self.descriptor_dim:
-            head = layers.DescriptorHead(
-                self.descriptor_dim, name="descriptor", dtype=dtype
-            )
+            head = DescriptorHead(self.descriptor_dim, name="descriptor", dtype=dtype)
             activation = nn.relu
             if self.norm == "instance":
-                activation = layers.after_norm(activation)
+                activation = after_norm(activation)
             descriptors = head(maps["dec2"], activation)
         if "detector" in heads:
             fine, logits = self._fine_decoder(
@@ -186,8 +147,8 @@ class SwinUnetr(nn.Module):
                 dtype,
             )
             maps |= fine
-            heatmap, logits = layers.finish_detector(logits, *images.shape[1:3])
-        return layers.ModelOutput(heatmap, logits, descriptors, maps)
+            heatmap, logits = finish_detector(logits, *images.shape[1:3])
+        return ModelOutput(heatmap, logits, descriptors, maps)
 
     def _coarse_decoder(self, states, dtype) -> dict[str, jax.Array]:
         """Return dec4 (1/32), dec3 (1/16) and dec2 (1/8)."""

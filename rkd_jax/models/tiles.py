@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rkd_jax.models import layers
+from rkd_jax.models.output import ModelOutput, finish_detector, pad_images
 from rkd_jax.models.superretina import SuperRetina
 
 
@@ -36,7 +36,7 @@ def halo(module: nn.Module) -> int:
 
 def apply_in_tiles(
     module: nn.Module, variables: Any, images: jax.Array, *, tile: int
-) -> layers.ModelOutput:
+) -> ModelOutput:
     """Run a U-Net tile by tile; equal to `module.apply` up to rounding.
 
     One tile at a time is in memory, with as many pixels around it as the network sees;
@@ -67,7 +67,7 @@ def apply_in_tiles(
         raise ValueError(f"tile is {tile}; expected a positive multiple of 16")
     around = halo(module)
     height, width = images.shape[1:3]
-    padded = layers.pad_images(
+    padded = pad_images(
         images,
         channels=module.in_channels,
         divisor=module.divisor,
@@ -121,6 +121,6 @@ def apply_in_tiles(
     )
     total = batch * counts[0] * counts[1]
     logits, descriptors = jax.lax.fori_loop(0, total, step, blank)
-    heatmap, logits = layers.finish_detector(logits, height, width)
+    heatmap, logits = finish_detector(logits, height, width)
     descriptors = descriptors[:, : rows // 8 - 2, : columns // 8 - 2] if dim else None
-    return layers.ModelOutput(heatmap, logits, descriptors, {})
+    return ModelOutput(heatmap, logits, descriptors, {})

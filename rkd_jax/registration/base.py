@@ -36,8 +36,6 @@ from rkd_jax.version import __version__
 
 Source = str | os.PathLike | bytes | np.ndarray
 
-_RIM_PX = 8  # how far inside the camera's field keypoints begin, at 768 px
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class View(Detail):
@@ -106,8 +104,7 @@ class BaseMatcher:
             quantize=options.quantize,
         )
         if options.mask_field:
-            rim_px = _RIM_PX * self.working_size / 768
-            field = prepared_field(image, prepared, rim_px=rim_px)
+            field = prepared_field(image, prepared)
         else:
             field = np.zeros(prepared.image.shape, bool)
             field[: prepared.size[0], : prepared.size[1]] = True

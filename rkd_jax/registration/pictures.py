@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from rkd_jax.geometry.resize import resize_points
+from rkd_jax.images.pictures import to_rgb8
 from rkd_jax.registration.result import Registration
 
 _INLIER = (80, 220, 100)  # RGB
@@ -15,24 +17,6 @@ _GAP_PX = 8
 _MAX_LINES = 250
 _WIDEST = 4  # times the height asked for: wider photographs are drawn less high
 _LEAST_WIDTH_PX = 480  # for the text
-
-
-def to_rgb8(image: np.ndarray) -> np.ndarray:
-    """Return an image as uint8 RGB for display.
-
-    Args:
-        image: `[H, W]` or `[H, W, 3]`, uint8, or float in 0..1.
-
-    Example:
-        >>> to_rgb8(np.full((2, 2), 0.5, np.float32))[0, 0].tolist()
-        [128, 128, 128]
-    """
-    image = np.asarray(image)
-    if image.dtype != np.uint8:
-        image = np.round(np.clip(image, 0.0, 1.0) * 255).astype(np.uint8)
-    if image.ndim == 2:
-        image = np.repeat(image[..., None], 3, axis=-1)
-    return np.ascontiguousarray(image)
 
 
 def overlay_picture(
@@ -103,8 +87,9 @@ def matches_picture(
     margin = np.full((height, missing, 3), 255, np.uint8)
     canvas = np.concatenate([left, gap, right, margin], axis=1)
     offset = left.shape[1] + _GAP_PX
-    starts = (registration.matches.points_fixed + 0.5) * left_scale - 0.5
-    ends = (registration.matches.points_moving + 0.5) * right_scale - 0.5 + [offset, 0]
+    starts = resize_points(registration.matches.points_fixed, left_scale)
+    ends = resize_points(registration.matches.points_moving, right_scale)
+    ends += [offset, 0]
     for kind, color in ((False, _OUTLIER), (True, _INLIER)):
         rows = np.flatnonzero(registration.inliers == kind)
         if len(rows) > _MAX_LINES:

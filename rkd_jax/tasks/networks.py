@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from rkd_jax import models
 from rkd_jax.config import ModelConfig
 
 if TYPE_CHECKING:
@@ -14,29 +15,33 @@ if TYPE_CHECKING:
 
 
 def options(network: ModelConfig) -> dict[str, Any]:
-    """Return those fields of a network's config that its model takes.
+    """Return those fields of a network's config that the network takes.
+
+    A network of a user's own ("package.module:Class") takes what all networks have and
+    the fields that a subclass of `ModelConfig` adds.
 
     >>> "kernels" in options(ModelConfig()), "widths" in options(ModelConfig())
     (False, True)
     """
-    from rkd_jax import models
+    taken = _names(models.OPTIONS.get(network.name, models.NetworkOptions))
+    if network.name not in models.OPTIONS:
+        taken |= _names(type(network)) - _names(ModelConfig)
+    return {
+        name: getattr(network, name) for name in sorted(taken & _names(type(network)))
+    }
 
-    known = models.option_names(network.name)
-    fields = {field.name for field in dataclasses.fields(network)} - {"name"}
-    return {name: getattr(network, name) for name in known if name in fields}
+
+def _names(kind: type) -> set[str]:
+    return {field.name for field in dataclasses.fields(kind)}
 
 
 def build(network: ModelConfig) -> nn.Module:
     """Return the model of a config."""
-    from rkd_jax import models
-
     return models.build(network.name, **options(network))
 
 
 def rebuild(loaded: Weights, network: ModelConfig) -> nn.Module:
     """Return the model of a weights file, computing as a config says."""
-    from rkd_jax import models
-
     how = {"compute_dtype": network.compute_dtype}
     return models.build(loaded.model, **{**loaded.options, **how})
 
@@ -53,24 +58,7 @@ def check(network: ModelConfig, field: str, *, out_channels: int, task: str) -> 
     Raises:
         ValueError: names the field.
     """
-    from rkd_jax import models
-    from rkd_jax.config.fields import check_choice
-
-    check_choice(f"config.{field}.name", network.name, models.MODELS)
-    if len(network.widths) != 4 or min(network.widths) < 1:
-        raise ValueError(
-            f"config.{field}.widths must be four positive channel counts; "
-            f"it is {network.widths}"
-        )
-    if not network.kernels or any(k < 1 or k % 2 == 0 for k in network.kernels):
-        raise ValueError(
-            f"config.{field}.kernels must be odd sizes; it is {network.kernels}"
-        )
-    if network.feature_size % 12:
-        raise ValueError(
-            f"config.{field}.feature_size must be a multiple of 12; "
-            f"it is {network.feature_size}"
-        )
+    models.check(network.name, options(network), field=f"config.{field}")
     if network.out_channels != out_channels:
         raise ValueError(
             f"config.{field}.out_channels must be {out_channels} for the task "

@@ -76,7 +76,7 @@ def advise(path: str | os.PathLike[str]) -> str:
     if what.startswith(_PYTORCH):
         return (
             f"{what}, no weight file of rkd_jax; convert it with `{CONVERTER} KIND "
-            f"{path} OUT.safetensors` (tools/convert_weights.py)"
+            f"{path} OUT.safetensors`"
         )
     return f"{what}, no weight file of rkd_jax; only PyTorch files can be converted"
 

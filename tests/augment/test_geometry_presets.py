@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rkd_jax.augment import GEOMETRY_PRESETS, HomographyPreset, sample_geometry
-from rkd_jax.geometry import upstream_affine
+from rkd_jax.geometry.affine import upstream_affine
 
 SIZE = (64, 64)
 

@@ -8,6 +8,7 @@ import pytest
 
 from rkd_jax import config as schema
 from rkd_jax import tasks
+from rkd_jax.tasks import networks
 from rkd_jax.tasks.pretraining import PretrainingConfig
 from rkd_jax.tasks.retina import RetinaConfig
 from rkd_jax.tasks.retina.expansion import ExpansionOptions
@@ -30,11 +31,10 @@ def put(config, field, value):
         ("data.resize_mode", "crop"),
         ("data.kind", "wflw"),
         ("data.size", 63),
-        ("model.name", "resnet"),
         ("model.descriptor_dim", 0),
+        ("model.norm", "batch"),
         ("model.out_channels", 98),
-        ("model.kernels", (2,)),
-        ("model.kernels", ()),
+        ("model.widths", (4, 4)),
         ("optim.lr", math.inf),
         ("optim.lr", 0.0),
         ("optim.lr", "fast"),
@@ -56,11 +56,37 @@ def put(config, field, value):
     ],
 )
 def test_values_out_of_range_are_named(field, value):
-    config = schema.Config(task=RetinaConfig())
+    config = schema.Config(task=RetinaConfig(distill=True))
     assert config.validate() is config
     put(config, field, value)
     with pytest.raises(ValueError, match=rf"^config\.{field} (is|must be)"):
         config.validate()
+
+
+def test_a_network_that_there_is_not_is_named():
+    config = schema.Config(task=RetinaConfig())
+    config.model.name = "superretna"
+    with pytest.raises(ValueError, match=r"config\.model: unknown .*'superretina'"):
+        config.validate()
+
+
+@dataclasses.dataclass
+class OwnModelConfig(schema.ModelConfig):
+    """Of a network of somebody else."""
+
+    blocks: int = 3
+
+
+def test_a_network_of_ones_own_takes_the_fields_of_its_class():
+    own = OwnModelConfig(name="my.package:Net", out_channels=2)
+    taken = networks.options(own)
+    assert taken.keys() == {
+        *("out_channels", "descriptor_dim", "norm", "compute_dtype", "blocks"),
+    }
+    assert (taken["blocks"], taken["out_channels"]) == (3, 2)
+    ours = networks.options(OwnModelConfig(name="large_kernel"))
+    assert "blocks" not in ours
+    assert ours["kernels"] == (1, 3, 5)
 
 
 def test_limits_are_taken_where_they_are_given():

@@ -5,19 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rkd_jax.geometry import (
+from rkd_jax.geometry.affine import (
     AFFINE_PRESETS,
     AffineDraw,
     AffinePreset,
     affine_matrix,
-    apply_homography,
     draw_affine,
-    inverse,
-    pixel_grid,
     true_similarity,
     upstream_affine,
-    warp,
 )
+from rkd_jax.geometry.homography import apply_homography, inverse
+from rkd_jax.geometry.warp import pixel_grid, warp
 
 # Compiled once per shape; the first test also runs uncompiled.
 fast_matrix = jax.jit(affine_matrix, static_argnums=1, static_argnames="halve_shift")

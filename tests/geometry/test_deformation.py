@@ -1,21 +1,19 @@
-"""Bent maps against NumPy's roots, their own inverse and their derivatives."""
+"""Bent maps against OpenCV and NumPy, their own inverse and their derivatives."""
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rkd_jax.geometry import (
-    apply_homography,
-    bend,
+from rkd_jax.geometry.deformation import (
+    MAX_SLOPE,
     deform,
     flat,
     random_deformation,
-    random_homography,
-    unbend,
     undeform,
 )
-from rkd_jax.geometry.deformation import MAX_SLOPE
+from rkd_jax.geometry.homography import apply_homography, random_homography
 
 CENTER = np.array([150.0, 120.0], np.float32)
 GRID = np.stack(np.meshgrid(np.arange(0.0, 300, 20), np.arange(0.0, 240, 20)), -1)
@@ -44,27 +42,18 @@ def draw(seed):
     )
 
 
-def test_unbend_solves_the_cubic():
+def test_the_lens_bends_about_its_center_in_its_unit():
     k, unit = 0.2, 150.0
-    radii = np.linspace(0.0, 2.0, 9)
-    roots = []
-    for target in radii:
-        found = np.roots([k, 0.0, 1.0, -target])
-        roots.append(float(found[np.abs(found.imag) < 1e-9].real[0]))
-    offsets = np.stack([radii, np.zeros(9)], -1).astype(np.float32) * unit
-    got = np.asarray(unbend(CENTER + offsets, CENTER, unit, k)) - CENTER
-    np.testing.assert_allclose(got[:, 0] / unit, roots, atol=1e-5)
-    np.testing.assert_allclose(got[:, 1], 0.0, atol=1e-5)
-
-
-@pytest.mark.parametrize("k", [0.0, 0.12, 0.2])
-def test_bend_and_unbend_undo_each_other(k):
-    there = bend(GRID, CENTER, 150.0, k)
-    np.testing.assert_allclose(unbend(there, CENTER, 150.0, k), GRID, atol=1e-3)
-    offset = (GRID - CENTER) / 150.0
-    radius = np.hypot(*np.moveaxis(np.asarray(offset), -1, 0))[..., None]
-    expected = CENTER + 150.0 * offset * (1 + k * radius**2)
-    np.testing.assert_allclose(there, expected, atol=1e-3)
+    lens = (jnp.asarray(CENTER), jnp.float32(unit), jnp.float32(k))
+    h = np.array([[1.1, 0.05, 3.0], [-0.04, 0.95, -5.0], [1e-4, 0, 1]], np.float32)
+    offset = GRID.astype(np.float64) - CENTER
+    radius = np.hypot(*np.moveaxis(offset, -1, 0))[..., None] / unit
+    bent = CENTER + offset * (1 + k * radius**2)
+    seen = cv2.perspectiveTransform(bent, h.astype(np.float64)) - CENTER
+    far = np.hypot(*np.moveaxis(seen, -1, 0))[..., None] / unit
+    near = np.vectorize(lambda r: np.roots([k, 0, 1, -r]).real[-1])(far)
+    got = deform(flat(h).replace(lens=lens), GRID)
+    np.testing.assert_allclose(got, CENTER + seen * near / far, atol=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -8,13 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rkd_jax.geometry import (
+from rkd_jax.geometry.homography import (
     apply_homography,
     compose,
     inverse,
     random_homography,
-    resize_points,
-    scaling_about_pixels,
     translation,
 )
 
@@ -102,24 +100,6 @@ def test_compose_applies_the_second_argument_first():
     np.testing.assert_allclose(both, one_by_one, atol=1e-3)
     other = np.asarray(apply_homography(compose(b, a), xy))
     assert np.abs(other - np.asarray(both)).max() > 1.0
-
-
-def test_resize_points_follows_a_resized_picture():
-    y, x = np.mgrid[:60, :80].astype(np.float32)
-    picture = np.exp(-((x - 31.0) ** 2 + (y - 22.0) ** 2) / 50.0)
-    resized = cv2.resize(picture, (40, 120), interpolation=cv2.INTER_LINEAR)
-    y, x = np.mgrid[:120, :40]
-    center = [(x * resized).sum(), (y * resized).sum()] / resized.sum()
-    got = resize_points(jnp.array([31.0, 22.0]), (60, 80), (120, 40))
-    np.testing.assert_allclose(got, center, atol=0.02)
-
-
-def test_resize_points_is_a_scaling_and_has_an_exact_way_back():
-    xy = np.random.default_rng(4).uniform(0, 60, (9, 2)).astype(np.float32)
-    there = resize_points(xy, (60, 80), (90, 40))
-    h = scaling_about_pixels(0.5, 1.5)
-    np.testing.assert_allclose(there, apply_homography(h, xy), atol=1e-5)
-    np.testing.assert_allclose(resize_points(there, (90, 40), (60, 80)), xy, atol=1e-4)
 
 
 def test_translation_moves_points():

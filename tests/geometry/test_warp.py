@@ -9,17 +9,13 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from rkd_jax.geometry import (
+from rkd_jax.geometry.homography import (
     apply_homography,
-    inside,
     inverse,
-    pixel_grid,
     random_homography,
-    sample,
     translation,
-    warp,
-    warp_mask,
 )
+from rkd_jax.geometry.warp import inside, pixel_grid, sample, warp, warp_mask
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.random((23, 31)).astype(np.float32)

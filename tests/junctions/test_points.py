@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from rkd_jax.junctions.points import field_of_view, fill_small_holes, find_junctions
+from rkd_jax.junctions.points import bright_disc, fill_small_holes, find_junctions
 from rkd_jax.junctions.skeleton import SkeletonGraph
 
 SIZE = 240
@@ -220,14 +220,14 @@ def test_fill_small_holes_agrees_with_scipy_on_closed_shapes():
 
 
 @pytest.mark.parametrize("dark", [0, 12])
-def test_field_of_view_of_a_disc_with_vessels(dark):
+def test_the_disc_is_found_despite_vessels_and_noise(dark):
     image = np.full((200, 260, 3), dark, np.uint8)
     cv2.circle(image, (130, 100), 90, (190, 110, 60), -1)
     expected = image[..., 0] > 100
     cv2.line(image, (130, 10), (130, 190), (25, 15, 8), 5)
     rng = np.random.default_rng(0)
     noisy = np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
-    found = field_of_view(noisy)
+    found = bright_disc(noisy)
     union = (found | expected).sum()
     assert (found & expected).sum() / union > 0.98
 
@@ -247,7 +247,7 @@ def test_bad_input_is_named(vessels, field, message):
 
 def test_constant_image_has_no_field():
     with pytest.raises(ValueError, match="constant"):
-        field_of_view(np.full((40, 40, 3), 7, np.uint8))
+        bright_disc(np.full((40, 40, 3), 7, np.uint8))
 
 
 def test_graph_counts_obey_euler():

@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from rkd_jax.models import SwinTransformer, build, layers, option_names
-from rkd_jax.models.swin import SwinBlock, region_ids, window_layout
+from rkd_jax.models import build
+from rkd_jax.models.descriptor import DescriptorHead
+from rkd_jax.models.draws import Dropout, random_bits
+from rkd_jax.models.swin import (
+    SwinBlock,
+    SwinTransformer,
+    region_ids,
+    window_layout,
+)
+from rkd_jax.models.upsampling import upsample
 
 CNN = {"widths": (8, 8, 16, 16), "descriptor_dim": 16}
 SWIN = {"depths": (2, 1, 1, 1), "feature_size": 12, "descriptor_dim": 16}
@@ -160,7 +168,7 @@ def test_random_bits_are_uniform_and_unrelated():
     count = 1 << 16
     draws = []
     for words in ((1, 2), (1, 3), (2, 2), (1, 2, 0), (1, 2, 1)):
-        bits = layers.random_bits([jnp.uint32(w) for w in words], count)
+        bits = random_bits([jnp.uint32(w) for w in words], count)
         lanes = np.asarray(bits).view(np.uint8).reshape(count, 4)
         for lane in lanes.T:
             # Chi-square of 256 equal cells: mean 255, standard deviation 22.6.
@@ -175,7 +183,7 @@ def test_random_bits_are_uniform_and_unrelated():
 
 @pytest.mark.parametrize("rate", [0.25, 0.5])
 def test_dropout_keeps_the_mean(rate):
-    module = layers.Dropout(rate)
+    module = Dropout(rate)
     y = module.apply(
         {},
         jnp.ones((2, 100, 101)),
@@ -209,11 +217,11 @@ def test_upsampling_reads_at_aligned_corners():
         wide = np.stack([np.interp(columns, np.arange(4), r) for r in x[0, ..., c]])
         tall = [np.interp(rows, np.arange(5), wide[:, j]) for j in range(8)]
         expected[0, ..., c] = np.stack(tall, axis=1)
-    np.testing.assert_allclose(layers.upsample(jnp.asarray(x)), expected, atol=1e-6)
+    np.testing.assert_allclose(upsample(jnp.asarray(x)), expected, atol=1e-6)
 
 
 def test_descriptor_head_has_zero_gradient_at_a_zero_vector():
-    module = layers.DescriptorHead(8)
+    module = DescriptorHead(8)
     images = jnp.ones((1, 4, 4, 3))
     variables = jax.jit(module.init)(jax.random.key(0), images)
     zeros = jax.tree.map(jnp.zeros_like, variables)
@@ -264,24 +272,6 @@ def test_gradients_of_a_block_by_differences_and_without_attention_weights(shift
     windows = 2 * 4
     largest = max(math.prod(leaf.shape) for leaf in jax.tree.leaves(kept))
     assert largest < windows * heads * tokens**2
-
-
-def test_wrong_options_are_refused():
-    for name, options, message in (
-        ("unet", {}, r"unknown model 'unet'; known: \['large_kernel', "),
-        ("superretina", {"width": 3}, r"unknown options \['width'\].*'widths'"),
-        ("superretina", {"widths": (8, 8)}, "expected four"),
-        ("superretina", {"compute_dtype": "float16"}, "compute_dtype is 'float16'"),
-        ("superretina", {"descriptor_dim": -1}, "descriptor_dim is -1"),
-        ("large_kernel", {"kernels": (1, 2)}, "different odd sizes"),
-        ("swin_unetr", {"drop_rate": 1.0}, "drop_rate is 1.0"),
-        ("swin_unetr", {"feature_size": 25}, "3 heads cannot share"),
-        ("swin_unetr", {"depths": (2, 2)}, "four numbers"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            build(name, **options)
-    assert "kernels" in option_names("large_kernel")
-    assert build("large_kernel", kernels=[1, 3]).kernels == (1, 3)
 
 
 @pytest.mark.parametrize("shape", [(64, 64, 1), (1, 64, 64, 3), (1, 0, 64, 1)])

@@ -1,26 +1,15 @@
 """U-Net and large kernel against PyTorch models written from the specification."""
 
-import importlib.util
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rkd_jax.models import build, layers
+from rkd_jax.models import build
+from rkd_jax.weights.convert import convert
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra for parity tests")
 from benchmarks import torch_reference  # noqa: E402  (needs PyTorch)
-
-TOOL = Path(__file__).parents[2] / "tools" / "convert_weights.py"
-
-
-def _tool():
-    spec = importlib.util.spec_from_file_location("convert_weights", TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    return tool
 
 
 def _parity_case(kernels, size):
@@ -29,7 +18,7 @@ def _parity_case(kernels, size):
     model = torch_reference.SuperRetina(kernels)
     kind = "large_kernel" if kernels else "superretina"
     state = {k: v.detach().numpy() for k, v in model.state_dict().items()}
-    variables, options = _tool().convert(kind, state)
+    variables, options = convert(kind, state)
     rng = np.random.default_rng(0)
     x = rng.uniform(size=(2, *size, 1)).astype(np.float32)
     theirs = model(torch.from_numpy(x.transpose(0, 3, 1, 2)))
@@ -66,8 +55,8 @@ def test_outputs_and_gradients_equal_pytorch(kernels, size, monkeypatch):
     total = sum((y * torch.from_numpy(c)).sum() for y, c in zip(outputs, cotangents))
     (total / size[0]).backward()
     grads = {k: p.grad.numpy() for k, p in model.named_parameters()}
-    expected, _ = _tool().convert(kind, grads)
-    monkeypatch.setattr(layers, "COMPUTE_DTYPES", ("float32", "float64"))
+    expected, _ = convert(kind, grads)
+    monkeypatch.setattr(options, "COMPUTE_DTYPES", ("float32", "float64"))
     with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
         precise = build(kind, **options, compute_dtype="float64")
 

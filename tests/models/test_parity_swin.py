@@ -1,14 +1,12 @@
 """Swin UNETR against MONAI with shared random weights."""
 
-import importlib.util
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rkd_jax.models import build
+from rkd_jax.weights.convert import convert
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra for parity tests")
 pytest.importorskip("monai", reason="MONAI is an extra for parity tests")
@@ -17,7 +15,6 @@ from benchmarks import torch_reference  # noqa: E402  (needs PyTorch)
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-TOOL = Path(__file__).parents[2] / "tools" / "convert_weights.py"
 FAST_COMPILE = {"xla_backend_optimization_level": 0}
 
 
@@ -26,9 +23,6 @@ def pair():
     """MONAI's model with random weights, and ours with the same."""
     from monai.networks.nets import SwinUNETR
 
-    spec = importlib.util.spec_from_file_location("convert_weights", TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
     torch.manual_seed(0)
     reference = SwinUNETR(1, 1, feature_size=24, spatial_dims=2, drop_rate=0.5).eval()
     with torch.no_grad():
@@ -36,8 +30,8 @@ def pair():
             if "norm" in name or "bias" in name:
                 parameter.add_(0.3 * torch.randn_like(parameter))
     state = {k: v.numpy() for k, v in reference.state_dict().items()}
-    variables, options = tool.convert("monai_swin_unetr", state)
-    return reference, build("swin_unetr", **options), variables, tool
+    variables, options = convert("monai_swin_unetr", state)
+    return reference, build("swin_unetr", **options), variables
 
 
 def _images(size):
@@ -49,7 +43,7 @@ def _images(size):
     "size", [(64, 64), (96, 96), (64, 224), (224, 224), (256, 256)]
 )
 def test_outputs_equal_monai(pair, size):
-    reference, module, variables, _ = pair
+    reference, module, variables = pair
     x, tensor = _images(size)
     with torch.no_grad():
         theirs = torch_reference.swin_maps(reference, tensor)
@@ -64,7 +58,7 @@ def test_outputs_equal_monai(pair, size):
 
 
 def test_gradients_equal_monai(pair):
-    reference, module, variables, tool = pair
+    reference, module, variables = pair
     x, tensor = _images((96, 64))
     cotangent = np.random.default_rng(1).normal(size=(96, 64)).astype(np.float32) / 64
     reference.zero_grad()
@@ -80,7 +74,7 @@ def test_gradients_equal_monai(pair):
     operands = variables, x, cotangent
     ours = jax.jit(gradient).lower(*operands).compile(FAST_COMPILE)(*operands)
     theirs = {k: p.grad.numpy() for k, p in reference.named_parameters()}
-    expected, _ = tool.convert("monai_swin_unetr", theirs)
+    expected, _ = convert("monai_swin_unetr", theirs)
 
     def check(a, b):
         np.testing.assert_allclose(a, b, atol=1e-4 * np.abs(b).max() + 2e-5)
@@ -89,7 +83,7 @@ def test_gradients_equal_monai(pair):
 
 
 def test_student_head_reads_dec2(pair):
-    reference, _, _, tool = pair
+    reference, _, _ = pair
     torch.manual_seed(1)
     head = torch.nn.Module()
     torch_reference.add_descriptor_head(head, 96)
@@ -100,7 +94,7 @@ def test_student_head_reads_dec2(pair):
         )
         y = torch_reference.describe(head, y["dec2"])
     both = reference.state_dict() | head.state_dict()
-    variables, options = tool.convert(
+    variables, options = convert(
         "swin_student", {k: v.numpy() for k, v in both.items()}
     )
     module = build("swin_unetr", **options)

@@ -5,8 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from rkd_jax.images.field import field_of_view, prepared_field
-from rkd_jax.images.prepare import fit_to
 from rkd_jax.registration.fitting.fit import Fit
 from rkd_jax.registration.matching.matches import Matches
 from rkd_jax.registration.pictures import matches_picture, overlay_picture
@@ -212,35 +210,6 @@ def test_logistic_fit_is_calibrated_and_keeps_the_signs():
     assert sure.mean() == pytest.approx(chance.mean(), abs=0.03)
     with pytest.raises(ValueError, match="at least 10"):
         fit_logistic(rows[:20], np.ones(20, bool))
-
-
-def _disc(height, width, x, y, radius):
-    rows, columns = np.mgrid[:height, :width]
-    return (columns - x) ** 2 + (rows - y) ** 2 < radius**2
-
-
-@pytest.mark.parametrize("kind", [np.uint8, np.float32])
-def test_field_is_the_disc(kind):
-    disc = _disc(900, 1300, 650, 450, 400)
-    image = np.where(disc, 0.6, 0.01)[..., None] * np.array([1.0, 0.5, 0.2])
-    image[440:460, 640:660] = 0  # a dark spot inside belongs to the field
-    image = (image * 255).astype(np.uint8) if kind == np.uint8 else image.astype(kind)
-    field = field_of_view(image)
-    assert (field != disc).mean() < 0.01
-    prepared = fit_to(image[..., 1].astype(np.float32), 130, box=(200, 0, 1100, 900))
-    inner = prepared_field(image, prepared, rim_px=8)
-    assert inner.shape == (130, 130)
-    expected = _disc(130, 130, 64.5, 64.5, 400 * 130 / 900 - 8)
-    assert (inner != expected).mean() < 0.03
-
-
-def test_full_frame_image_is_all_field_but_padding_is_none():
-    image = np.random.default_rng(0).integers(90, 200, (100, 160), np.uint8)
-    assert field_of_view(image).all()
-    prepared = fit_to(image / np.float32(255), 64)
-    inner = prepared_field(image, prepared, rim_px=4)
-    assert inner[:40].all()
-    assert not inner[40:].any()
 
 
 def test_overlay_alternates_inside_both_fields():

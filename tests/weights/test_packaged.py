@@ -13,7 +13,7 @@ from rkd_jax import weights
 from rkd_jax.config import as_dict, flatten_dict
 from rkd_jax.synthetic import fundus
 
-FOLDER = weights.find("default").parent
+FOLDER = weights.find().parent
 FILES = sorted(FOLDER.glob("*.safetensors"))
 SIZE = 512
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from rkd_jax.models.layers import HEADS
+from rkd_jax.models.output import HEADS
 
 
 def of_case(kind: str, size: int, batch: int, *, small: bool = False) -> float:

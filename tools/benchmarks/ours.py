@@ -176,6 +176,7 @@ def train_step(
     data = {
         "image": images(size, batch),
         "size": np.full((batch, 2), size, np.int32),
+        "field": np.ones((batch, size, size), bool),
         "keypoints": points,
         "keypoint_mask": np.ones(points.shape[:2], bool),
         "labeled": np.ones(batch, bool),

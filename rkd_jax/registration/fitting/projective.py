@@ -14,11 +14,12 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from rkd_jax.geometry.radial import bend, unbend
 from rkd_jax.registration.fitting.estimate import estimate_homography
 from rkd_jax.registration.fitting.problem import Fit, Problem, residuals
 from rkd_jax.registration.transforms import Frame, Homography, Radial, Transform
 from rkd_jax.registration.transforms.homography import project
-from rkd_jax.registration.transforms.radial import MAX_CURVATURE, flatten, unflatten
+from rkd_jax.registration.transforms.radial import MAX_CURVATURE
 
 MIN_RADIAL = 12  # points that nine parameters need at least
 
@@ -46,7 +47,7 @@ def _estimate(problem: Problem, curvature: float) -> tuple[Radial | None, Fit]:
     """Estimate between flattened points, without a start."""
     moving_frame, fixed_frame = _frames(problem)
     flat = [
-        frame.from_field(flatten(frame.to_field(points), curvature))
+        frame.from_field(bend(frame.to_field(points), curvature))
         for frame, points in (
             (moving_frame, problem.moving),
             (fixed_frame, problem.fixed),
@@ -72,8 +73,8 @@ def _like(start: Transform, problem: Problem, curvature: float) -> Radial | None
     usable = np.isfinite(mapped).all(axis=1)
     if usable.sum() < 4:
         return None
-    u = flatten(moving_frame.to_field(grid[usable]), curvature)
-    v = flatten(fixed_frame.to_field(mapped[usable]), curvature)
+    u = bend(moving_frame.to_field(grid[usable]), curvature)
+    v = bend(fixed_frame.to_field(mapped[usable]), curvature)
     matrix, _ = cv2.findHomography(u, v, 0)
     if matrix is None or not np.all(np.isfinite(matrix)):
         return None
@@ -85,16 +86,16 @@ def _terms(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Map field points `[N, 2]`; return them and derivatives `[N, 2, 8 (+ 1)]`.
 
-    With q = flatten(u), z = H q and w = unflatten(z), the derivative of w is the
-    inverse D of that of flatten at w, times that of z; k moves both ends.
+    With q = bend(u), z = H q and w = unbend(z), the derivative of w is the
+    inverse D of that of bend at w, times that of z; k moves both ends.
     """
     matrix, k = np.append(parameters[:8], 1.0).reshape(3, 3), parameters[8]
-    q = flatten(u, k)
+    q = bend(u, k)
     z = project(matrix, q)
-    w = unflatten(z, k)
+    w = unbend(z, k)
     depth = q @ matrix[2, :2] + matrix[2, 2]
     near = np.sum(w * w, axis=1)
-    # flatten at w has the derivative (1 + k r^2) I + 2 k w w^T (Sherman-Morrison).
+    # bend at w has the derivative (1 + k r^2) I + 2 k w w^T (Sherman-Morrison).
     a = 1.0 + k * near
     back = np.eye(2) / a[:, None, None] - (2.0 * k / (a * (a + 2.0 * k * near)))[
         :, None, None

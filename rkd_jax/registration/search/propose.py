@@ -174,9 +174,8 @@ def working_matrix(prepared: Resized) -> np.ndarray:
         >>> (working_matrix(half) @ [4.5, 0.5, 1]).tolist()
         [0.0, 0.0, 1.0]
     """
-    x0, y0, _, _ = prepared.box
     sx, sy = prepared.scale
-    shift = (0.5 - x0) * sx - 0.5, (0.5 - y0) * sy - 0.5
+    shift = prepared.from_file([0.0, 0.0])
     return np.array([[sx, 0, shift[0]], [0, sy, shift[1]], [0, 0, 1.0]])
 
 

@@ -1,8 +1,8 @@
 """A homography between two curved views of the retina.
 
 The retina is a bowl, a photograph flat. With u = (p - center) / radius the place in the
-camera's field (1 at its rim), `flatten` carries a photograph to the plane in which a
-turn of the eye is a homography; `fitting.curvature` derives why, and how
+camera's field (1 at its rim), `geometry.radial.bend` carries a photograph to the plane
+in which a turn of the eye is a homography; `fitting.curvature` derives why, and how
 large k is.
 """
 
@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rkd_jax.geometry.radial import bend, unbend
 from rkd_jax.registration.transforms.base import Transform, as_points
 from rkd_jax.registration.transforms.homography import Homography, as_matrix, project
 
@@ -76,34 +77,9 @@ class Frame:
         )
 
 
-def flatten(points: np.ndarray, curvature: float) -> np.ndarray:
-    """Map places u of the field to u (1 + k |u|^2), `[..., 2]`.
-
-    Example:
-        >>> flatten(np.array([[1.0, 0.0]]), 0.1).tolist()
-        [[1.1, 0.0]]
-    """
-    return points * (1.0 + curvature * np.sum(points * points, axis=-1, keepdims=True))
-
-
-def unflatten(points: np.ndarray, curvature: float) -> np.ndarray:
-    """Invert `flatten`: the one real root of r + k r^3 = R, in closed form.
-
-    Example:
-        >>> unflatten(np.array([[1.1, 0.0]]), 0.1).round(9).tolist()
-        [[1.0, 0.0]]
-    """
-    if curvature <= 1e-9:
-        return points
-    far = np.sqrt(np.sum(points * points, axis=-1, keepdims=True))
-    scale = np.sqrt(3.0 * curvature)
-    near = 2.0 / scale * np.sinh(np.arcsinh(1.5 * scale * far) / 3.0)
-    return points * np.where(far > 1e-12, near / np.where(far > 1e-12, far, 1.0), 1.0)
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Radial(Transform):
-    """A homography between flattened fields: `unflatten(matrix flatten(u))`.
+    """A homography between flattened fields: `unbend(matrix bend(u))`.
 
     Attributes:
         matrix: `[3, 3]`, from the flattened moving field to the flattened fixed one.
@@ -142,13 +118,13 @@ class Radial(Transform):
 
     def apply(self, points: np.ndarray) -> np.ndarray:
         field = self.moving_frame.to_field(as_points(points))
-        flat = project(self.matrix, flatten(field, self.curvature))
-        return self.fixed_frame.from_field(unflatten(flat, self.curvature))
+        flat = project(self.matrix, bend(field, self.curvature))
+        return self.fixed_frame.from_field(unbend(flat, self.curvature))
 
     def apply_inverse(self, points: np.ndarray) -> np.ndarray:
         field = self.fixed_frame.to_field(as_points(points))
-        flat = project(self._inverse, flatten(field, self.curvature))
-        return self.moving_frame.from_field(unflatten(flat, self.curvature))
+        flat = project(self._inverse, bend(field, self.curvature))
+        return self.moving_frame.from_field(unbend(flat, self.curvature))
 
     def projective(self) -> Homography:
         to_field = self.moving_frame.matrix()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rkd_jax.geometry.resize import resize_points
 from rkd_jax.synthetic.faces.canvas import Canvas
 from rkd_jax.synthetic.faces.looks import Looks
 from rkd_jax.synthetic.faces.painter import Painter
@@ -87,7 +88,7 @@ def face(seed: int, *, size: int = 128) -> DrawnFace:
     if covered and not sunglasses:
         occlude(canvas, painter.xy, painter.unit, paint)
     image = develop(canvas, paint, harsh=harsh, blurred=blurred, scale=_FINER)
-    points = (painter.xy + 0.5) / _FINER - 0.5
+    points = resize_points(painter.xy, 1 / _FINER)
     low, high = points.min(axis=0), points.max(axis=0)
     slack = how.normal(0, 0.03, 4) * np.tile(high - low, 2)
     return DrawnFace(

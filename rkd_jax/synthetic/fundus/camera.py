@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rkd_jax.geometry.radial import bend, unbend
+
 _FOCAL = 2.5  # distance from the turning point of the eye to the chart, in fields
 
 
@@ -34,17 +36,12 @@ class View:
         """Map pixels `[..., 2]` to the chart of the eye: float64 `[..., 2]`."""
         half = self.size / 2
         u = (np.asarray(xy, np.float64) - (self.size - 1) / 2) / half
-        u = u * (1 + self.curvature * np.sum(u * u, axis=-1, keepdims=True))
-        return _project(self.matrix, u)
+        return _project(self.matrix, bend(u, self.curvature))
 
     def from_chart(self, xy: np.ndarray) -> np.ndarray:
         """Map places of the chart `[..., 2]` to pixels: float64 `[..., 2]`."""
         u = _project(np.linalg.inv(self.matrix), np.asarray(xy, np.float64))
-        far = np.sqrt(np.sum(u * u, axis=-1, keepdims=True))
-        if self.curvature > 0:  # the real root of r + k r^3 = far
-            scale = math.sqrt(3 * self.curvature)
-            near = 2 / scale * np.sinh(np.arcsinh(1.5 * scale * far) / 3)
-            u = u * np.where(far > 0, near / np.where(far > 0, far, 1), 1)
+        u = unbend(u, self.curvature)
         return u * (self.size / 2) + (self.size - 1) / 2
 
     def pixels_per_field(self, xy: np.ndarray) -> np.ndarray:

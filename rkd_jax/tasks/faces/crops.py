@@ -15,6 +15,7 @@ import numpy as np
 from rkd_jax.data import wflw
 from rkd_jax.data.source import CachedSource, unpack_image
 from rkd_jax.data.sources import open_prepared, synthetic_seed
+from rkd_jax.geometry.resize import resize_points
 from rkd_jax.images.reading import read_image
 from rkd_jax.synthetic.faces.points import COUNT
 
@@ -42,12 +43,11 @@ class FaceCrop:
 
     def to_picture(self, xy: Any) -> np.ndarray:
         """Map points (x, y) `[..., 2]` of the crop to the picture, float64."""
-        return (np.asarray(xy, np.float64) + 0.5) / self.scale - 0.5 + self.corner
+        return resize_points(xy, 1 / self.scale) + self.corner
 
     def from_picture(self, xy: Any) -> np.ndarray:
         """Map points (x, y) `[..., 2]` of the picture to the crop, float64."""
-        offset = np.asarray(xy, np.float64) - self.corner
-        return (offset + 0.5) * self.scale - 0.5
+        return resize_points(np.asarray(xy, np.float64) - self.corner, self.scale)
 
 
 def grey(image: np.ndarray) -> np.ndarray:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
+from rkd_jax.geometry.resize import resize_points
+from rkd_jax.images.pictures import to_rgb8
 from rkd_jax.metrics.landmarks import THRESHOLD, auc, cumulative_errors
 
 _TRUTH, _FOUND = (80, 220, 100), (235, 70, 60)  # RGB
@@ -40,17 +42,14 @@ def face_picture(
     Returns:
         uint8 RGB `[side, side, 3]`.
     """
-    if image.dtype != np.uint8:
-        image = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
-    if image.ndim == 2:
-        image = np.repeat(image[..., None], 3, axis=2)
+    image = to_rgb8(image)
     zoom = side / image.shape[0]
     way = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
     canvas = cv2.resize(image, (side, side), interpolation=way)
 
     def pixel(xy: np.ndarray) -> tuple[int, int]:
         # OpenCV takes 32-bit integers; what lies so far out is not seen.
-        place = np.clip((xy + 0.5) * zoom - 0.5, -4 * side, 5 * side)
+        place = np.clip(resize_points(xy, zoom), -4 * side, 5 * side)
         x, y = np.rint(place * 16).astype(int)
         return int(x), int(y)
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rkd_jax import losses
-from rkd_jax.geometry import deform
+from rkd_jax.geometry.deformation import deform
 from rkd_jax.keypoints import Keypoints, sample_descriptors
 from rkd_jax.tasks.retina.config import RetinaConfig
 from rkd_jax.tasks.retina.views import Views

@@ -19,13 +19,12 @@ from rkd_jax.data.source import CachedSource, Source
 from rkd_jax.data.sources import synthetic_pair
 from rkd_jax.geometry.homography import apply_homography, inverse
 from rkd_jax.geometry.warp import warp
-from rkd_jax.keypoints import Keypoints, detect, sample_descriptors
+from rkd_jax.keypoints import Keypoints, detect, sample_descriptors, within_border
 from rkd_jax.metrics.registration import registration_score
 from rkd_jax.registration.fitting.fit import fit
 from rkd_jax.registration.matching.nearest import mutual_nearest
 from rkd_jax.tasks.photographs import PhotographsConfig, validation_photographs
 from rkd_jax.tasks.retina.config import RetinaConfig
-from rkd_jax.tasks.retina.views import field_of_view
 
 Array = jax.Array
 PyTree = Any
@@ -55,16 +54,16 @@ def held_out_pairs(config: Config) -> CachedSource:
 
 
 def _synthetic_pair(size: int, number: int) -> dict[str, np.ndarray]:
+    from rkd_jax.images.field import prepared_field
     from rkd_jax.images.prepare import prepare
 
     pair = synthetic_pair(number, size=size)
-    fixed, moving = (prepare(pair[k], size=size) for k in ("fixed", "moving"))
+    photographs = [pair[k] for k in ("fixed", "moving")]
+    fixed, moving = prepared = [prepare(image, size=size) for image in photographs]
     points = np.asarray(pair["control_points"], np.float64)
-    images = np.stack([fixed.image, moving.image])
-    fields = [field_of_view(jnp.asarray(image)) for image in images]
     return {
-        "images": images[..., None],
-        "fields": np.stack(fields),
+        "images": np.stack([fixed.image, moving.image])[..., None],
+        "fields": np.stack(list(map(prepared_field, photographs, prepared))),
         "control_points": np.concatenate(
             [fixed.from_file(points[:, :2]), moving.from_file(points[:, 2:])], axis=1
         ).astype(np.float32),
@@ -72,14 +71,21 @@ def _synthetic_pair(size: int, number: int) -> dict[str, np.ndarray]:
 
 
 def _warped_pair(source: Source, number: int) -> dict[str, np.ndarray]:
+    from rkd_jax.images.field import rim_px
+
     record = source[number % len(source)]
     side = record["image"].shape[0]
     k_warp, k_fixed, k_moving = jax.random.split(jax.random.PRNGKey(number), 3)
     h = augment.sample_geometry(k_warp, (side, side), "wide")
     image = jnp.asarray(record["image"], jnp.float32)
     turned = warp(image, inverse(h), (side, side))
-    moving = augment.visit_light(k_moving, turned)
+    # Beyond the edges of the photograph the turned one is black: a rim as the field's.
     height, width = (int(v) for v in record["size"])
+    framed = record["field"] & within_border(
+        (side, side), rim_px(side), (height, width)
+    )
+    field = warp(framed.astype(jnp.float32), inverse(h), (side, side)) > 0.99
+    moving = augment.visit_light(k_moving, turned)
     grid = np.stack(
         np.meshgrid(np.linspace(0.2, 0.8, 5), np.linspace(0.2, 0.8, 5)), axis=-1
     ).reshape(-1, 2)
@@ -88,7 +94,7 @@ def _warped_pair(source: Source, number: int) -> dict[str, np.ndarray]:
     inside = np.all((moving_xy >= 0) & (moving_xy <= side - 1), axis=1)
     return {
         "images": np.stack([augment.visit_light(k_fixed, image), moving]),
-        "fields": np.stack([field_of_view(view[..., 0]) for view in (image, turned)]),
+        "fields": np.stack([record["field"], field]),
         "control_points": np.concatenate([fixed_xy, moving_xy], axis=1)[inside],
     }
 

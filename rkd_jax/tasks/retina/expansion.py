@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rkd_jax.geometry import apply_homography, inside, pixel_grid
+from rkd_jax.geometry.homography import apply_homography
+from rkd_jax.geometry.warp import inside, pixel_grid
 from rkd_jax.keypoints import (
     pixel_index,
     rasterize,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 
 from rkd_jax import losses
-from rkd_jax.geometry import warp, warp_mask
+from rkd_jax.geometry.warp import warp, warp_mask
 from rkd_jax.tasks.reductions import global_mean, global_sum
 from rkd_jax.tasks.retina.config import RetinaConfig
 

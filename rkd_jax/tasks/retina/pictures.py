@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+from rkd_jax.images.pictures import to_rgb8
+
 GREEN, RED = (80, 220, 100), (230, 80, 70)
 
 
@@ -25,7 +27,7 @@ def matches_picture(
     Returns:
         uint8 RGB `[2 H, 2 W, 3]`.
     """
-    gray = [np.repeat(_bytes(image)[..., None], 3, axis=2) for image in images]
+    gray = [to_rgb8(image) for image in images]
     heat = [_overlay(g, h) for g, h in zip(gray, heatmaps)]
     below = np.ascontiguousarray(np.concatenate(gray, axis=1))
     shift = np.array([images.shape[2], 0])
@@ -36,11 +38,7 @@ def matches_picture(
     return np.concatenate([np.concatenate(heat, axis=1), below], axis=0)
 
 
-def _bytes(image: np.ndarray) -> np.ndarray:
-    return (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
-
-
 def _overlay(gray: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
-    colors = cv2.applyColorMap(_bytes(heatmap), cv2.COLORMAP_INFERNO)[..., ::-1]
+    colors = cv2.applyColorMap(to_rgb8(heatmap), cv2.COLORMAP_INFERNO)[..., ::-1]
     share = np.clip(heatmap, 0, 1)[..., None] * 0.9
     return (gray * (1 - share) + colors * share).round().astype(np.uint8)

@@ -22,7 +22,7 @@ import numpy as np
 
 from rkd_jax import losses
 from rkd_jax.data.source import Source
-from rkd_jax.models import ModelOutput
+from rkd_jax.models.output import ModelOutput
 from rkd_jax.tasks.base import Aux, Task
 from rkd_jax.tasks.reductions import global_mean
 from rkd_jax.tasks.retina.config import RetinaConfig
@@ -80,8 +80,9 @@ class RetinaTask(Task):
     ) -> tuple[Array, Aux]:
         """Return the loss of this device's share of a batch; see `tasks.base.Task`.
 
-        `batch` holds `image [B, S, S, 1]`, `size [B, 2]`, `keypoints [B, N, 2]`,
-        `keypoint_mask [B, N]`, `labeled [B]`, `index [B]` and `example [B]`.
+        `batch` holds `image [B, S, S, 1]`, `size [B, 2]`, `field [B, S, S]`,
+        `keypoints [B, N, 2]`, `keypoint_mask [B, N]`, `labeled [B]`, `index [B]` and
+        `example [B]`.
         """
         options, labeled = self.options, batch["labeled"]
         mean = functools.partial(global_mean, axis_name=self.axis_name)
@@ -230,7 +231,7 @@ def draw_views(
         deformation=options.deformation,
         mask_field=options.mask_field,
     )
-    parts = ("image", "size", "keypoints", "keypoint_mask")
+    parts = ("image", "size", "field", "keypoints", "keypoint_mask")
     return jax.vmap(draw)(keys, {name: batch[name] for name in parts})
 
 

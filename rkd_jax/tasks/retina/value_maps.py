@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from rkd_jax.keypoints import rasterize
-from rkd_jax.models import ModelOutput
+from rkd_jax.models.output import ModelOutput
 from rkd_jax.tasks.retina import expansion
 from rkd_jax.tasks.retina.config import RetinaConfig
 from rkd_jax.tasks.retina.views import Views

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from rkd_jax import augment
-from rkd_jax.geometry import Deformation, flat, pixel_grid, sample, undeform
+from rkd_jax.geometry.deformation import Deformation, flat, undeform
+from rkd_jax.geometry.warp import pixel_grid, sample
 from rkd_jax.keypoints import within_border
 
 Array = jax.Array
@@ -23,7 +24,7 @@ class Views:
         origin: int32 `[2]`, (x, y) of the crop in the image, pixels.
         size: int32 `[2]`, (height, width) of the crop that is image, not padding.
         raw: float32 `[C, C, 1]`, the crop itself.
-        field: bool `[C, C]`, where the crop shows the fundus; see `field_of_view`.
+        field: bool `[C, C]`, where keypoints may lie on the crop.
         detector: float32 `[C, C, 1]`, the crop under `h_detector`.
         descriptor: float32 `[C, C, 1]`, the crop under `descriptor_warp`.
         h_detector: float32 `[3, 3]`, raw crop to detector crop.
@@ -61,7 +62,8 @@ def make_views(
     Args:
         key: of this example and step.
         example: `image [S, S, 1]` float32 0..1, `size [2]` int32 (height, width of what
-            is not padding), `keypoints [N, 2]`, `keypoint_mask [N]`.
+            is not padding), `field [S, S]` bool (where keypoints may lie, read where
+            `mask_field`), `keypoints [N, 2]`, `keypoint_mask [N]`.
         crop: side of the views, pixels; 0 takes the whole image.
         detector_geometry: preset of `rkd_jax.augment.sample_geometry`.
         descriptor_geometry: likewise.
@@ -108,7 +110,8 @@ def make_views(
     raw = jax.lax.dynamic_slice(image, (origin[1], origin[0], zero), (side, side, 1))
     size = jnp.minimum(example["size"] - origin[::-1], side)
     if mask_field:
-        field = field_of_view(raw[..., 0])
+        corner = (origin[1], origin[0])
+        field = jax.lax.dynamic_slice(example["field"], corner, (side, side))
     else:
         field = within_border((side, side), 0, (size[0], size[1]))
     raw, detector, descriptor = _light(
@@ -132,31 +135,6 @@ def make_views(
         descriptor_warp=descriptor_warp,
         labels=labels,
         labels_mask=example["keypoint_mask"] & inside,
-    )
-
-
-def field_of_view(image: Array, *, least: float = 0.12, rim_px: int = 8) -> Array:
-    """Return where a preprocessed image shows the fundus, drawn in by a rim.
-
-    The rim of the camera's field has strong edges that belong to the camera, not to the
-    eye; points on it would teach a network to match cameras.
-
-    Args:
-        image: `[H, W]` float32 in 0..1, before any change of light.
-        least: mean of 5x5 pixels above which there is an image at all.
-        rim_px: how far inside the field the result begins.
-
-    Returns:
-        `[H, W]` bool; beyond the edges of the image the field goes on.
-
-    >>> image = jnp.zeros((60, 60), jnp.float32).at[:, 20:].set(0.5)
-    >>> field_of_view(image)[30, jnp.array([10, 24, 40, 59])].tolist()
-    [False, False, True, True]
-    """
-    bright = box_mean(image) > least
-    side = 2 * rim_px + 1
-    return jax.lax.reduce_window(
-        bright, True, jax.lax.bitwise_and, (side, side), (1, 1), "SAME"
     )
 
 

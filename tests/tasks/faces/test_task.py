@@ -13,7 +13,7 @@ import pytest
 from rkd_jax import models
 from rkd_jax.data.source import CachedSource
 from rkd_jax.geometry.warp import sample
-from rkd_jax.models.layers import ModelOutput
+from rkd_jax.models.output import ModelOutput
 from rkd_jax.synthetic import faces as face_synthesis
 from rkd_jax.synthetic.faces.points import FLIP
 from rkd_jax.tasks.faces import task as landmarks

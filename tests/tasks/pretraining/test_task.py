@@ -13,6 +13,7 @@ from rkd_jax import models
 from rkd_jax.config import Config
 from rkd_jax.data import sources
 from rkd_jax.images.prepare import prepare
+from rkd_jax.models.output import ModelOutput
 from rkd_jax.tasks import pretraining
 from rkd_jax.tasks.pretraining import PretrainingConfig
 from rkd_jax.tasks.pretraining.task import STRIDE, PretrainingTask, hidden_view
@@ -46,7 +47,7 @@ class Seen(nn.Module):
         deepest = jnp.concatenate([squares, corners], -1)
         if self.features:
             deepest = nn.Dense(self.features)(deepest)
-        return models.ModelOutput(None, None, None, {"h4": deepest})
+        return ModelOutput(None, None, None, {"h4": deepest})
 
 
 def task_of(model=None, *, crop=SIDE, axis_name=None, **options):

@@ -9,9 +9,10 @@ import pytest
 from made_pictures import texture
 from PIL import Image
 
-from rkd_jax import augment, models
+from rkd_jax import augment
 from rkd_jax.config import Config
 from rkd_jax.images.prepare import prepare
+from rkd_jax.models.output import ModelOutput
 from rkd_jax.tasks.retina import RetinaConfig, held_out
 from rkd_jax.tasks.retina.evaluation import held_out_pairs, make_predictor
 from rkd_jax.tasks.retina.task import RetinaTask
@@ -33,7 +34,7 @@ class Known(nn.Module):
         number = jnp.round(100 * images[0, 0, 0, 0]).astype(jnp.int32)
         descriptors = self.get_variable("params", "descriptors")[number]
         heatmap = images[..., 0].at[:, 0, 0].set(0.0)
-        return models.ModelOutput(heatmap, None, descriptors, {})
+        return ModelOutput(heatmap, None, descriptors, {})
 
 
 def apply(affine, xy):

@@ -11,8 +11,9 @@ import optax
 import pytest
 
 from rkd_jax import losses, models
-from rkd_jax.geometry import translation
+from rkd_jax.geometry.homography import translation
 from rkd_jax.keypoints import rasterize
+from rkd_jax.models.output import ModelOutput
 from rkd_jax.tasks.reductions import global_mean, global_sum
 from rkd_jax.tasks.retina import value_maps
 from rkd_jax.tasks.retina.config import RetinaConfig
@@ -38,6 +39,7 @@ def batch_of(count, *, labeled=True, seed=0):
     return {
         "image": image.astype(np.float32),
         "size": np.full((count, 2), SIDE, np.int32),
+        "field": np.ones((count, SIDE, SIDE), bool),
         "keypoints": rng.uniform(10, SIDE - 10, (count, 16, 2)).astype(np.float32),
         "keypoint_mask": np.full((count, 16), labeled),
         "labeled": np.full((count,), labeled),
@@ -293,7 +295,7 @@ def test_flattened_dice_sums_over_labeled_images_alone():
     sums = []
     for i in range(2):
         key = jax.random.fold_in(jax.random.PRNGKey(1), i)
-        example = {k: batch[k][i] for k in ("image", "size", "keypoints")}
+        example = {k: batch[k][i] for k in ("image", "size", "field", "keypoints")}
         views = make_views(
             jax.random.split(key, 4)[0],
             {**example, "keypoint_mask": batch["keypoint_mask"][i]},
@@ -325,7 +327,7 @@ class ShowsTraining(nn.Module):
         count = detector_images or len(images)
         heatmap = jnp.full((count, CROP, CROP), 0.9 if train else 0.2, jnp.float32)
         cells = jnp.ones((len(images), CROP // 8 - 2, CROP // 8 - 2, 4), jnp.float32)
-        return models.ModelOutput(heatmap + bias, None, cells, {})
+        return ModelOutput(heatmap + bias, None, cells, {})
 
 
 @pytest.mark.parametrize(("deterministic", "value"), [(True, 0.2), (False, 0.9)])

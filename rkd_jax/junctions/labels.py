@@ -1,38 +1,20 @@
-"""Turn vessel masks into keypoint annotations in the "Lab" layout.
-
-    python tools/label_junctions.py --dataset drive --data_dir DRIVE --out LAB
-    python tools/label_junctions.py --dataset hrf --data_dir HRF --out LAB --append
-    python tools/label_junctions.py --images DIR --masks DIR --name mine --out LAB
-
-writes
-
-    LAB/ImageData/drive_21_training.png     the image (PNG and JPEG byte for byte)
-    LAB/Annotations/drive_21_training.txt   one point a line: x/width y/height
-    LAB/ImageSets/train.txt, val.txt        "image_name, label_name" lines
-    LAB/Pictures/drive_21_training.jpg      the points drawn, to check by eye
-
-A point at pixel (x, y), centers at whole numbers, is written as x/width y/height: as
-in the published annotations, x_px = x * width. Bifurcations are drawn in cyan,
-crossings in yellow, the mask's outline in green. How points are found:
-`rkd_jax/junctions/points.py`. A second run gives the same bytes.
-"""
+"""Keypoint annotations of vessel masks: found, drawn and written as a Lab root."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import io
 import pathlib
-import sys
 
 import numpy as np
 
 from rkd_jax.files import atomic
+from rkd_jax.geometry.resize import resize_points
 from rkd_jax.images.image_files import read_bytes
-from rkd_jax.images.prepare import resize_points
+from rkd_jax.images.pictures import to_rgb8
 from rkd_jax.images.reading import check_sides, read_image
-from rkd_jax.junctions.points import Junctions, field_of_view, find_junctions
-from rkd_jax.junctions.vessel_masks import DATASETS, LAYOUTS, Sample, folders, split
+from rkd_jax.junctions.points import Junctions, bright_disc, find_junctions
+from rkd_jax.junctions.vessel_masks import Sample
 
 PICTURE_PX = 1200
 MOST_VESSELS_FRAC = 0.5  # of an image; in a photograph vessels cover about a tenth
@@ -91,6 +73,7 @@ def _read_vessels(path: pathlib.Path, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _encode(image: np.ndarray, kind: str, **options) -> bytes:
+    """Encode by Pillow: roots of earlier versions hold its bytes, which must agree."""
     from PIL import Image
 
     stream = io.BytesIO()
@@ -104,9 +87,7 @@ def draw(image: np.ndarray, mask: np.ndarray, junctions: Junctions) -> np.ndarra
     """Return the image `[H, W, 3]` with outline and points, longer side 1200 px."""
     import cv2
 
-    picture = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
-    if picture.dtype != np.uint8:
-        picture = np.rint(picture * 255.0).astype(np.uint8)
+    picture = to_rgb8(image)
     scale = PICTURE_PX / max(mask.shape)
     size = (round(mask.shape[1] * scale), round(mask.shape[0] * scale))
     picture = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
@@ -129,7 +110,7 @@ def label(sample: Sample, prefix: str, max_points: int | None) -> Labeled:
         field = _read_mask(sample.field, shape)
     else:
         try:
-            field = field_of_view(image)
+            field = bright_disc(image)
         except ValueError as error:
             raise ValueError(f"{sample.image}: {error}") from error
     junctions = find_junctions(mask, field, max_points=max_points)
@@ -199,89 +180,3 @@ def write_lab(
         text = "".join(f"{line}\n" for line in lines)
         atomic.write_bytes(out / "ImageSets" / f"{part}.txt", text.encode())
     return lists
-
-
-def _run(args: argparse.Namespace) -> None:
-    if args.dataset:
-        if not args.data_dir or args.images or args.masks:
-            raise ValueError("--dataset needs --data_dir, and neither --images/--masks")
-        if not args.data_dir.is_dir():
-            raise FileNotFoundError(
-                f"{args.data_dir}: no such folder; check --data_dir"
-            )
-        samples = DATASETS[args.dataset](args.data_dir)
-        source, prefix = args.data_dir, args.name or args.dataset
-    else:
-        if not args.images or not args.masks:
-            raise ValueError("give --dataset and --data_dir, or --images and --masks")
-        samples = folders(args.images, args.masks)
-        source, prefix = args.images, args.name or "images"
-    if not samples:
-        layout = LAYOUTS.get(args.dataset, "images, and masks of the same stems")
-        raise ValueError(f"{source}: no image with a vessel mask; expected {layout}")
-    if args.val_every < 0 or args.max_points < 0:
-        raise ValueError("--val_every and --max_points must be 0 or more")
-    if args.out.exists() and not args.out.is_dir():
-        raise ValueError(f"{args.out}: a file; --out must be a folder")
-    if not args.append and args.out.is_dir() and any(args.out.iterdir()):
-        raise ValueError(f"{args.out}: not empty; give --append to add to it")
-    labeled = []
-    for i, sample in enumerate(samples, start=1):
-        item = label(sample, prefix, args.max_points or None)
-        if item.points:
-            labeled.append(item)
-            found = f"{item.points} points, {item.crossings} of them crossings"
-        else:
-            found = f"left out, no junction found in {sample.mask}; check the mask"
-        print(f"{i}/{len(samples)} {item.image_name}: {found}", file=sys.stderr)
-    if not labeled:
-        raise ValueError(f"{source}: no junction found in any vessel mask; check them")
-    sides = split(samples, args.val_every)
-    lists = write_lab(args.out, labeled, sides)
-    points = np.array([item.points for item in labeled])
-    crossings = sum(item.crossings for item in labeled)
-    val = sum(sides[item.sample.name] == "val" for item in labeled)
-    left_out = len(samples) - len(labeled)
-    print(
-        f"{prefix}: {len(labeled)} images ({len(labeled) - val} train, {val} val), "
-        f"{points.sum()} points ({crossings} crossings); an image has "
-        f"{points.mean():.1f} on average, {points.min()} to {points.max()}"
-    )
-    if left_out:
-        print(f"{left_out} images without a junction left out, see above")
-    print(f"{args.out}: {len(lists['train'])} train, {len(lists['val'])} val in all")
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command line tool; returns 0, or 2 for bad usage or input."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    path = pathlib.Path
-    parser.add_argument("--dataset", choices=sorted(DATASETS), help="official layout")
-    parser.add_argument("--data_dir", type=path, help="root of the data set")
-    parser.add_argument("--images", type=path, help="folder of images, with --masks")
-    parser.add_argument("--masks", type=path, help="vessel masks of the same stems")
-    parser.add_argument("--name", help="prefix of the files (default: data set)")
-    parser.add_argument("--out", type=path, required=True, help="Lab root to write")
-    parser.add_argument("--append", action="store_true", help="add to an existing root")
-    parser.add_argument(
-        "--val_every", type=int, default=10, help="hold out every n-th (0: none)"
-    )
-    parser.add_argument(
-        "--max_points",
-        type=int,
-        default=90,
-        help="keep this many an image, those of the widest vessels (0: all)",
-    )
-    try:
-        _run(parser.parse_args(argv))
-    except (ValueError, OSError) as error:
-        message = " ".join(str(error).split())
-        print(f"label_junctions: error: {message}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

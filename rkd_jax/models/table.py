@@ -1,0 +1,156 @@
+"""Networks by name: those of the package, and a user's own by import path."""
+
+import dataclasses
+import difflib
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rkd_jax.models.options import OPTIONS
+
+if TYPE_CHECKING:
+    import flax.linen as nn
+
+MODELS = {
+    "superretina": "rkd_jax.models.superretina:SuperRetina",
+    "large_kernel": "rkd_jax.models.large_kernel:LargeKernel",
+    "swin_unetr": "rkd_jax.models.swin_unetr:SwinUnetr",
+}
+
+
+def build(name: str, **options: Any) -> "nn.Module":
+    """Build a network by name.
+
+    Args:
+        name: A key of `OPTIONS`, or "package.module:Class" of a network of one's own:
+            a Flax module with the method `example_shape(size)` that is called, and
+            answers, as those of the package do (`ModelOutput`).
+        **options: Fields of the module; lists become tuples.
+
+    Returns:
+        A module that maps images `[B, H, W, in_channels]` to a `ModelOutput`.
+
+    Raises:
+        ValueError: Unknown network or option (the message has the known ones), or a
+            value that the network refuses.
+
+    >>> build("superretina", descriptor_dim=64).descriptor_dim
+    64
+    """
+    check(name, options)
+    module = _class(name)(**_tuples(options))
+    if ":" in name:
+        _check_answer(name, module)
+    return module
+
+
+def check(name: str, options: Mapping[str, Any], field: str = "") -> None:
+    """Raise a ValueError unless there is such a network and it takes these options.
+
+    Args:
+        name: See `build`.
+        options: See `build`.
+        field: What to call the options in the error, as "config.model".
+
+    >>> check("superretina", {"width": (8, 8, 8, 8)}, "config.model")
+    Traceback (most recent call last):
+    ValueError: config.model: 'superretina' has no option 'width'; did you mean \
+'widths'? known: compute_dtype, descriptor_dim, in_channels, norm, out_channels, widths
+    """
+    where = f"{field}: " if field else ""
+    if name in OPTIONS:
+        known = OPTIONS[name]
+    elif ":" in name:
+        known = _class(name, f"{field}.name: " if field else "")
+    else:
+        raise ValueError(
+            f"{where}unknown network {name!r}; {_suggest(name, OPTIONS)}; a network of "
+            "your own is named package.module:Class"
+        )
+    names = {f.name for f in dataclasses.fields(known)} - {"parent", "name"}
+    for option in options:
+        if option not in names:
+            raise ValueError(
+                f"{where}{name!r} has no option {option!r}; {_suggest(option, names)}"
+            )
+    if name in OPTIONS:
+        OPTIONS[name](**_tuples(options)).check(field)
+        return
+    try:
+        known(**_tuples(options))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}{name}: {error}") from error
+
+
+def _suggest(word: str, known: Sequence[str] | Mapping | set) -> str:
+    near = difflib.get_close_matches(word, known, 1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}known: {', '.join(sorted(known))}"
+
+
+def _tuples(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+
+
+def _class(name: str, where: str = "") -> Any:
+    """Import the class of a network."""
+    import flax.linen as nn
+
+    module_name, _, class_name = MODELS.get(name, name).partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"{where}no network {name!r} ({error}); expected package.module:Class that "
+            "Python can import from here"
+        ) from error
+    if not (inspect.isclass(found) and issubclass(found, nn.Module)):
+        raise ValueError(
+            f"{where}{name} is {found!r}; expected a class of flax.linen.Module"
+        )
+    if not callable(getattr(found, "example_shape", None)):
+        raise ValueError(
+            f"{where}{name} has no method example_shape; expected one that returns the "
+            "shape of a batch of one image of a given side, as (1, size, size, 1)"
+        )
+    return found
+
+
+def _check_answer(name: str, module: "nn.Module") -> None:
+    """Call a user's network on shapes, as training does, and check its answer."""
+    import jax
+    import jax.numpy as jnp
+
+    from rkd_jax.models.output import HEADS, ModelOutput
+
+    images = jnp.zeros(module.example_shape(64), jnp.float32)
+    keys = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
+    call = {
+        "train": True,
+        "heads": HEADS,
+        "detector_images": 1,
+        "example_ids": jnp.arange(len(images)),
+    }
+    try:
+        answer, _ = jax.eval_shape(
+            lambda: module.init_with_output(keys, images, **call)
+        )
+    except Exception as error:
+        raise ValueError(
+            f"{name}: {type(error).__name__} where it was called as "
+            f"module(images [{', '.join(map(str, images.shape))}], "
+            f"{', '.join(f'{k}=' for k in call)}): {error}"
+        ) from error
+    found = f"found {type(answer).__name__}"
+    if isinstance(answer, ModelOutput):
+        heatmap, descriptors = answer.heatmap, answer.descriptors
+        ours = heatmap is not None and heatmap.shape[:3] == images.shape[:3]
+        if ours and (descriptors is None or len(descriptors.shape) == 4):
+            return
+        shapes = jax.tree.map(lambda leaf: leaf.shape, (heatmap, descriptors))
+        found = f"found heatmap and descriptors of {shapes}"
+    raise ValueError(
+        f"{name}: expected a rkd_jax.models.output.ModelOutput with a heatmap of "
+        f"{images.shape[:3]} and descriptors [B, h, w, D] or None, {found}"
+    )
