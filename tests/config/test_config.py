@@ -235,6 +235,6 @@ def test_upstream_configs_use_upstream_constants(config, release):
     options = get_config("upstream").validate().task
     ours, theirs = expansion_options(options), ExpansionOptions.upstream(release)
     assert ours == dataclasses.replace(theirs, rounding="round")
-    # SuperRetina: 10 px and 0.1; RKD: 20 px and 0.5 (docs/specification.md, 4).
+    # SuperRetina: 10 px and 0.1; RKD: 20 px and 0.5 (docs/paper/specification.md, 4).
     expected = (20, 0.5) if release == "rkd" else (10, 0.1)
     assert (options.nms_radius, options.threshold) == expected

@@ -14,7 +14,7 @@ image differ by more than 2 sigma, and points whose label lies outside the view.
 
 Source: RKD (Nasser et al., WACV 2024), face experiment, "MSE loss plus lambda times MSE
 to the teacher". Its code is not public; output form, decoding and weights are ours
-(docs/specification.md §8).
+(docs/paper/specification.md §8).
 """
 
 import dataclasses

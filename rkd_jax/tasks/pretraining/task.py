@@ -4,8 +4,8 @@ Squares of the image are hidden and drawn again from the encoder's deepest map, 
 image is turned by a multiple of 90 degrees, which a second head has to predict. The
 weights file holds a whole Swin UNETR whose encoder is trained.
 
-Source: the poster's "pretrained" row (docs/specification.md §6); its code is absent, so
-the two heads, both losses with weight one, are ours.
+Source: the poster's "pretrained" row (docs/paper/specification.md §6); its code is
+absent, so the two heads, both losses with weight one, are ours.
 """
 
 import dataclasses

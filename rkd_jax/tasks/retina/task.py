@@ -7,8 +7,8 @@ Per image and step: the raw crop, a detector-warped and a descriptor-warped view
            [+ heatmap distillation + descriptor distillation]
 
 Source: SuperRetina (Liu et al., ECCV 2022) for the first three, reverse knowledge
-distillation (Nasser et al., WACV 2024) for the distillation; docs/specification.md,
-3 to 5.
+distillation (Nasser et al., WACV 2024) for the distillation;
+docs/paper/specification.md, 3 to 5.
 """
 
 import dataclasses
