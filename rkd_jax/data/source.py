@@ -1,6 +1,5 @@
 """Random access to examples: what training and evaluation ask of data."""
 
-import collections
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -38,8 +37,9 @@ class Source(Protocol):
 class CachedSource:
     """A source whose examples are made when they are asked for, and then kept.
 
-    What is kept is counted in bytes, all arrays of an example together; the least
-    recently used goes first.
+    What is kept is counted in bytes, all arrays of an example together. As many stay as
+    fit, and none makes way for another: an epoch reads each example once, so that the
+    least recently used ones are those that are read next.
 
     Args:
         make: returns what is kept of example `index`; called from several threads.
@@ -70,8 +70,8 @@ class CachedSource:
                 f"each of the {len(names)} names"
             )
         self._make, self._unpack = make, unpack
-        self._capacity, self._bytes = int(cache_mb * 2**20), 0
-        self._kept: collections.OrderedDict[int, Example] = collections.OrderedDict()
+        self._free = int(cache_mb * 2**20)
+        self._kept: dict[int, Example] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -79,23 +79,15 @@ class CachedSource:
 
     def __getitem__(self, index: int) -> Example:
         index = range(len(self))[index]
-        with self._lock:
-            example = self._kept.get(index)
-            if example is not None:
-                self._kept.move_to_end(index)
+        example = self._kept.get(index)
         if example is None:
             example = self._make(index)
+            size = sum(np.asarray(value).nbytes for value in example.values())
             with self._lock:
-                if index not in self._kept:
+                if size <= self._free and index not in self._kept:
                     self._kept[index] = example
-                    self._bytes += _size(example)
-                while self._bytes > self._capacity:
-                    self._bytes -= _size(self._kept.popitem(last=False)[1])
+                    self._free -= size
         return self._unpack(example)
-
-
-def _size(example: Example) -> int:
-    return sum(np.asarray(value).nbytes for value in example.values())
 
 
 def unpack_image(kept: Example) -> Example:

@@ -32,13 +32,15 @@ def make_schedule(
         drop_factor: of "step".
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, or a share that is none.
 
     >>> rate = make_schedule("step", lr=1.0, steps=30, drop_at=(0.5,), drop_factor=0.25)
     >>> float(rate(14)), float(rate(15))
     (1.0, 0.25)
     """
     length = max(steps - warmup_steps, 1)
+    if not all(0 < share < 1 for share in drop_at):
+        raise ValueError(f"drop_at is {drop_at}; expected shares of the run in (0, 1)")
 
     def step() -> optax.Schedule:
         drops = {round(share * length): drop_factor for share in drop_at}
@@ -84,8 +86,8 @@ def make_optimizer(
             "decoder/conv1/kernel"; the others stay as they are. Empty: all are trained.
 
     Raises:
-        ValueError: an unknown schedule or decay; from the optimizer's `init`, a
-            `trainable` that is in no path.
+        ValueError: an unknown schedule or decay, or a `trainable` that is no regular
+            expression; from the optimizer's `init`, one that is found in no path.
 
     >>> optimizer = make_optimizer(lr=1e-3, steps=10, trainable="^head/")
     >>> opt_state = optimizer.init({"head": {"w": 0.0}, "backbone": {"w": 0.0}})
@@ -112,23 +114,29 @@ def make_optimizer(
     optimizer = optax.chain(*parts) if len(parts) > 1 else parts[0]
     if not trainable:
         return optimizer
+    try:
+        pattern = re.compile(trainable)
+    except re.error as error:
+        raise ValueError(
+            f"trainable {trainable!r} is no regular expression: {error}"
+        ) from None
     return optax.multi_transform(
         {True: optimizer, False: optax.set_to_zero()},
-        lambda params: _matches(params, trainable),
+        lambda params: _matches(params, pattern),
     )
 
 
-def _matches(params: PyTree, pattern: str) -> PyTree:
-    """Return whether each parameter's path holds the pattern, as a tree."""
+def _matches(params: PyTree, pattern: re.Pattern[str]) -> PyTree:
+    """Return whether the pattern is found in each parameter's path, as a tree."""
     leaves, structure = jax.tree_util.tree_flatten_with_path(params)
     paths = [
         jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves
     ]
-    found = [re.search(pattern, path) is not None for path in paths]
+    found = [pattern.search(path) is not None for path in paths]
     if not any(found):
         shown = ", ".join(paths[:: max(len(paths) // 4, 1)][:5])
         raise ValueError(
-            f"trainable {pattern!r} is found in none of {len(paths)} paths of "
+            f"trainable {pattern.pattern!r} is found in none of {len(paths)} paths of "
             f"parameters, such as {shown}; correct the regular expression"
         )
     return jax.tree.unflatten(structure, found)

@@ -123,6 +123,19 @@ def test_the_first_batch_of_a_round_waits_for_losses():
     assert not reader().begins_round
 
 
+def test_of_two_losses_of_an_example_the_last_of_the_batch_counts():
+    batches, expected = reader(sampler=by_loss()), by_loss()
+    batches.record(
+        {
+            "record": np.array([5, 2, 5, 1]),
+            "example": np.array([3, 2, 1, 0]),  # as devices may answer
+            "loss": np.array([3.0, 2.0, 1.0, 0.0], np.float32),
+        }
+    )
+    expected.record([1, 2, 5], [0.0, 2.0, 3.0])
+    assert batches.get_state()["sampler"] == expected.get_state()
+
+
 def test_a_sampler_by_loss_without_losses_is_an_error():
     batches = reader(sampler=by_loss())
     for _ in range(2):

@@ -79,8 +79,9 @@ class TestBalanced:
             for row in batch[found[:, 0] != 3]:
                 assert len(set(row)) == 2
 
-    def test_examples_of_a_group_are_dealt_out_before_one_comes_again(self):
-        batches = self.batches(6, per_batch=4, per_group=2)
+    @pytest.mark.parametrize("per_batch", [2, 4])
+    def test_examples_of_a_group_are_dealt_out_before_one_comes_again(self, per_batch):
+        batches = self.batches(24 // per_batch, per_batch=per_batch, per_group=2)
         of_group_0 = batches[self.groups[batches[..., 0]] == 0]
         for epoch in of_group_0.reshape(2, 6):
             assert sorted(epoch) == np.flatnonzero(self.groups == 0).tolist()

@@ -112,6 +112,10 @@ def test_bad_options_are_named():
         make_optimizer(lr=1.0, steps=1, schedule="linear")
     with pytest.raises(ValueError, match="decay_kind 'L2'"):
         make_optimizer(lr=1.0, steps=1, decay_kind="L2")
+    with pytest.raises(ValueError, match=r"drop_at is \(2,\)"):
+        make_optimizer(lr=1.0, steps=1, drop_at=(2,))
+    with pytest.raises(ValueError, match=r"'\(' is no regular expression"):
+        make_optimizer(lr=1.0, steps=1, trainable="(")
     optimizer = make_optimizer(lr=1.0, steps=1, trainable="decoder")
     with pytest.raises(ValueError, match=r"'decoder'.* 2 paths.*backbone/kernel"):
         optimizer.init(START)
