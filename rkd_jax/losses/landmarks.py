@@ -84,11 +84,11 @@ def distilled_landmark_mse(
     Source: RKD (Nasser et al., WACV 2024), face experiment.
     """
     check_same_shape("pred", pred, "teacher", teacher)
-    labelled = landmark_mse(pred, target, where=where, per_example=per_example)
+    labeled = landmark_mse(pred, target, where=where, per_example=per_example)
     distilled = landmark_mse(
         pred, jax.lax.stop_gradient(teacher), where=where, per_example=per_example
     )
-    return labelled + weight * distilled
+    return labeled + weight * distilled
 
 
 def soft_argmax(
