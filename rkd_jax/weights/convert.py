@@ -47,8 +47,8 @@ def names_and_options(
 ) -> tuple[dict[str, Target], dict[str, Any]]:
     """Return the name table of a kind of file and the options of our model.
 
-    What can be told from the file is: whether a large-kernel model has a 7x7 branch;
-    feature size and channels of a MONAI model.
+    The file itself shows whether a large-kernel model has a 7x7 branch, and the feature
+    size and channels of a MONAI model.
     """
     if kind == "superretina":
         return superretina_names(), {}
