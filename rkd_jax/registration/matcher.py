@@ -74,6 +74,7 @@ class Matcher(BaseMatcher):
         self.working_size = int(size)
         self._grid = weights.preprocess.get("descriptor_grid", "aligned")
         self._module = models.build(weights.model, **weights.options)
+        models.check_answer(weights.model, self._module)
         if self.options.tile is not None:
             halo(self._module)  # refuses networks that cannot
         self._variables = jax.tree.map(jnp.asarray, weights.variables)

@@ -17,22 +17,14 @@ if TYPE_CHECKING:
 def options(network: ModelConfig) -> dict[str, Any]:
     """Return those fields of a network's config that the network takes.
 
-    A network of a user's own ("package.module:Class") takes what all networks have and
-    the fields that a subclass of `ModelConfig` adds.
+    A subclass of `ModelConfig` may add fields for a network of a user's own.
 
     >>> "kernels" in options(ModelConfig()), "widths" in options(ModelConfig())
     (False, True)
     """
-    taken = _names(models.OPTIONS.get(network.name, models.NetworkOptions))
-    if network.name not in models.OPTIONS:
-        taken |= _names(type(network)) - _names(ModelConfig)
-    return {
-        name: getattr(network, name) for name in sorted(taken & _names(type(network)))
-    }
-
-
-def _names(kind: type) -> set[str]:
-    return {field.name for field in dataclasses.fields(kind)}
+    fields = {field.name for field in dataclasses.fields(network)} - {"name"}
+    taken = models.option_names(network.name) & fields
+    return {name: getattr(network, name) for name in sorted(taken)}
 
 
 def build(network: ModelConfig) -> nn.Module:
@@ -58,7 +50,10 @@ def check(network: ModelConfig, field: str, *, out_channels: int, task: str) -> 
     Raises:
         ValueError: names the field.
     """
-    models.check(network.name, options(network), field=f"config.{field}")
+    where = f"config.{field}"
+    models.option_names(network.name, where)  # names an unknown network's field
+    models.check(network.name, options(network), where)
+    models.check_answer(network.name, build(network))
     if network.out_channels != out_channels:
         raise ValueError(
             f"config.{field}.out_channels must be {out_channels} for the task "

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import runpy
 
+import flax.linen as nn
 import pytest
 
 from rkd_jax import config as schema
@@ -77,13 +78,19 @@ class OwnModelConfig(schema.ModelConfig):
     blocks: int = 3
 
 
-def test_a_network_of_ones_own_takes_the_fields_of_its_class():
-    own = OwnModelConfig(name="my.package:Net", out_channels=2)
-    taken = networks.options(own)
-    assert taken.keys() == {
-        *("out_channels", "descriptor_dim", "norm", "compute_dtype", "blocks"),
-    }
-    assert (taken["blocks"], taken["out_channels"]) == (3, 2)
+class OwnNetwork(nn.Module):
+    """A network of somebody else."""
+
+    out_channels: int = 1
+    blocks: int = 1
+
+    def example_shape(self, size):
+        return (1, size, size, 3)
+
+
+def test_a_network_of_ones_own_takes_the_fields_that_it_has():
+    own = OwnModelConfig(name=f"{__name__}:OwnNetwork", out_channels=2)
+    assert networks.options(own) == {"out_channels": 2, "blocks": 3}
     ours = networks.options(OwnModelConfig(name="large_kernel"))
     assert "blocks" not in ours
     assert ours["kernels"] == (1, 3, 5)
