@@ -40,8 +40,8 @@ def test_weights_of_other_faces_are_refused(tmp_path, role):
         config.init_weights = str(path)
 
     def check(**changes):
-        told = {"options": heads, "preprocess": {**facts, **changes}}
-        weights.save(path, variables, model="superretina", **told, recipe={})
+        saved = {"options": heads, "preprocess": {**facts, **changes}}
+        weights.save(path, variables, model="superretina", **saved, recipe={})
         assert start_weights.find_named(config, ("start", "teacher")) == {
             role: str(path)
         }
