@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Sequence
-from typing import Any
 
-from rkd_jax.runtime import extras, shipped
+from rkd_jax.runtime import extras
 from rkd_jax.version import __version__
 
 BAD_INPUT = 2
 
-# Module, what it does; files of `tools` where the module has no dot.
+# Module, what it does.
 COMMANDS = {
     "register": ("rkd_jax.register", "register photographs"),
     "evaluate": ("rkd_jax.evaluate", "measure on a benchmark"),
     "train": ("rkd_jax.train", "train an experiment"),
     "prepare": ("rkd_jax.data.builders.__main__", "prepare a data set for TFDS"),
-    "convert-weights": ("convert_weights", "convert PyTorch weights"),
-    "label-junctions": ("label_junctions", "make keypoint labels of vessel masks"),
+    "convert-weights": ("rkd_jax.weights.convert", "convert PyTorch weights"),
+    "label-junctions": (
+        "rkd_jax.junctions.__main__",
+        "make keypoint labels of vessel masks",
+    ),
 }
 
 
@@ -61,27 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:  # what parsers without a name of their own show as theirs
         sys.argv[0] = f"rkd-jax {given[0]}"
     try:
-        return _load(COMMANDS[given[0]][0]).main(given[1:])
+        return importlib.import_module(COMMANDS[given[0]][0]).main(given[1:])
     except ImportError as error:
         advice = extras.advise(error)
         if advice is None:
             raise
         print(f"error: {advice}", file=sys.stderr)
         return BAD_INPUT
-
-
-def _load(name: str) -> Any:
-    """Import the module of a command."""
-    if "." in name:
-        return importlib.import_module(name)
-    path = shipped.folder("tools") / f"{name}.py"
-    if not path.is_file():
-        raise SystemExit(f"error: {path}: no such file; reinstall rkd_jax")
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 if __name__ == "__main__":

@@ -14,14 +14,18 @@ Kind = TypeVar("Kind")
 
 @dataclasses.dataclass
 class ModelConfig(Section):
-    """A network of `rkd_jax.models` and its options; it takes those that it has."""
+    """A network of `rkd_jax.models` and its options; it takes those that it has.
 
-    # A name in `rkd_jax.models.MODELS`: superretina | large_kernel | swin_unetr
+    `rkd_jax.models.options` has the ranges. A subclass may add options of a network of
+    your own.
+    """
+
+    # superretina | large_kernel | swin_unetr, or package.module:Class.
     name: str = "superretina"
     # Heatmaps an image: 1 for keypoints, 98 for the points of a face.
     out_channels: int = 1
     # Arithmetic of the layers; parameters, norms and outputs stay float32.
-    compute_dtype: str = choice("float32", "float32", "bfloat16")
+    compute_dtype: str = "float32"
     # Channels of the descriptor map; 0 (landmarks) builds none.
     descriptor_dim: int = 256
     # Channels of the four encoder stages (superretina, large_kernel).
@@ -29,13 +33,13 @@ class ModelConfig(Section):
     # Parallel kernels of an encoder stage (large_kernel).
     kernels: tuple[int, ...] = (1, 3, 5)
     # Normalization before activations (CNNs, descriptor heads): none | instance.
-    norm: str = choice("none", "none", "instance")
+    norm: str = "none"
     # Width of the first stage (swin_unetr); a multiple of 12.
-    feature_size: int = count(24, least=12)
+    feature_size: int = 24
     # Side of an attention window in tokens (swin_unetr).
-    window_size: int = count(7, least=2)
+    window_size: int = 7
     # Dropout of embeddings, attention projections and MLPs (swin_unetr).
-    drop_rate: float = number(0.5, least=0, below=1)
+    drop_rate: float = 0.5
 
 
 @dataclasses.dataclass

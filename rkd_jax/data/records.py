@@ -41,7 +41,7 @@ class Records(CachedSource):
     bool; "index" int32, the rank among the labeled images, -1 if unlabeled.
 
     Images are kept with 8 bits a pixel, fields with one bit; all images handed out are
-    multiples of 1/255 for that reason, whether they come from memory or not.
+    multiples of 1/255 for that reason, whether they were kept or not.
 
     Args:
         items: the photographs.
@@ -85,9 +85,9 @@ class Records(CachedSource):
         self._items = tuple(items)
         self._ranks = np.cumsum(labeled) - 1
 
-    def _unpacked(self, kept: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        bits = np.unpackbits(kept["field"], count=self.size**2).astype(bool)
-        field = bits.reshape(self.size, self.size)
+    def _unpacked(self, kept: dict[str, Any]) -> dict[str, Any]:
+        bits = np.unpackbits(kept["field"], count=self.size**2)
+        field = bits.reshape(self.size, self.size).astype(bool)
         return {**unpack_image(kept), "field": field}
 
     def _prepared(self, index: int) -> dict[str, np.ndarray]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from rkd_jax.evaluation.predictions import Prediction
 from rkd_jax.files import own_files
+from rkd_jax.images.pictures import encode_png
 from rkd_jax.images.prepare import read_image
 from rkd_jax.registration.files import outputs
 from rkd_jax.registration.files.pairs import Pair
@@ -86,7 +87,7 @@ def write(
         own_files.remove(out / FOLDER / name)
     for prediction, place in zip(chosen, places, strict=True):
         picture = _picture(prediction, pairs[prediction.name])
-        own_files.write_bytes(place, outputs.encode_png(picture))
+        own_files.write_bytes(place, encode_png(picture))
         yield prediction, place
 
 

@@ -18,10 +18,9 @@ from rkd_jax.evaluation.wflw_predictions import (
 )
 from rkd_jax.files import own_files
 from rkd_jax.files.csv_text import csv_text
+from rkd_jax.images.pictures import encode_png, to_rgb8
 from rkd_jax.images.reading import read_image
 from rkd_jax.metrics import landmarks as metrics
-from rkd_jax.registration.files.outputs import encode_png
-from rkd_jax.registration.pictures import to_rgb8
 from rkd_jax.synthetic.faces.points import ATTRIBUTES
 from rkd_jax.tasks.faces import pictures
 from rkd_jax.tasks.faces.crops import BOX_SCALE, crop_face

@@ -102,7 +102,7 @@ def warp(
 
 
 def inside(xy: Array, size) -> Array:
-    """Tell which points lie strictly between the outermost pixel centers.
+    """Return which points lie strictly between the outermost pixel centers.
 
     Args:
         xy: `[..., 2]` points (x, y) in px.
@@ -122,7 +122,7 @@ def inside(xy: Array, size) -> Array:
 
 
 def warp_mask(in_size, h_out_to_in: Array, out_size: tuple[int, int]) -> Array:
-    """Tell which output pixels of `warp` read strictly inside the input.
+    """Return which output pixels of `warp` read strictly inside the input.
 
     Args:
         in_size: (height, width) of the valid input, numbers or traced scalars.

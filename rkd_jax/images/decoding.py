@@ -159,7 +159,7 @@ def _with_pillow(
 def _reading_header() -> Iterator[None]:
     """Let our limit, not Pillow's global one, decide which sizes may be opened.
 
-    Pillow's warnings tell of damaged metadata, which no pixel depends on. Both are
+    Pillow's warnings are about damaged metadata, which no pixel depends on. Both are
     global in Python, hence the lock.
     """
     from PIL import Image

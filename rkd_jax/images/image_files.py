@@ -120,7 +120,7 @@ def _raise(error: OSError) -> NoReturn:
 
 
 def may_hold_images(name: str) -> bool:
-    """Decide by its name whether a folder is looked into: not one of the system.
+    """Decide by its name whether images of a folder count: not of a system folder.
 
     >>> may_hold_images("left"), may_hold_images("#recycle"), may_hold_images(".git")
     (True, False, False)

@@ -10,7 +10,7 @@ from rkd_jax.models.options import (
     SuperRetinaOptions,
     SwinUnetrOptions,
 )
-from rkd_jax.models.table import build, check
+from rkd_jax.models.table import build, check, check_answer, option_names
 
 __all__ = [
     "OPTIONS",
@@ -20,4 +20,6 @@ __all__ = [
     "SwinUnetrOptions",
     "build",
     "check",
+    "check_answer",
+    "option_names",
 ]

@@ -24,8 +24,8 @@ def build(name: str, **options: Any) -> "nn.Module":
 
     Args:
         name: A key of `OPTIONS`, or "package.module:Class" of a network of one's own:
-            a Flax module with the method `example_shape(size)` that is called, and
-            answers, as those of the package do (`ModelOutput`).
+            a Flax module with the method `example_shape(size)`. For keypoints it must
+            be called, and answer, as those of the package (`check_answer`).
         **options: Fields of the module; lists become tuples.
 
     Returns:
@@ -39,10 +39,33 @@ def build(name: str, **options: Any) -> "nn.Module":
     64
     """
     check(name, options)
-    module = _class(name)(**_tuples(options))
-    if ":" in name:
-        _check_answer(name, module)
-    return module
+    return _class(name)(**_tuples(options))
+
+
+def option_names(name: str, field: str = "") -> set[str]:
+    """Return the names of the options that a network takes.
+
+    Args:
+        name: See `build`.
+        field: See `check`.
+
+    Raises:
+        ValueError: Unknown network.
+
+    >>> sorted(option_names("large_kernel") - option_names("superretina"))
+    ['kernels']
+    """
+    where = f"{field}: " if field else ""
+    if name in OPTIONS:
+        known = OPTIONS[name]
+    elif ":" in name:
+        known = _class(name, f"{field}.name: " if field else "")
+    else:
+        raise ValueError(
+            f"{where}unknown network {name!r}; {_suggest(name, OPTIONS)}; a network of "
+            "your own is named package.module:Class"
+        )
+    return {f.name for f in dataclasses.fields(known)} - {"parent", "name"}
 
 
 def check(name: str, options: Mapping[str, Any], field: str = "") -> None:
@@ -59,16 +82,7 @@ def check(name: str, options: Mapping[str, Any], field: str = "") -> None:
 'widths'? known: compute_dtype, descriptor_dim, in_channels, norm, out_channels, widths
     """
     where = f"{field}: " if field else ""
-    if name in OPTIONS:
-        known = OPTIONS[name]
-    elif ":" in name:
-        known = _class(name, f"{field}.name: " if field else "")
-    else:
-        raise ValueError(
-            f"{where}unknown network {name!r}; {_suggest(name, OPTIONS)}; a network of "
-            "your own is named package.module:Class"
-        )
-    names = {f.name for f in dataclasses.fields(known)} - {"parent", "name"}
+    names = option_names(name, field)
     for option in options:
         if option not in names:
             raise ValueError(
@@ -78,7 +92,7 @@ def check(name: str, options: Mapping[str, Any], field: str = "") -> None:
         OPTIONS[name](**_tuples(options)).check(field)
         return
     try:
-        known(**_tuples(options))
+        _class(name)(**_tuples(options))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}{name}: {error}") from error
 
@@ -117,8 +131,18 @@ def _class(name: str, where: str = "") -> Any:
     return found
 
 
-def _check_answer(name: str, module: "nn.Module") -> None:
-    """Call a user's network on shapes, as training does, and check its answer."""
+def check_answer(name: str, module: "nn.Module") -> None:
+    """Call a user's network on shapes, as tasks with keypoints do; check its answer.
+
+    Args:
+        name: See `build`; those of the package are right.
+        module: What `build` returned.
+
+    Raises:
+        ValueError: It cannot be called so, or answers something else.
+    """
+    if name in OPTIONS:
+        return
     import jax
     import jax.numpy as jnp
 

@@ -28,8 +28,8 @@ def _double(x: jax.Array, axis: int, start: jax.Array | int, whole: int) -> jax.
 def upsample(x: jax.Array, place: Place | None = None) -> jax.Array:
     """Double both sides bilinearly with aligned corners: `[B, h, w, C]`.
 
-    With aligned corners the weights depend on the place in the map; `place` tells it
-    for a tile.
+    With aligned corners the weights depend on the place in the map: a tile needs its
+    `place` in the whole.
 
     Source: `torch.nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)`.
     `jax.image.resize` uses half-pixel centers instead and does not match.

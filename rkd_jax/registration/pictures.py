@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from rkd_jax.geometry.resize import resize_points
+from rkd_jax.images.pictures import to_rgb8
 from rkd_jax.registration.result import Registration
 
 INLIER = (80, 220, 100)  # RGB
@@ -16,24 +17,6 @@ _GAP_PX = 8
 _MAX_LINES = 250
 _WIDEST = 4  # times the height asked for: wider photographs are drawn less high
 _LEAST_WIDTH_PX = 480  # for the text
-
-
-def to_rgb8(image: np.ndarray) -> np.ndarray:
-    """Return an image as uint8 RGB for display.
-
-    Args:
-        image: `[H, W]` or `[H, W, 3]`, uint8, or float in 0..1.
-
-    Example:
-        >>> to_rgb8(np.full((2, 2), 0.5, np.float32))[0, 0].tolist()
-        [128, 128, 128]
-    """
-    image = np.asarray(image)
-    if image.dtype != np.uint8:
-        image = np.round(np.clip(image, 0.0, 1.0) * 255).astype(np.uint8)
-    if image.ndim == 2:
-        image = np.repeat(image[..., None], 3, axis=-1)
-    return np.ascontiguousarray(image)
 
 
 def overlay_picture(

@@ -1,11 +1,11 @@
-"""Experiments and tools: files of a clone that a wheel has inside the package."""
+"""Experiments: files of a clone that a wheel has inside the package."""
 
 import os
 import pathlib
 
 
 def folder(name: str) -> pathlib.Path:
-    """Return the folder of shipped files: `configs` or `tools`.
+    """Return the folder of shipped files, `configs`.
 
     >>> (folder("configs") / "rkd.py").is_file()
     True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from rkd_jax import models
 from rkd_jax.config import ModelConfig
 
 if TYPE_CHECKING:
@@ -14,29 +15,25 @@ if TYPE_CHECKING:
 
 
 def options(network: ModelConfig) -> dict[str, Any]:
-    """Return those fields of a network's config that its model takes.
+    """Return those fields of a network's config that the network takes.
+
+    A subclass of `ModelConfig` may add fields for a network of a user's own.
 
     >>> "kernels" in options(ModelConfig()), "widths" in options(ModelConfig())
     (False, True)
     """
-    from rkd_jax import models
-
-    known = models.option_names(network.name)
     fields = {field.name for field in dataclasses.fields(network)} - {"name"}
-    return {name: getattr(network, name) for name in known if name in fields}
+    taken = models.option_names(network.name) & fields
+    return {name: getattr(network, name) for name in sorted(taken)}
 
 
 def build(network: ModelConfig) -> nn.Module:
     """Return the model of a config."""
-    from rkd_jax import models
-
     return models.build(network.name, **options(network))
 
 
 def rebuild(loaded: Weights, network: ModelConfig) -> nn.Module:
     """Return the model of a weights file, computing as a config says."""
-    from rkd_jax import models
-
     how = {"compute_dtype": network.compute_dtype}
     return models.build(loaded.model, **{**loaded.options, **how})
 
@@ -53,24 +50,10 @@ def check(network: ModelConfig, field: str, *, out_channels: int, task: str) -> 
     Raises:
         ValueError: names the field.
     """
-    from rkd_jax import models
-    from rkd_jax.config.fields import check_choice
-
-    check_choice(f"config.{field}.name", network.name, models.MODELS)
-    if len(network.widths) != 4 or min(network.widths) < 1:
-        raise ValueError(
-            f"config.{field}.widths must be four positive channel counts; "
-            f"it is {network.widths}"
-        )
-    if not network.kernels or any(k < 1 or k % 2 == 0 for k in network.kernels):
-        raise ValueError(
-            f"config.{field}.kernels must be odd sizes; it is {network.kernels}"
-        )
-    if network.feature_size % 12:
-        raise ValueError(
-            f"config.{field}.feature_size must be a multiple of 12; "
-            f"it is {network.feature_size}"
-        )
+    where = f"config.{field}"
+    models.option_names(network.name, where)  # names an unknown network's field
+    models.check(network.name, options(network), where)
+    models.check_answer(network.name, build(network))
     if network.out_channels != out_channels:
         raise ValueError(
             f"config.{field}.out_channels must be {out_channels} for the task "

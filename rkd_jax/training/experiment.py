@@ -51,7 +51,8 @@ def run(
     plan = tasks.load(config.task.name).stages(config)
     # What a later stage refuses is named before the first one runs, and before the
     # directory belongs to this config.
-    given = start_weights.find_named(config)
+    named = {s.title: start_weights.find_named(s.config, s.takes) for s in plan}
+    given: dict[str, str] = {}
     sources: dict[str, tuple[Source, Source | None]] = {}
     # Once a stage has begun with the weights of another, that one's length is settled.
     roles = {stage.gives for stage in plan}
@@ -72,8 +73,9 @@ def run(
         for stage in plan:
             own = workdir / stage.folder
             # Sources keep images in memory: they go with their stage.
+            files = {**named[stage.title], **given}
             results[stage.title] = _run_stage(
-                stage, own, given, *sources.pop(stage.title), stop
+                stage, own, files, *sources.pop(stage.title), stop
             )
             if stage.gives:
                 given[stage.gives] = str(own / run_folder.WEIGHTS)
@@ -84,12 +86,21 @@ def run(
 def _run_stage(
     stage: schema.Stage,
     workdir: pathlib.Path,
-    given: dict[str, str],
+    files: dict[str, str],
     source: Source,
     held_out: Source | None,
     stop: threading.Event,
 ) -> dict[str, float]:
-    """Train one stage and write its weights; return its last metrics."""
+    """Train one stage and write its weights; return its last metrics.
+
+    Args:
+        stage: which.
+        workdir: its own.
+        files: weights files by role; it reads those of the roles that it takes.
+        source: what it trains on.
+        held_out: what it is evaluated on, if anything.
+        stop: once set, it saves and ends.
+    """
     config = stage.config
     run_folder.claim_data(workdir, source)
     if jax.process_index() == 0:
@@ -102,12 +113,11 @@ def _run_stage(
             workdir,
         )
     used = {
-        role: start_weights.load_for(config, role, given[role])
+        role: start_weights.load_for(config, role, files[role])
         for role in stage.takes
-        if role in given
+        if role in files
     }
-    module = tasks.load(config.task.name)
-    task = module.make(config, source, used, step.AXIS)
+    task = tasks.load(config.task.name).make(config, source, used, step.AXIS)
     start, teacher = (
         used[role].variables if role in used else None for role in ("start", "teacher")
     )
@@ -126,23 +136,8 @@ def _run_stage(
     result = loop.train(
         task,
         _optimizer(config),
-        pipeline.Batches(
-            source,
-            module.sampler(config, source),
-            batch_size=_batch_share(config),
-            process_index=jax.process_index(),
-            process_count=jax.process_count(),
-            num_threads=config.data.num_threads,
-        ),
-        loop.LoopOptions(
-            steps=config.loop.steps,
-            log_every=config.loop.log_every,
-            eval_every=config.loop.eval_every,
-            checkpoint_every=config.loop.checkpoint_every,
-            keep=config.loop.keep,
-            seed=config.seed,
-            ema_decay=config.optim.ema_decay,
-        ),
+        _batches(config, source),
+        _loop_options(config),
         workdir=workdir,
         title=stage.title,
         teacher=teacher,
@@ -155,6 +150,18 @@ def _run_stage(
         # The next stage of every process reads what the first one has just written.
         multihost_utils.sync_global_devices(f"weights of {stage.title}")
     return result.metrics
+
+
+def _loop_options(config: schema.Config) -> loop.LoopOptions:
+    return loop.LoopOptions(
+        steps=config.loop.steps,
+        log_every=config.loop.log_every,
+        eval_every=config.loop.eval_every,
+        checkpoint_every=config.loop.checkpoint_every,
+        keep=config.loop.keep,
+        seed=config.seed,
+        ema_decay=config.optim.ema_decay,
+    )
 
 
 def _optimizer(config: schema.Config) -> optax.GradientTransformation:
@@ -182,3 +189,15 @@ def _batch_share(config: schema.Config) -> int:
             "processes cannot share; choose a multiple of the devices"
         )
     return size // count
+
+
+def _batches(config: schema.Config, source: Source) -> pipeline.Batches:
+    """Return this process's share of the batches."""
+    return pipeline.Batches(
+        source,
+        tasks.load(config.task.name).sampler(config, source),
+        batch_size=_batch_share(config),
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        num_threads=config.data.num_threads,
+    )

@@ -113,12 +113,12 @@ class Report:
         """Save uint8 RGB pictures as PNG files and show them in TensorBoard."""
         if not self._primary:
             return
-        from PIL import Image
+        from rkd_jax.images.pictures import encode_png
 
         for name, picture in pictures.items():
             path = self._folder / PICTURES / f"{name}_{step:07d}.png"
             with name_file(path), atomic_path(path) as part:
-                Image.fromarray(picture).save(part)
+                part.write_bytes(encode_png(picture))
             self._tensorboard.picture(name, picture, step)
 
     def close(self) -> None:

@@ -165,7 +165,7 @@ def save_weights(
         return
     options = networks.options(config.model)
     # How the run computed, not what it has learnt: a reader has its own device.
-    del options["compute_dtype"]
+    options.pop("compute_dtype", None)
     with name_file(path):
         weights.save(
             path,

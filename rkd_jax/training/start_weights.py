@@ -4,6 +4,7 @@ A role says what a file is used for: the network starts from `start`, the loss g
 frozen network `teacher`; a task may have further roles.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from rkd_jax import config as schema
@@ -11,8 +12,8 @@ from rkd_jax import models, tasks, weights
 from rkd_jax.tasks import networks
 
 
-def find_named(config: schema.Config) -> dict[str, str]:
-    """Find and check the files that a config names; return their paths by role.
+def find_named(config: schema.Config, roles: Collection[str]) -> dict[str, str]:
+    """Find and check the files that a config names for some roles; return their paths.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -20,7 +21,7 @@ def find_named(config: schema.Config) -> dict[str, str]:
     """
     found = {}
     for role, file in config.task.weights_files(config).items():
-        if file.path:
+        if file.path and role in roles:
             found[role] = str(weights.find(file.path))
             load_for(config, role, found[role])
     return found

@@ -1,13 +1,13 @@
 """Convert PyTorch weights to a weight file of rkd_jax.
 
-    python tools/convert_weights.py superretina SuperRetina.pth superretina.safetensors
     rkd-jax convert-weights superretina SuperRetina.pth superretina.safetensors
 
-Reads state dicts, alone or in a container, such as the authors' ({"net": ...,
-"optimizer": ..., "epoch": ...}) or Lightning's ({"state_dict": ...}), and files of
-safetensors with PyTorch's names. One prefix of all names of the network is taken off
-("model.", "module."); what is left out is told. Code in the file is never run: PyTorch
-loads it with weights_only=True. Needs PyTorch (`pip install 'rkd_jax[torch]'`).
+(`python -m rkd_jax.weights.convert` is the same) reads state dicts, alone or in a
+container, such as the authors' ({"net": ..., "optimizer": ..., "epoch": ...}) or
+Lightning's ({"state_dict": ...}), and files of safetensors with PyTorch's names. One
+prefix of all names of the network is taken off ("model.", "module."); what is left out
+is listed on stderr. Code in the file is never run: PyTorch loads it with
+weights_only=True. Needs PyTorch (`pip install 'rkd_jax[torch]'`).
 
 Exit code 0: written; 2: bad input, with one line that says why.
 """
@@ -18,11 +18,18 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from rkd_jax.weights import foreign
+from rkd_jax.weights.torch_names import (
+    Target,
+    head_names,
+    large_kernel_names,
+    monai_names,
+    superretina_names,
+)
 
 KINDS = {
     "superretina": "superretina",
@@ -35,129 +42,13 @@ TEACHER = "teacher."
 INDEX = "relative_position_index"
 
 
-class Target(NamedTuple):
-    """Where a PyTorch tensor goes: our name and the order of its axes there."""
-
-    name: str
-    axes: tuple[int, ...]
-
-
-CONV = (2, 3, 1, 0)
-TRANSPOSED = (0, 2, 3, 1)
-LINEAR = (1, 0)
-
-
-def _layer(
-    theirs: str, ours: str, axes: tuple[int, ...], *, bias: bool = True
-) -> dict[str, Target]:
-    """Map weight and bias of a convolution or linear layer."""
-    table = {f"{theirs}.weight": Target(f"params/{ours}/kernel", axes)}
-    if bias:
-        table[f"{theirs}.bias"] = Target(f"params/{ours}/bias", (0,))
-    return table
-
-
-def _head() -> dict[str, Target]:
-    """Map the descriptor head."""
-    table = _layer("trans_conv", "descriptor/expand", TRANSPOSED)
-    for letter in "abc":
-        table |= _layer(f"convD{letter}", f"descriptor/conv_{letter}", CONV)
-    return table
-
-
-def _detector() -> dict[str, Target]:
-    """Map the detector decoder of the two CNNs."""
-    table = _layer("conv_last", "detector/conv_last", CONV)
-    for stage in (1, 2, 3):
-        for index, letter in ((0, "a"), (2, "b")):
-            ours = f"detector/up{stage}/conv_{letter}"
-            table |= _layer(f"dconv_up{stage}.{index}", ours, CONV)
-    return table
-
-
-def superretina_names() -> dict[str, Target]:
-    """Map SuperRetina's 38 entries."""
-    table = _head() | _detector()
-    for stage in (1, 2, 3, 4):
-        for letter in "ab":
-            ours = f"stage{stage}/conv_{letter}"
-            table |= _layer(f"conv{stage}{letter}", ours, CONV)
-    return table
-
-
-def large_kernel_names(kernels: tuple[int, ...]) -> dict[str, Target]:
-    """Map LKUNET's 51 entries (57 with a 7x7 branch)."""
-    table = _head() | _detector() | {"relu.weight": Target("params/slope", ())}
-    for letter in "ab":
-        table |= _layer(f"conv1{letter}", f"stage1/conv_{letter}", CONV)
-    for stage in (2, 3, 4):
-        table |= _layer(f"conv{stage}", f"stage{stage}/conv", CONV)
-        for letter, size in zip("abcd", kernels):
-            ours = f"stage{stage}/conv{size}x{size}"
-            table |= _layer(f"conv{stage}{letter}", ours, CONV)
-    return table
-
-
-def swin_encoder_names() -> dict[str, Target]:
-    """Map the Swin encoder, `swinViT.*`."""
-    table = _layer("swinViT.patch_embed.proj", "encoder/patch_embed", CONV)
-    for stage in (1, 2, 3, 4):
-        theirs = f"swinViT.layers{stage}.0"
-        for block in (0, 1):
-            a, b = f"{theirs}.blocks.{block}", f"encoder/stage{stage}_block{block}"
-            table |= _layer(f"{a}.attn.qkv", f"{b}/attention/qkv", LINEAR)
-            table |= _layer(f"{a}.attn.proj", f"{b}/attention/proj", LINEAR)
-            name = "relative_position_bias_table"
-            table[f"{a}.attn.{name}"] = Target(f"params/{b}/attention/{name}", (0, 1))
-            for layer in ("linear1", "linear2"):
-                table |= _layer(f"{a}.mlp.{layer}", f"{b}/{layer}", LINEAR)
-            for norm in ("norm1", "norm2"):
-                table |= _norm(f"{a}.{norm}", f"{b}/{norm}")
-        ours = f"encoder/stage{stage}_merge"
-        theirs = f"{theirs}.downsample"
-        table |= _layer(f"{theirs}.reduction", f"{ours}/reduction", LINEAR, bias=False)
-        table |= _norm(f"{theirs}.norm", f"{ours}/norm")
-    return table
-
-
-def _norm(theirs: str, ours: str) -> dict[str, Target]:
-    """Map scale and bias of a layer norm."""
-    return {
-        f"{theirs}.weight": Target(f"params/{ours}/scale", (0,)),
-        f"{theirs}.bias": Target(f"params/{ours}/bias", (0,)),
-    }
-
-
-def monai_names() -> dict[str, Target]:
-    """Map MONAI's 2-D SwinUNETR: 151 parameters, without the index buffers."""
-    table = swin_encoder_names() | _layer("out.conv.conv", "out", CONV)
-    for number in (1, 2, 3, 4, 10):
-        convs = ("conv1", "conv2", "conv3") if number == 1 else ("conv1", "conv2")
-        for conv in convs:
-            theirs = f"encoder{number}.layer.{conv}.conv"
-            table |= _layer(theirs, f"encoder{number}/{conv}", CONV, bias=False)
-    for number in (1, 2, 3, 4, 5):
-        theirs, ours = f"decoder{number}", f"decoder{number}"
-        table |= _layer(
-            f"{theirs}.transp_conv.conv", f"{ours}/transposed", TRANSPOSED, bias=False
-        )
-        for conv in ("conv1", "conv2", "conv3"):
-            table |= _layer(
-                f"{theirs}.conv_block.{conv}.conv",
-                f"{ours}/block/{conv}",
-                CONV,
-                bias=False,
-            )
-    return table
-
-
 def names_and_options(
     kind: str, shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[dict[str, Target], dict[str, Any]]:
     """Return the name table of a kind of file and the options of our model.
 
-    What can be told from the file is: whether a large-kernel model has a 7x7 branch;
-    feature size and channels of a MONAI model.
+    The file itself shows whether a large-kernel model has a 7x7 branch, and the feature
+    size and channels of a MONAI model.
     """
     if kind == "superretina":
         return superretina_names(), {}
@@ -165,7 +56,7 @@ def names_and_options(
         kernels = (1, 3, 5, 7) if "conv2d.weight" in shapes else (1, 3, 5)
         return large_kernel_names(kernels), {"kernels": kernels}
     if kind == "swin_student":
-        return monai_names() | _head(), {}
+        return monai_names() | head_names(), {}
     options: dict[str, Any] = {"descriptor_dim": 0}
     embed = shapes.get("swinViT.patch_embed.proj.weight", ())
     if len(embed) == 4:
@@ -249,7 +140,7 @@ def read_state(path: Path, key: str = "") -> dict[str, np.ndarray]:
 
 
 def _note(text: str) -> None:
-    print(f"convert_weights: {text}", file=sys.stderr)
+    print(f"convert-weights: {text}", file=sys.stderr)
 
 
 def _check_target(source: Path, target: Path) -> None:
@@ -274,7 +165,7 @@ def _own_part(kind: str, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     known = {
         "superretina": superretina_names,
         "large_kernel": lambda: large_kernel_names((1, 3, 5, 7)),
-        "swin_student": lambda: monai_names() | _head(),
+        "swin_student": lambda: monai_names() | head_names(),
         "monai_swin_unetr": monai_names,
     }[kind]()
     whole = state
@@ -325,7 +216,7 @@ def main(argv: list[str] | None = None) -> int:
         state = _own_part(args.kind, read_state(args.source, args.key))
         variables, options = convert(args.kind, state, str(args.source))
         if args.kind == "monai_swin_unetr":
-            head = ", ".join(t.name for t in _head().values())
+            head = ", ".join(t.name for t in head_names().values())
             _note(f"no descriptor head in the file, so none is written: {head}")
         digest = hashlib.sha256(args.source.read_bytes()).hexdigest()
         weights.save(
@@ -337,7 +228,7 @@ def main(argv: list[str] | None = None) -> int:
             recipe={"converted_from": args.source.name, "sha256": digest},
         )
     except (ValueError, OSError) as error:
-        print(f"convert_weights: {error}", file=sys.stderr)
+        print(f"convert-weights: {error}", file=sys.stderr)
         return 2
     print(args.target)
     return 0

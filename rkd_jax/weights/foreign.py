@@ -76,7 +76,7 @@ def advise(path: str | os.PathLike[str]) -> str:
     if what.startswith(_PYTORCH):
         return (
             f"{what}, no weight file of rkd_jax; convert it with `{CONVERTER} KIND "
-            f"{path} OUT.safetensors` (tools/convert_weights.py)"
+            f"{path} OUT.safetensors`"
         )
     return f"{what}, no weight file of rkd_jax; only PyTorch files can be converted"
 
@@ -151,7 +151,7 @@ def _load(path: Path) -> Any:
 def _why_unreadable(path: Path, error: Exception) -> str:
     """Return our sentence about a file that PyTorch refuses.
 
-    Its own message is not passed on: that tells how to run the code in a file.
+    Its own message is not passed on: it explains how to run the code in a file.
     """
     with path.open("rb") as file:
         head = file.read(4)

@@ -182,7 +182,7 @@ def find(name: str | os.PathLike | None = None) -> Path:
     raise FileNotFoundError(
         f"{name}: {what}; with the package come the names "
         f"{', '.join(names) or '(none: reinstall it)'}; others are made by "
-        f"`python -m rkd_jax.train` or `{CONVERTER}` (tools/convert_weights.py)"
+        f"`python -m rkd_jax.train` or `{CONVERTER}`"
     )
 
 
@@ -214,7 +214,7 @@ def load(
     if metadata.get("format") != FORMAT:
         raise ValueError(
             f"{path}: format is {metadata.get('format')!r}, expected {FORMAT!r}; "
-            f"convert foreign weights with `{CONVERTER}` (tools/convert_weights.py)"
+            f"convert foreign weights with `{CONVERTER}`"
         )
     name = metadata.get("model", "")
     if model is not None and name != model:

@@ -4,10 +4,12 @@ import dataclasses
 import math
 import runpy
 
+import flax.linen as nn
 import pytest
 
 from rkd_jax import config as schema
 from rkd_jax import tasks
+from rkd_jax.tasks import networks
 from rkd_jax.tasks.pretraining import PretrainingConfig
 from rkd_jax.tasks.retina import RetinaConfig
 from rkd_jax.tasks.retina.expansion import ExpansionOptions
@@ -30,11 +32,10 @@ def put(config, field, value):
         ("data.resize_mode", "crop"),
         ("data.kind", "wflw"),
         ("data.size", 63),
-        ("model.name", "resnet"),
         ("model.descriptor_dim", 0),
+        ("model.norm", "batch"),
         ("model.out_channels", 98),
-        ("model.kernels", (2,)),
-        ("model.kernels", ()),
+        ("model.widths", (4, 4)),
         ("optim.lr", math.inf),
         ("optim.lr", 0.0),
         ("optim.lr", "fast"),
@@ -56,11 +57,43 @@ def put(config, field, value):
     ],
 )
 def test_values_out_of_range_are_named(field, value):
-    config = schema.Config(task=RetinaConfig())
+    config = schema.Config(task=RetinaConfig(distill=True))
     assert config.validate() is config
     put(config, field, value)
     with pytest.raises(ValueError, match=rf"^config\.{field} (is|must be)"):
         config.validate()
+
+
+def test_a_network_that_there_is_not_is_named():
+    config = schema.Config(task=RetinaConfig())
+    config.model.name = "superretna"
+    with pytest.raises(ValueError, match=r"config\.model: unknown .*'superretina'"):
+        config.validate()
+
+
+@dataclasses.dataclass
+class OwnModelConfig(schema.ModelConfig):
+    """Of a network of somebody else."""
+
+    blocks: int = 3
+
+
+class OwnNetwork(nn.Module):
+    """A network of somebody else."""
+
+    out_channels: int = 1
+    blocks: int = 1
+
+    def example_shape(self, size):
+        return (1, size, size, 3)
+
+
+def test_a_network_of_ones_own_takes_the_fields_that_it_has():
+    own = OwnModelConfig(name=f"{__name__}:OwnNetwork", out_channels=2)
+    assert networks.options(own) == {"out_channels": 2, "blocks": 3}
+    ours = networks.options(OwnModelConfig(name="large_kernel"))
+    assert "blocks" not in ours
+    assert ours["kernels"] == (1, 3, 5)
 
 
 def test_limits_are_taken_where_they_are_given():

@@ -1,11 +1,8 @@
-"""The labelling tool, run as a user runs it, on made-up folders."""
+"""The labeling command, run as a user runs it, on made-up folders."""
 
 import gzip
-import importlib.util
 import io
-import pathlib
 import re
-import sys
 
 import cv2
 import numpy as np
@@ -13,19 +10,8 @@ import pytest
 from PIL import Image
 
 from rkd_jax.junctions import vessel_masks
-
-SCRIPT = pathlib.Path(__file__).parents[2] / "tools" / "label_junctions.py"
-
-
-@pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("label_junctions", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, spec.name, module)  # dataclasses look it up
-        spec.loader.exec_module(module)
-        yield module
-
+from rkd_jax.junctions.__main__ import main
+from rkd_jax.junctions.labels import format_points
 
 WIDTH, HEIGHT = 120, 100
 CROSS = (60.0, 50.0)
@@ -73,8 +59,8 @@ def fake_chase(root, children=4):
     return root
 
 
-def call(tool, *args):
-    return tool.main([str(a) for a in args])
+def call(*args):
+    return main([str(a) for a in args])
 
 
 def lines_of(path):
@@ -85,10 +71,10 @@ def snapshot(root):
     return {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
-def test_drive_end_to_end(tool, tmp_path, capsys):
+def test_drive_end_to_end(tmp_path, capsys):
     data, out = fake_drive(tmp_path / "DRIVE"), tmp_path / "lab"
     args = ("--dataset", "drive", "--data_dir", data, "--out", out, "--val_every", 2)
-    assert call(tool, *args) == 0
+    assert call(*args) == 0
     assert lines_of(out / "ImageSets/train.txt") == [
         "drive_21_training.png, drive_21_training.txt",
         "drive_23_training.png, drive_23_training.txt",
@@ -113,10 +99,10 @@ def test_drive_end_to_end(tool, tmp_path, capsys):
     assert "4/4 drive_24_training.png: 1 points" in report.err
 
 
-def test_both_eyes_of_a_child_stay_together(tool, tmp_path):
+def test_both_eyes_of_a_child_stay_together(tmp_path):
     data, out = fake_chase(tmp_path / "CHASE"), tmp_path / "lab"
     args = ("--dataset", "chase_db1", "--data_dir", data, "--out", out)
-    assert call(tool, *args, "--val_every", 3) == 0
+    assert call(*args, "--val_every", 3) == 0
     val = [line.split(", ")[0] for line in lines_of(out / "ImageSets/val.txt")]
     assert val == ["chase_db1_Image_03L.jpg", "chase_db1_Image_03R.jpg"]
     assert len(lines_of(out / "ImageSets/train.txt")) == 6
@@ -138,7 +124,7 @@ def test_hrf_with_and_without_masks(tmp_path):
 
 
 @pytest.mark.parametrize("flat", [True, False])
-def test_stare_as_published_gzipped(tool, tmp_path, flat):
+def test_stare_as_published_gzipped(tmp_path, flat):
     data, out = tmp_path / "STARE", tmp_path / "lab"
     data.mkdir()
     for folder, name, array in (
@@ -151,53 +137,53 @@ def test_stare_as_published_gzipped(tool, tmp_path, flat):
         path = data / f"{name}.ppm.gz" if flat else data / folder / f"{name}.ppm.gz"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(gzip.compress(stream.getvalue()))
-    assert call(tool, "--dataset", "stare", "--data_dir", data, "--out", out) == 0
+    assert call("--dataset", "stare", "--data_dir", data, "--out", out) == 0
     with Image.open(out / "ImageData/stare_im0001.png") as image:
         np.testing.assert_array_equal(np.asarray(image), photograph(1))
     assert len(lines_of(out / "Annotations/stare_im0001.txt")) == 1
 
 
-def test_append_is_a_union_and_repeats_are_harmless(tool, tmp_path):
+def test_append_is_a_union_and_repeats_are_harmless(tmp_path):
     drive, chase = fake_drive(tmp_path / "D", 3), fake_chase(tmp_path / "C", 2)
     out = tmp_path / "lab"
     first = ("--dataset", "drive", "--data_dir", drive, "--out", out)
     second = ("--dataset", "chase_db1", "--data_dir", chase, "--out", out, "--append")
-    assert call(tool, *first) == 0
+    assert call(*first) == 0
     alone = snapshot(out)
-    assert call(tool, *second) == 0
+    assert call(*second) == 0
     both = snapshot(out)
     assert len(lines_of(out / "ImageSets/train.txt")) == 7
     for name, data in alone.items():
         assert both[name].startswith(data)  # lists grow, files stay
-    assert call(tool, *first, "--append") == 0
-    assert call(tool, *second) == 0
+    assert call(*first, "--append") == 0
+    assert call(*second) == 0
     assert snapshot(out) == both
 
 
-def test_two_folders(tool, tmp_path):
+def test_two_folders(tmp_path):
     save(tmp_path / "i/a.png", photograph(0))
     save(tmp_path / "m/a.gif", mask() // 255)
     out = tmp_path / "lab"
     pair = ("--images", tmp_path / "i", "--masks", tmp_path / "m", "--out", out)
-    assert call(tool, *pair, "--name", "mine") == 0
+    assert call(*pair, "--name", "mine") == 0
     assert lines_of(out / "ImageSets/train.txt") == ["mine_a.png, mine_a.txt"]
     assert lines_of(out / "ImageSets/val.txt") == []
     copied = out / "ImageData/mine_a.png"
     assert copied.read_bytes() == (tmp_path / "i/a.png").read_bytes()
 
 
-def test_annotation_text_round_trip(tool):
+def test_annotation_text_round_trip():
     rng = np.random.default_rng(0)
     xy = (rng.random((50, 2)) * (998, 959)).astype(np.float32)
-    text = tool.format_points(xy, 999, 960)
+    text = format_points(xy, 999, 960)
     values = np.loadtxt(io.StringIO(text))
     assert values.min() >= 0
     assert values.max() < 1
     np.testing.assert_allclose(values * (999, 960), xy, atol=1e-5)
-    assert tool.format_points(np.zeros((0, 2)), 9, 9) == ""
+    assert format_points(np.zeros((0, 2)), 9, 9) == ""
 
 
-def test_masks_without_a_junction_are_left_out_and_named(tool, tmp_path, capsys):
+def test_masks_without_a_junction_are_left_out_and_named(tmp_path, capsys):
     save(tmp_path / "i/a.png", photograph(0))
     save(tmp_path / "m/a.png", mask())
     save(tmp_path / "i/b.png", photograph(1))
@@ -206,7 +192,7 @@ def test_masks_without_a_junction_are_left_out_and_named(tool, tmp_path, capsys)
     save(tmp_path / "m/b.png", line)
     out = tmp_path / "lab"
     pair = ("--images", tmp_path / "i", "--masks", tmp_path / "m", "--out", out)
-    assert call(tool, *pair) == 0
+    assert call(*pair) == 0
     assert lines_of(out / "ImageSets/train.txt") == ["images_a.png, images_a.txt"]
     assert [p.name for p in (out / "ImageData").iterdir()] == ["images_a.png"]
     report = capsys.readouterr()
@@ -337,13 +323,13 @@ def negative(tmp_path):
         no_mask, same_stem, not_empty, other_content, other_side, negative,
     ],
 )  # fmt: skip
-def test_errors_are_one_line_and_write_nothing(tool, tmp_path, capsys, case):
+def test_errors_are_one_line_and_write_nothing(tmp_path, capsys, case):
     args, message = case(tmp_path)
     before = snapshot(tmp_path)
-    assert call(tool, *args) == 2
+    assert call(*args) == 2
     report = capsys.readouterr()
     assert report.out == ""
     line = report.err.splitlines()[-1]
-    assert line.startswith("label_junctions: error: ")
+    assert line.startswith("label-junctions: error: ")
     assert re.search(message, line), line
     assert snapshot(tmp_path) == before

@@ -117,13 +117,6 @@ def test_a_network_of_ones_own():
         ("pytest", {}, "expected a class of flax.linen.Module"),
         ("Shapeless", {}, "no method example_shape"),
         ("Own", {"feature": 3}, "no option 'feature'; did you mean 'features'"),
-        (
-            "Own",
-            {"answer": "array"},
-            "a .*ModelOutput.*found ShapeDtypeStruct",
-        ),
-        ("Own", {"answer": "small"}, r"heatmap of \(1, 64, 64\).*\(1, 32, 64\)"),
-        ("Keyless", {}, "TypeError where it was called as .*heads="),
     ],
 )
 def test_what_is_wrong_with_a_network_is_named(cls, options, message):
@@ -131,3 +124,23 @@ def test_what_is_wrong_with_a_network_is_named(cls, options, message):
         models.build(f"{__name__}:{cls}", **options)
     with pytest.raises(ValueError, match="no_such_package"):
         models.check("no_such_package.module:Class", {})
+
+
+@pytest.mark.parametrize(
+    ("cls", "options", "message"),
+    [
+        ("Own", {"answer": "array"}, "a .*ModelOutput.*found ShapeDtypeStruct"),
+        ("Own", {"answer": "small"}, r"heatmap of \(1, 64, 64\).*\(1, 32, 64\)"),
+        ("Keyless", {}, "TypeError where it was called as .*heads="),
+    ],
+)
+def test_answers_that_are_no_keypoints_are_named(cls, options, message):
+    name = f"{__name__}:{cls}"
+    module = models.build(name, **options)  # a task without keypoints may have it
+    with pytest.raises(ValueError, match=f"{cls}.*{message}"):
+        models.check_answer(name, module)
+
+
+def test_right_answers_are_taken():
+    for name in (f"{__name__}:Own", "superretina"):
+        models.check_answer(name, models.build(name))

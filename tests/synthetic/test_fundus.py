@@ -257,7 +257,7 @@ def test_size_changes_sampling_but_not_the_eye():
 
 
 def test_view_inverts_at_the_center_and_scales_locally():
-    view = camera.View(100, 0.2, camera.look((0.3, -0.2), turn_rad=0.3))
+    view = camera.Camera(100, 0.2, camera.aim((0.3, -0.2), turn_rad=0.3))
     center = np.array([[49.5, 49.5], [70.0, 20.0]])
     np.testing.assert_allclose(view.from_chart(view.to_chart(center)), center)
     np.testing.assert_allclose(view.to_chart(center)[0], [0.3, -0.2], atol=1e-12)

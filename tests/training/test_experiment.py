@@ -156,7 +156,7 @@ def test_every_stage_is_scored_on_the_held_out_data_of_its_task(tmp_path, seen):
 @pytest.mark.parametrize(
     "field", ["init_weights", "task.teacher.weights", "data.data_dir"]
 )
-def test_what_is_missing_is_told_before_anything_runs_or_is_claimed(
+def test_what_is_missing_is_named_before_anything_runs_or_is_claimed(
     tmp_path, seen, field
 ):
     config = whole_experiment()
@@ -173,7 +173,7 @@ def test_what_is_missing_is_told_before_anything_runs_or_is_claimed(
     assert not (tmp_path / "run").exists()
 
 
-def test_missing_held_out_data_are_told_before_anything_runs(
+def test_missing_held_out_data_are_named_before_anything_runs(
     tmp_path, seen, monkeypatch
 ):
     def fail(config):

@@ -187,7 +187,7 @@ def test_a_config_of_others_is_refused(tmp_path, text):
     assert path.read_text() == text
 
 
-def test_weights_tell_their_recipe_but_no_folder(tmp_path):
+def test_weights_hold_their_recipe_but_no_folder(tmp_path):
     config = schema.Config(task=RetinaConfig())
     config.model.widths, config.model.descriptor_dim = (4, 4, 4, 4), 8
     config.model.compute_dtype = "bfloat16"

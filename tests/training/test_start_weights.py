@@ -40,9 +40,11 @@ def test_weights_of_other_faces_are_refused(tmp_path, role):
         config.init_weights = str(path)
 
     def check(**changes):
-        told = {"options": heads, "preprocess": {**facts, **changes}}
-        weights.save(path, variables, model="superretina", **told, recipe={})
-        assert start_weights.find_named(config) == {role: str(path)}
+        saved = {"options": heads, "preprocess": {**facts, **changes}}
+        weights.save(path, variables, model="superretina", **saved, recipe={})
+        assert start_weights.find_named(config, ("start", "teacher")) == {
+            role: str(path)
+        }
 
     check()
     wrong = {"channel": "green", "box_scale": 1.5, "temperature": 1.0}
@@ -62,14 +64,14 @@ def test_named_files_are_found_and_checked_for_what_they_are():
     config = schema.Config(task=task)
     config.model.norm = task.teacher.model.norm = "instance"
     task.teacher.weights = "unet"
-    found = start_weights.find_named(config)
+    found = start_weights.find_named(config, ("start", "teacher"))
     assert found == {"teacher": str(weights.find("unet"))}
     config.init_weights = "default"
-    found = start_weights.find_named(config)
+    found = start_weights.find_named(config, ("start", "teacher"))
     assert found["start"] == str(weights.find("default"))
     config.init_weights = "large"
     with pytest.raises(ValueError, match="holds weights of swin_unetr"):
-        start_weights.find_named(config)
+        start_weights.find_named(config, ("start", "teacher"))
     config.init_weights, task.teacher.model.widths = "", (8, 8, 8, 8)
     with pytest.raises(ValueError, match=r"made with widths"):
-        start_weights.find_named(config)
+        start_weights.find_named(config, ("start", "teacher"))

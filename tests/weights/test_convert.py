@@ -1,29 +1,18 @@
 """The converter on files laid out like the authors'."""
 
 import hashlib
-import importlib.util
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rkd_jax import weights
 from rkd_jax.models.swin import relative_position_index
-from rkd_jax.weights import foreign
+from rkd_jax.weights import convert, foreign, torch_names
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra for conversion")
 
-TOOL = Path(__file__).parents[2] / "tools" / "convert_weights.py"
 INDEX = "swinViT.layers1.0.blocks.0.attn.relative_position_index"
-
-
-@pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("convert_weights", TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    return tool
 
 
 def _convs(layers):
@@ -58,12 +47,12 @@ def _write(path, state):
     return path
 
 
-def test_superretina_container(tool, tmp_path, capsys):
+def test_superretina_container(tmp_path, capsys):
     state = _superretina()
     assert len(state) == 38
     source = _write(tmp_path / "SuperRetina.pth", state)
     target = tmp_path / "out.safetensors"
-    assert tool.main(["superretina", str(source), str(target)]) == 0
+    assert convert.main(["superretina", str(source), str(target)]) == 0
     assert capsys.readouterr().out.strip() == str(target)
     loaded = weights.load(target, model="superretina")
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
@@ -75,44 +64,44 @@ def test_superretina_container(tool, tmp_path, capsys):
     assert expand[3, 0, 1, 9] == state["trans_conv.weight"][3, 9, 0, 1]
 
 
-def test_bare_and_data_parallel_state_dicts(tool, tmp_path):
+def test_bare_and_data_parallel_state_dicts(tmp_path):
     state = _superretina()
     torch.save(state, tmp_path / "bare.pth")
     torch.save({f"module.{k}": v for k, v in state.items()}, tmp_path / "parallel.pth")
     bare, parallel = (
-        tool.read_state(tmp_path / name) for name in ("bare.pth", "parallel.pth")
+        convert.read_state(tmp_path / name) for name in ("bare.pth", "parallel.pth")
     )
     assert bare.keys() == parallel.keys() == state.keys()
     np.testing.assert_array_equal(bare["conv1a.bias"], state["conv1a.bias"].numpy())
 
 
-def test_lightning_container(tool, tmp_path):
+def test_lightning_container(tmp_path):
     state = _superretina()
     contents = {"state_dict": state, "epoch": 7, "callbacks": {}}
     torch.save(contents, tmp_path / "last.ckpt")
-    read = tool.read_state(tmp_path / "last.ckpt")
+    read = convert.read_state(tmp_path / "last.ckpt")
     assert read.keys() == state.keys()
 
 
-def test_values_that_are_not_finite_are_refused(tool, tmp_path, capsys):
+def test_values_that_are_not_finite_are_refused(tmp_path, capsys):
     state = _superretina()
     state["conv1a.bias"][3] = float("nan")
     state["conv4b.weight"][0, 0, 0, 0] = float("-inf")
     source, target = _write(tmp_path / "a.pth", state), tmp_path / "out.safetensors"
-    assert tool.main(["superretina", str(source), str(target)]) == 2
+    assert convert.main(["superretina", str(source), str(target)]) == 2
     message = capsys.readouterr().err
     assert "a.pth: NaN or infinite values in conv1a.bias, conv4b.weight;" in message
     assert not target.exists()
 
 
-def test_all_wrong_entries_are_in_one_line(tool, tmp_path, capsys):
+def test_all_wrong_entries_are_in_one_line(tmp_path, capsys):
     state = _superretina()
     del state["conv1a.bias"], state["conv_last.weight"]
     state["conv9.weight"] = torch.zeros(1)
     state["conv1b.weight"] = torch.zeros(64, 64, 5, 5)
     source = _write(tmp_path / "a.pth", state)
     target = tmp_path / "out.safetensors"
-    assert tool.main(["superretina", str(source), str(target)]) == 2
+    assert convert.main(["superretina", str(source), str(target)]) == 2
     message = capsys.readouterr().err.strip()
     assert "\n" not in message
     assert "unknown: conv9.weight" in message
@@ -122,7 +111,7 @@ def test_all_wrong_entries_are_in_one_line(tool, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("kernels", [(1, 3, 5), (1, 3, 5, 7)])
-def test_large_kernel(tool, kernels):
+def test_large_kernel(kernels):
     state = _superretina()
     for stage, c, f in ((2, 64, 64), (3, 64, 128), (4, 128, 128)):
         for name in [k for k in state if k.startswith(f"conv{stage}")]:
@@ -133,19 +122,19 @@ def test_large_kernel(tool, kernels):
     state["relu.weight"] = torch.tensor([0.3])
     assert len(state) == {3: 51, 4: 57}[len(kernels)]
     arrays = {k: v.numpy() for k, v in state.items()}
-    variables, options = tool.convert("large_kernel", arrays)
+    variables, options = convert.convert("large_kernel", arrays)
     assert options == {"kernels": kernels}
     assert variables["params"]["slope"].shape == ()
     assert variables["params"]["slope"] == np.float32(0.3)
 
 
 @pytest.fixture(scope="module")
-def swin(tool):
+def swin():
     """A student's state dict: 159 MONAI entries and the head, from our shapes."""
-    table = tool.monai_names() | tool._head()
+    table = torch_names.monai_names() | torch_names.head_names()
     ours = weights.expected_shapes("swin_unetr", {})
     state = {
-        name: torch.randn(tool._their_shape(ours[target.name], target))
+        name: torch.randn(convert._their_shape(ours[target.name], target))
         for name, target in table.items()
     }
     for stage in (1, 2, 3, 4):
@@ -159,10 +148,10 @@ def swin(tool):
     return state
 
 
-def test_student_file_without_its_teacher(tool, swin, tmp_path, capsys):
+def test_student_file_without_its_teacher(swin, tmp_path, capsys):
     state = swin | {f"teacher.{k}": v for k, v in _superretina().items()}
     source, target = _write(tmp_path / "a.pth", state), tmp_path / "out.safetensors"
-    assert tool.main(["swin_student", str(source), str(target)]) == 0
+    assert convert.main(["swin_student", str(source), str(target)]) == 0
     assert "skipped the teacher inside the file: 38 entries" in capsys.readouterr().err
     loaded = weights.load(target, model="swin_unetr")
     qkv = loaded.variables["params"]["encoder"]["stage2_block1"]["attention"]["qkv"]
@@ -170,25 +159,25 @@ def test_student_file_without_its_teacher(tool, swin, tmp_path, capsys):
     np.testing.assert_array_equal(qkv["kernel"], theirs.T)
 
 
-def test_monai_file_has_no_descriptor_head(tool, swin, tmp_path, capsys):
+def test_monai_file_has_no_descriptor_head(swin, tmp_path, capsys):
     state = {k: v for k, v in swin.items() if not k.startswith(("convD", "trans_"))}
     assert len(state) == 159
     source, target = tmp_path / "a.pth", tmp_path / "out.safetensors"
     torch.save(state, source)
-    assert tool.main(["monai_swin_unetr", str(source), str(target)]) == 0
+    assert convert.main(["monai_swin_unetr", str(source), str(target)]) == 0
     assert "params/descriptor/conv_a/kernel" in capsys.readouterr().err
     loaded = weights.load(target)
     assert loaded.options["descriptor_dim"] == 0
     assert "descriptor" not in loaded.variables["params"]
-    assert tool.main(["swin_student", str(source), str(target)]) == 2
+    assert convert.main(["swin_student", str(source), str(target)]) == 2
     assert "missing: convDa.bias" in capsys.readouterr().err
 
 
-def test_another_position_index_is_refused(tool, swin):
+def test_another_position_index_is_refused(swin):
     state = {k: v.numpy() for k, v in swin.items()}
     state[INDEX] = state[INDEX][::-1]
     with pytest.raises(ValueError, match=r"another relative position index.*layers1"):
-        tool.convert("swin_student", state)
+        convert.convert("swin_student", state)
 
 
 def _names(file, content):
@@ -213,10 +202,8 @@ SMALL = {"conv1a.weight": torch.arange(6.0).reshape(2, 3), "conv1a.bias": torch.
         ({f"_orig_mod.{k}": v for k, v in SMALL.items()}, "wrapper"),
     ],
 )
-def test_one_container_and_wrappers_are_taken_away(
-    tool, tmp_path, capsys, content, noted
-):
-    read = tool.read_state(_names(tmp_path / "a.pth", content))
+def test_one_container_and_wrappers_are_taken_away(tmp_path, capsys, content, noted):
+    read = convert.read_state(_names(tmp_path / "a.pth", content))
     assert read.keys() == SMALL.keys()
     for name, array in read.items():
         np.testing.assert_array_equal(array, SMALL[name].numpy())
@@ -225,26 +212,26 @@ def test_one_container_and_wrappers_are_taken_away(
     assert bool(told) == bool(noted)
 
 
-def test_several_state_dicts_are_named_and_one_can_be_chosen(tool, tmp_path, capsys):
+def test_several_state_dicts_are_named_and_one_can_be_chosen(tmp_path, capsys):
     other = {name: tensor + 1 for name, tensor in SMALL.items()}
     path = _names(tmp_path / "a.pth", {"model": SMALL, "ema": {"shadow": other}})
     with pytest.raises(ValueError, match=r"2 state dicts: 'model' \(2 tensors\), 'ema"):
-        tool.read_state(path)
-    read = tool.read_state(path, "ema.shadow")
+        convert.read_state(path)
+    read = convert.read_state(path, "ema.shadow")
     np.testing.assert_array_equal(read["conv1a.bias"], [2, 2])
     with pytest.raises(ValueError, match="no state dict under 'best'; it holds 2"):
-        tool.read_state(path, "best")
+        convert.read_state(path, "best")
     target = str(tmp_path / "out")
-    assert tool.main(["superretina", str(path), target]) == 2
+    assert convert.main(["superretina", str(path), target]) == 2
     assert "choose one with --key" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     "dtype", [torch.bfloat16, torch.float16, torch.float64, torch.int64, torch.bool]
 )
-def test_any_plain_number_is_read(tool, tmp_path, dtype):
+def test_any_plain_number_is_read(tmp_path, dtype):
     state = {name: tensor.to(dtype) for name, tensor in SMALL.items()}
-    read = tool.read_state(_names(tmp_path / "a.pth", state))
+    read = convert.read_state(_names(tmp_path / "a.pth", state))
     for name, tensor in SMALL.items():
         wanted = tensor.numpy().astype(bool) if dtype == torch.bool else tensor.numpy()
         np.testing.assert_array_equal(read[name], wanted)
@@ -258,43 +245,43 @@ def test_any_plain_number_is_read(tool, tmp_path, dtype):
         (lambda: torch.empty(3, device="meta"), "without values"),
     ],
 )
-def test_tensors_that_are_not_plain_are_named(tool, tmp_path, tensor, kind):
+def test_tensors_that_are_not_plain_are_named(tmp_path, tensor, kind):
     path = _names(tmp_path / "a.pth", {**SMALL, "conv1b.bias": tensor()})
     with pytest.raises(ValueError, match=f"a.pth: conv1b.bias is {kind}"):
-        tool.read_state(path)
+        convert.read_state(path)
 
 
-def test_safetensors_with_the_names_of_pytorch(tool, tmp_path):
+def test_safetensors_with_the_names_of_pytorch(tmp_path):
     from safetensors.torch import save_file
 
     state = {name: tensor.to(torch.bfloat16) for name, tensor in SMALL.items()}
     save_file(state, tmp_path / "a.safetensors")
-    read = tool.read_state(tmp_path / "a.safetensors")
+    read = convert.read_state(tmp_path / "a.safetensors")
     np.testing.assert_array_equal(read["conv1a.weight"], SMALL["conv1a.weight"])
 
 
 @pytest.mark.parametrize("prefix", ["model.", "net.", "backbone.student."])
-def test_one_prefix_is_taken_off_and_told(tool, tmp_path, capsys, prefix):
+def test_one_prefix_is_taken_off_and_told(tmp_path, capsys, prefix):
     state = {f"{prefix}{k}": v for k, v in _superretina().items()}
     source, target = tmp_path / "a.ckpt", tmp_path / "out.safetensors"
     torch.save({"state_dict": state, "optimizer_states": []}, source)
-    assert tool.main(["superretina", str(source), str(target)]) == 0
+    assert convert.main(["superretina", str(source), str(target)]) == 0
     assert f"names without their prefix {prefix!r}" in capsys.readouterr().err
     loaded = weights.load(target)
     bias = loaded.variables["params"]["stage3"]["conv_a"]["bias"]
     np.testing.assert_array_equal(bias, state[f"{prefix}conv3a.bias"])
 
 
-def test_a_network_under_two_prefixes_is_refused(tool, tmp_path, capsys):
-    small = {k: torch.zeros(1) for k in tool.superretina_names()}
+def test_a_network_under_two_prefixes_is_refused(tmp_path, capsys):
+    small = {k: torch.zeros(1) for k in torch_names.superretina_names()}
     both = {f"{p}.{k}": v for p in ("student", "teacher") for k, v in small.items()}
     source = _names(tmp_path / "a.pth", both)
-    assert tool.main(["superretina", str(source), str(tmp_path / "out")]) == 2
+    assert convert.main(["superretina", str(source), str(tmp_path / "out")]) == 2
     message = capsys.readouterr().err
     assert "under several prefixes: student., teacher.; save one" in message
     both = {f"{p}{k}": v for p in ("", "ema.") for k, v in small.items()}
     source = _names(tmp_path / "a.pth", both)
-    assert tool.main(["superretina", str(source), str(tmp_path / "out")]) == 2
+    assert convert.main(["superretina", str(source), str(tmp_path / "out")]) == 2
     assert "under several prefixes: none, ema.; save" in capsys.readouterr().err
 
 
@@ -309,31 +296,31 @@ def test_a_prefix_whose_removal_would_lose_a_tensor_stays():
     [("module.", {"n_averaged": torch.tensor(5)}), ("net.", {"loss.w": torch.ones(2)})],
 )
 def test_what_lies_beside_the_network_is_left_out_and_told(
-    tool, tmp_path, capsys, prefix, others
+    tmp_path, capsys, prefix, others
 ):
     """As torch.optim.swa_utils.AveragedModel and modules of Lightning save it."""
     whole = {**others, **{f"{prefix}{k}": v for k, v in _superretina().items()}}
     source, target = _names(tmp_path / "a.pth", whole), tmp_path / "out.safetensors"
-    assert tool.main(["superretina", str(source), str(target)]) == 0
+    assert convert.main(["superretina", str(source), str(target)]) == 0
     told = capsys.readouterr().err
     assert f"left out, without that prefix: {next(iter(others))}\n" in told
     assert weights.load(target).model == "superretina"
 
 
-def test_a_tensor_with_and_without_a_wrapper_is_not_chosen(tool, tmp_path):
+def test_a_tensor_with_and_without_a_wrapper_is_not_chosen(tmp_path):
     state = {**SMALL, "_orig_mod.conv1a.bias": torch.zeros(2)}
     with pytest.raises(ValueError, match=r"twice, with and without .*: conv1a\.bias"):
-        tool.read_state(_names(tmp_path / "a.pth", state))
+        convert.read_state(_names(tmp_path / "a.pth", state))
 
 
-def test_a_mapping_inside_itself_is_an_error(tool, tmp_path):
+def test_a_mapping_inside_itself_is_an_error(tmp_path):
     content = {"model": SMALL}
     content["self"] = content
     with pytest.raises(ValueError, match="holds a mapping inside itself"):
-        tool.read_state(_names(tmp_path / "a.pth", content))
+        convert.read_state(_names(tmp_path / "a.pth", content))
 
 
-def test_torch_script_is_refused_without_a_warning(tool, tmp_path):
+def test_torch_script_is_refused_without_a_warning(tmp_path):
     path = tmp_path / "a.pt"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -341,14 +328,14 @@ def test_torch_script_is_refused_without_a_warning(tool, tmp_path):
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         with pytest.raises(ValueError, match=r"a\.pt: not a PyTorch file of plain"):
-            tool.read_state(path)
+            convert.read_state(path)
     assert not seen
 
 
-def test_many_wrong_names_are_cut(tool, tmp_path, capsys):
+def test_many_wrong_names_are_cut(tmp_path, capsys):
     state = {f"layer{n:02d}.weight": torch.zeros(1) for n in range(31)}
     source = _names(tmp_path / "a.pth", state)
-    assert tool.main(["superretina", str(source), str(tmp_path / "out")]) == 2
+    assert convert.main(["superretina", str(source), str(tmp_path / "out")]) == 2
     message = capsys.readouterr().err
     assert "layer07.weight and 23 more" in message
     assert "and 30 more" in message  # of the 38 that are missing
@@ -357,7 +344,7 @@ def test_many_wrong_names_are_cut(tool, tmp_path, capsys):
 
 @pytest.mark.parametrize("what", ["itself", "photo", "other safetensors", "link"])
 def test_files_that_are_not_ours_are_never_written_over(
-    tool, tmp_path, capsys, monkeypatch, what
+    tmp_path, capsys, monkeypatch, what
 ):
     source = _names(tmp_path / "a.pth", SMALL)
     target = source if what == "itself" else tmp_path / "out.safetensors"
@@ -374,8 +361,8 @@ def test_files_that_are_not_ours_are_never_written_over(
     def work(*_):
         raise AssertionError("worked before it looked at OUT")
 
-    monkeypatch.setattr(tool, "read_state", work)
-    assert tool.main(["superretina", str(source), str(target)]) == 2
+    monkeypatch.setattr(convert, "read_state", work)
+    assert convert.main(["superretina", str(source), str(target)]) == 2
     message = capsys.readouterr().err
     assert str(target) in message
     assert "choose another OUT" in message
@@ -400,13 +387,13 @@ class _Code:
         ({}, "holds no state dict"),
     ],
 )
-def test_bad_files_exit_with_2(tool, tmp_path, capsys, content, message):
+def test_bad_files_exit_with_2(tmp_path, capsys, content, message):
     source = tmp_path / "bad.pth"
     if isinstance(content, bytes):
         source.write_bytes(content)
     else:
         torch.save(content, source)
-    assert tool.main(["superretina", str(source), str(tmp_path / "out")]) == 2
+    assert convert.main(["superretina", str(source), str(tmp_path / "out")]) == 2
     captured = capsys.readouterr()
     assert message in captured.err
     assert "bad.pth" in captured.err
@@ -416,27 +403,27 @@ def test_bad_files_exit_with_2(tool, tmp_path, capsys, content, message):
     assert "torch.load" not in captured.err
 
 
-def test_a_folder_as_input_or_output(tool, tmp_path, capsys):
-    assert tool.main(["superretina", str(tmp_path), str(tmp_path / "out")]) == 2
+def test_a_folder_as_input_or_output(tmp_path, capsys):
+    assert convert.main(["superretina", str(tmp_path), str(tmp_path / "out")]) == 2
     assert f"{tmp_path}: a folder; expected a .pth file" in capsys.readouterr().err
     source = _write(tmp_path / "a.pth", _superretina())
     (tmp_path / "out").mkdir()
-    assert tool.main(["superretina", str(source), str(tmp_path / "out")]) == 2
+    assert convert.main(["superretina", str(source), str(tmp_path / "out")]) == 2
     message = capsys.readouterr().err
     assert "out: a folder; expected the name of a file" in message
     assert "Errno" not in message
 
 
-def test_an_impossible_feature_size_names_the_file(tool, tmp_path, capsys):
+def test_an_impossible_feature_size_names_the_file(tmp_path, capsys):
     source = tmp_path / "odd.pth"
     torch.save({"swinViT.patch_embed.proj.weight": torch.zeros(7, 1, 2, 2)}, source)
-    assert tool.main(["monai_swin_unetr", str(source), str(tmp_path / "out")]) == 2
+    assert convert.main(["monai_swin_unetr", str(source), str(tmp_path / "out")]) == 2
     message = capsys.readouterr().err
-    assert f"{source}: num_heads" in message
+    assert f"{source}: feature_size is 7" in message
     assert "stage 1 has 7 channels" in message
 
 
-def test_missing_file_exits_with_2(tool, tmp_path, capsys):
+def test_missing_file_exits_with_2(tmp_path, capsys):
     source = tmp_path / "none.pth"
-    assert tool.main(["superretina", str(source), str(tmp_path / "out")]) == 2
+    assert convert.main(["superretina", str(source), str(tmp_path / "out")]) == 2
     assert "none.pth: no such file" in capsys.readouterr().err

@@ -1,6 +1,6 @@
 """The paper's networks in PyTorch, by docs/paper/specification.md, section 2.
 
-Layers have their names in the authors' files, so that `tools/convert_weights.py` takes
+Layers have their names in the authors' files, so that `rkd_jax.weights.convert` takes
 the state dicts. The parity tests and the benchmark share them.
 """
 

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from rkd_jax.images import image_files, reading
+from rkd_jax.images.pictures import encode_png
 
 _KEPT = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # signatures of PNG and JPEG
 _LABEL_BYTES = 2**20  # files up to this size, and lists of any, go by their content
@@ -39,12 +40,9 @@ def stored_bytes(path: pathlib.Path) -> bytes:
 
 def _as_png(image: np.ndarray) -> bytes:
     """Encode an image that `read_image` gave, with 8 or 16 bits."""
-    import cv2
-
     if image.dtype != np.uint8:
         image = np.rint(image * np.float64(65535)).astype(np.uint16)
-    bgr = image if image.ndim == 2 else image[..., ::-1]
-    return cv2.imencode(".png", np.ascontiguousarray(bgr))[1].tobytes()
+    return encode_png(image)
 
 
 def image_feature(channels: int = 3) -> tfds.features.Image:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 SIGNATURE = b"\xff\xd8\xff"
 _NOTES = {*range(0xE0, 0xF0), 0xFE}  # of applications, and comments
-_ADOBE_BYTES = 14  # its length included: tells how colors are stored
+_ADOBE_BYTES = 14  # its length included; its last byte says how colors are stored
 
 
 def without_notes(data: bytes) -> bytes:

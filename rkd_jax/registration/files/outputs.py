@@ -8,11 +8,11 @@ import pathlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import cv2
 import numpy as np
 
 from rkd_jax.files import own_files
 from rkd_jax.images.field import field_of_view
+from rkd_jax.images.pictures import encode_png
 from rkd_jax.registration.pictures import matches_picture, overlay_picture
 from rkd_jax.registration.result import Registration
 from rkd_jax.registration.transforms.inverse_map import InverseMap, Layer
@@ -21,16 +21,6 @@ SUMMARY = "transform.json"
 PICTURES = ("registered.png", "overlay.png", "matches.png")
 POINTS = "points.csv"
 ALL = (SUMMARY, *PICTURES, POINTS)
-
-
-def encode_png(image: np.ndarray) -> bytes:
-    """Encode an image `[H, W(, 3)]` RGB as PNG."""
-    if image.ndim == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    done, data = cv2.imencode(".png", image)
-    if not done:
-        raise ValueError(f"OpenCV could not encode an image of shape {image.shape}")
-    return data.tobytes()
 
 
 def names(*, pictures: bool, points: bool) -> tuple[str, ...]:

@@ -88,7 +88,9 @@ class NetworkKeypoints:
 
         if self._path is not None:
             weight_files.load(self._path)  # checks the shapes, too
-        return models.build(self.weights.model, **self.weights.options)
+        module = models.build(self.weights.model, **self.weights.options)
+        models.check_answer(self.weights.model, module)
+        return module
 
     def settings(self) -> dict[str, Any]:
         """Return what the keypoints depend on besides the options."""

@@ -1,7 +1,7 @@
-"""The synthetic faces: procedural heads with the 98 points of WFLW.
+"""Synthetic faces: procedural heads with the 98 points of WFLW.
 
-    from rkd_jax.data import face_synthesis
-    face = face_synthesis.face(seed=3, size=128)
+    from rkd_jax.synthetic import faces
+    face = faces.face(seed=3, size=128)
     face.image, face.points
 
 Everything follows from the seed: who it is, what the face does, where it looks, the

@@ -53,7 +53,7 @@ def occlude(
 def develop(
     canvas: Canvas, rng: np.random.Generator, *, harsh: bool, blurred: bool, scale: int
 ) -> np.ndarray:
-    """Apply ambient light, the lens and the sensor; return uint8 RGB.
+    """Apply the ambient light, the lens and the sensor; return uint8 RGB.
 
     Args:
         canvas: painted.

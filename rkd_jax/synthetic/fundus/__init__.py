@@ -1,7 +1,7 @@
-"""The synthetic data set: procedural fundus photographs, alone or as two visits.
+"""Synthetic fundus photographs, alone or as two visits.
 
-    from rkd_jax.data import fundus_synthesis
-    pair = fundus_synthesis.visits(seed=3, size=512)
+    from rkd_jax.synthetic import fundus
+    pair = fundus.visits(seed=3, size=512)
     pair.moving_to_fixed(pair.moving.keypoints)   # float64 pixels of pair.fixed
 
 Everything follows from the seed. Bifurcations and crossings are known from the vessel
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rkd_jax.synthetic.fundus.camera import Mapping, View, look, shift_for_overlap
+from rkd_jax.synthetic.fundus.camera import Camera, Mapping, aim, shift_for_overlap
 from rkd_jax.synthetic.fundus.eye import Eye, make_eye
-from rkd_jax.synthetic.fundus.render import Camera, draw_light, expose
+from rkd_jax.synthetic.fundus.render import FieldStop, draw_light, expose
 
 __all__ = ["FundusPair", "FundusPhotograph", "Mapping", "photograph", "visits"]
 
@@ -166,7 +166,7 @@ class _Session:
         streams = [np.random.default_rng([seed, i]) for i in range(6)]
         self.seed, self.size, self.change = seed, size, change
         self.eye: Eye = make_eye(streams[0], density=vessels, lesions=lesions)
-        self.camera = _draw_camera(streams[1])
+        self.stop = _draw_stop(streams[1])
         self.views = _draw_views(
             streams[2], self.eye.mirrored, size, curvature, overlap, motion
         )
@@ -186,7 +186,7 @@ class _Session:
         image, field, vessels = expose(
             self.eye,
             view,
-            self.camera,
+            self.stop,
             self.lights[visit],
             np.random.default_rng([self.seed, noise]),
             shown=self.shown[visit],
@@ -200,10 +200,10 @@ class _Session:
         return FundusPhotograph(image, xy[kept].astype(np.float32), field, vessels)
 
 
-def _draw_camera(rng: np.random.Generator) -> Camera:
+def _draw_stop(rng: np.random.Generator) -> FieldStop:
     flat = rng.uniform(0.78, 0.9) if rng.random() < 0.2 else 2.0
     notch = -math.pi / 4 + rng.normal(0, 0.1) if rng.random() < 0.35 else None
-    return Camera(rng.uniform(0.93, 0.995), flat, notch)
+    return FieldStop(rng.uniform(0.93, 0.995), flat, notch)
 
 
 def _draw_views(
@@ -213,15 +213,15 @@ def _draw_views(
     curvature: float,
     overlap: tuple[float, float],
     motion: float,
-) -> tuple[View, View]:
-    """Draw where the two visits look."""
+) -> tuple[Camera, Camera]:
+    """Draw the cameras of the two visits."""
     mirror = np.diag([-1.0 if mirrored else 1.0, 1.0, 1.0])
     middle = np.array([rng.uniform(0.2, 0.65), rng.normal(0, 0.08)])
     shift = shift_for_overlap(rng.uniform(*overlap))
     way = rng.uniform(0, 2 * math.pi)
     share = rng.uniform(0.3, 0.7)
     step = shift * np.array([math.cos(way), math.sin(way)])
-    # Neither field may leave the part of the eye that has vessels to look at.
+    # Neither field may leave the part of the eye that has vessels.
     ends = middle[0] + step[0] * np.array([-share, 1 - share])
     middle[0] += max(0.0, 0.05 - ends.min()) - max(0.0, ends.max() - 1.1)
     ends = middle[1] + step[1] * np.array([-share, 1 - share])
@@ -234,8 +234,8 @@ def _draw_views(
         at = middle - share * step + moved * step
         angle = turn[0] + moved * turn[1]
         scale = zoom[0] * zoom[1] ** moved
-        matrix = look(tuple(at), turn_rad=angle, scale=scale) @ mirror
-        views.append(View(size, curvature, matrix))
+        matrix = aim(tuple(at), turn_rad=angle, scale=scale) @ mirror
+        views.append(Camera(size, curvature, matrix))
     return views[0], views[1]
 
 

@@ -1,4 +1,4 @@
-"""Where a photograph looks: pixels of one photograph to places of the eye and back.
+"""The camera: pixels of one photograph to places of the eye and back.
 
 A pixel p lies at u = (p - c) / (size / 2) from the image centre c. The curved retina
 is flattened by u' = u (1 + k |u|^2), and a turn of the eye is then a homography of the
@@ -19,8 +19,8 @@ _FOCAL = 2.5  # distance from the turning point of the eye to the chart, in fiel
 
 
 @dataclass(frozen=True)
-class View:
-    """One photograph's geometry.
+class Camera:
+    """The geometry of one photograph.
 
     Attributes:
         size: Width and height of the photograph in pixels.
@@ -65,13 +65,13 @@ class Mapping:
     """Points of one photograph to points of another one of the same eye.
 
     Example:
-        >>> view = View(64, 0.12, np.eye(3))
+        >>> view = Camera(64, 0.12, np.eye(3))
         >>> Mapping(view, view)(np.array([[10.0, 20.0]])).round(6)
         array([[10., 20.]])
     """
 
-    source: View
-    target: View
+    source: Camera
+    target: Camera
 
     def __call__(self, xy: np.ndarray) -> np.ndarray:
         """Map pixels float `[..., 2]` to pixels: float64 `[..., 2]`."""
@@ -87,10 +87,10 @@ def _project(matrix: np.ndarray, xy: np.ndarray) -> np.ndarray:
     return out[..., :2] / out[..., 2:]
 
 
-def look(
+def aim(
     at: tuple[float, float], *, turn_rad: float = 0.0, scale: float = 1.0
 ) -> np.ndarray:
-    """Return the matrix of a `View` that looks at a place of the chart.
+    """Return the matrix of a `Camera` that is aimed at a place of the chart.
 
     Args:
         at: x and y of the place in the middle of the photograph, in fields.

@@ -1,7 +1,7 @@
 """One made-up eye: vessels, optic disc, macula, pigment, choroid and lesions.
 
 Everything lives in a chart that is larger than one photograph, so that several
-photographs can look at different parts of it. Units and axes: see `vessel_tree`.
+photographs can show different parts of it. Units and axes: see `vessel_tree`.
 """
 
 from dataclasses import dataclass

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 import cv2
 import numpy as np
 
-from rkd_jax.synthetic.fundus.camera import View
+from rkd_jax.synthetic.fundus.camera import Camera
 from rkd_jax.synthetic.fundus.eye import TEXTURE, TEXTURE_EXTENT, Eye
 from rkd_jax.synthetic.fundus.vessel_tree import CENTER_X
 
@@ -19,7 +19,7 @@ _ARTERY_RGB = np.array([0.12, 0.9, 0.45], np.float32)
 
 
 @dataclass(frozen=True)
-class Camera:
+class FieldStop:
     """The stop in front of the film.
 
     Attributes:
@@ -87,14 +87,14 @@ def draw_light(rng: np.random.Generator) -> Light:
     )
 
 
-def field_mask(size: int, camera: Camera) -> np.ndarray:
+def field_mask(size: int, stop: FieldStop) -> np.ndarray:
     """Return the lit part of a photograph: bool `[size, size]`."""
     axis = (np.arange(size) - (size - 1) / 2) / (size / 2)
     x, y = axis[None], axis[:, None]
-    field = (np.hypot(x, y) < camera.radius) & (np.abs(y) < camera.flat)
-    if camera.notch is not None:
-        nx, ny = math.cos(camera.notch), math.sin(camera.notch)
-        field |= np.hypot(x - camera.radius * nx, y - camera.radius * ny) < 0.05
+    field = (np.hypot(x, y) < stop.radius) & (np.abs(y) < stop.flat)
+    if stop.notch is not None:
+        nx, ny = math.cos(stop.notch), math.sin(stop.notch)
+        field |= np.hypot(x - stop.radius * nx, y - stop.radius * ny) < 0.05
     return field
 
 
@@ -118,7 +118,7 @@ def _dense(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return points[index, :4] + share[:, None] * delta[index], points[index, 4]
 
 
-def vessel_maps(eye: Eye, view: View) -> dict[str, np.ndarray]:
+def vessel_maps(eye: Eye, view: Camera) -> dict[str, np.ndarray]:
     """Draw the vessels of an eye as a view sees them.
 
     Returns:
@@ -201,7 +201,7 @@ def _disc(eye: Eye, grid: np.ndarray, image: np.ndarray) -> np.ndarray:
 
 
 def _spots(
-    eye: Eye, view: View, shown: np.ndarray, growth: np.ndarray, image: np.ndarray
+    eye: Eye, view: Camera, shown: np.ndarray, growth: np.ndarray, image: np.ndarray
 ) -> None:
     """Paint lesions into an image float32 `[H, W, 3]`, in place."""
     colors = (
@@ -244,8 +244,8 @@ def _spots(
 
 def expose(
     eye: Eye,
-    view: View,
-    camera: Camera,
+    view: Camera,
+    stop: FieldStop,
     light: Light,
     rng: np.random.Generator,
     *,
@@ -256,8 +256,8 @@ def expose(
 
     Args:
         eye: What is photographed.
-        view: Where the camera looks.
-        camera: Shape of the field.
+        view: The camera.
+        stop: Shape of the field.
         light: The exposure.
         rng: Noise of the sensor.
         shown: bool `[L]`: which lesions are there.
@@ -278,15 +278,15 @@ def expose(
     density = vein[..., None] * _VEIN_RGB + artery[..., None] * _ARTERY_RGB
     density *= 1 - np.array([0.7, 0.5, 0.5], np.float32) * maps["reflex"][..., None]
     image = image * np.exp(-density)
-    field = field_mask(size, camera)
-    image = _develop(image, field, camera, light, rng)
+    field = field_mask(size, stop)
+    image = _develop(image, field, stop, light, rng)
     return image, field, (maps["cover"] > 0.45) & field
 
 
 def _develop(
     image: np.ndarray,
     field: np.ndarray,
-    camera: Camera,
+    stop: FieldStop,
     light: Light,
     rng: np.random.Generator,
 ) -> np.ndarray:
@@ -294,7 +294,7 @@ def _develop(
     size = image.shape[0]
     axis = ((np.arange(size) - (size - 1) / 2) / (size / 2)).astype(np.float32)
     x, y = axis[None], axis[:, None]
-    far = np.hypot(x, y) / camera.radius
+    far = np.hypot(x, y) / stop.radius
     lit = (
         1 + light.tilt_x * x + light.tilt_y * y - light.vignette * np.square(far) ** 1.5
     )

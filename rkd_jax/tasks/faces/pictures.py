@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from rkd_jax.geometry.resize import resize_points
+from rkd_jax.images.pictures import to_rgb8
 
 _TRUTH, _FOUND = (80, 220, 100), (235, 70, 60)  # RGB
 _SIDE = 256
@@ -33,10 +34,7 @@ def face_picture(
     Returns:
         uint8 RGB `[side, side, 3]`.
     """
-    if image.dtype != np.uint8:
-        image = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
-    if image.ndim == 2:
-        image = np.repeat(image[..., None], 3, axis=2)
+    image = to_rgb8(image)
     zoom = side / image.shape[0]
     way = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
     canvas = cv2.resize(image, (side, side), interpolation=way)

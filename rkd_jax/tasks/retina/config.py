@@ -59,8 +59,8 @@ class RetinaConfig(DistillationConfig):
     teacher_threshold: float = number(0.1, least=0, largest=1)
     # Further descriptor points drawn where the image has structure.
     texture_points: int = count(0, largest=2**16)
-    # How descriptor maps are read: aligned | upstream (docs/paper/specification.md,
-    # §10.19).
+    # How descriptor maps are read: aligned | upstream; see docs/paper/specification.md,
+    # quirk 19.
     descriptor_grid: str = choice("aligned", "aligned", "upstream")
     # Dice of each image (true) or over the whole batch, as upstream (false).
     dice_per_example: bool = True

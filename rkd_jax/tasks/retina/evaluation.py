@@ -19,12 +19,7 @@ from rkd_jax.data.source import CachedSource, Source
 from rkd_jax.data.sources import synthetic_pair
 from rkd_jax.geometry.homography import apply_homography, inverse
 from rkd_jax.geometry.warp import warp
-from rkd_jax.keypoints import (
-    Keypoints,
-    detect,
-    sample_descriptors,
-    within_border,
-)
+from rkd_jax.keypoints import Keypoints, detect, sample_descriptors, within_border
 from rkd_jax.metrics.registration import registration_score
 from rkd_jax.registration.fitting.fit import fit
 from rkd_jax.registration.matching.nearest import mutual_nearest

@@ -55,7 +55,8 @@ class ExpansionOptions:
         keep_labels: keep every given label, near the border or near another too.
         labels_if_fewer: fall back on the given labels where fewer points are left.
 
-    Source: docs/paper/specification.md §5 for RKD's numbers, §10 for what we change.
+    Source: docs/paper/specification.md §5 for RKD's numbers, section 10 for what
+    we change.
     """
 
     max_candidates: int = 256
@@ -346,8 +347,8 @@ def expand(
     Raises:
         ValueError: shapes of maps differ, or an option is unknown.
 
-    Source: docs/paper/specification.md §5 (SuperRetina's PKE in RKD). By default we
-    keep the best candidates, all given labels and a capped value map; see
+    Source: docs/paper/specification.md §5 (SuperRetina's PKE as RKD uses it). By
+    default we keep the best candidates, all given labels and a capped value map; see
     `ExpansionOptions`.
     """
     shapes = {heatmap.shape, warped_heatmap.shape, value_map.shape}

@@ -60,7 +60,7 @@ def other_modalities(config: Config) -> None:
 
 
 def follow_upstream(config: Config, release: str) -> None:
-    """Take the numbers of the authors' code (docs/paper/specification.md, 10).
+    """Take numbers and quirks of the authors' code (docs/paper/specification.md, 10).
 
     Args:
         config: changed in place.

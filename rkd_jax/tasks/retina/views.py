@@ -75,7 +75,8 @@ def make_views(
             descriptor image.
         mask_field: False takes all that is not padding for the fundus, as upstream.
 
-    Source: RKD's augmentation (docs/paper/specification.md §4); crop, visit are ours.
+    Source: RKD's augmentation (docs/paper/specification.md §4); `crop` and "visit" are
+    ours.
     """
     image = example["image"]
     side = crop or image.shape[0]

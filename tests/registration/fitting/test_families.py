@@ -21,7 +21,7 @@ from rkd_jax.registration.transforms import (
     ThinPlate,
     Transform,
 )
-from rkd_jax.synthetic.fundus.camera import Mapping, View, look
+from rkd_jax.synthetic.fundus.camera import Camera, Mapping, aim
 
 SIZE = 768
 FRAME = Frame.of_size((SIZE, SIZE))
@@ -73,8 +73,8 @@ def _error(found, truth):
 def test_radial_is_what_the_camera_of_synthetic_eyes_does():
     """That camera goes through a chart of the eye, and has its own matrices."""
     views = [
-        View(SIZE, 0.12, look((0.1, 0.05), turn_rad=0.05)),
-        View(SIZE, 0.12, look((0.4, -0.2), turn_rad=-0.1, scale=1.04)),
+        Camera(SIZE, 0.12, aim((0.1, 0.05), turn_rad=0.05)),
+        Camera(SIZE, 0.12, aim((0.4, -0.2), turn_rad=-0.1, scale=1.04)),
     ]
     truth = Mapping(views[1], views[0])
     matrix = np.linalg.inv(views[0].matrix) @ views[1].matrix

@@ -29,7 +29,11 @@ def change(config, field, value):
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("model.window_size", 1, r"window_size must be finite, at least 2"),
+        (
+            "model.window_size",
+            1,
+            r"model\.window_size is 1; expected at least",
+        ),
         ("model.out_channels", 1, r"model\.out_channels must be 98 .*'landmarks'"),
         (
             "task.teacher.model.out_channels",

@@ -96,16 +96,16 @@ def test_the_teacher_answers_for_a_view_as_for_the_mirrored_one(small):
     np.testing.assert_allclose(other_maps[:, :, ::-1][..., order], maps, atol=1e-5)
     back = np.asarray(others)[:, order] * [-1, 1] + [CROP - 1, 0]
     np.testing.assert_allclose(back, points, atol=1e-4)
-    # The mean of both looks, each read by itself.
-    looks = [
+    # The mean of both predictions, each read by itself.
+    answers = [
         landmarks.read_points(
             task.model.apply(variables, x, heads=("detector",)).logits, 1.5, 0.2
         )[1]
         for x in (views, views[:, :, ::-1])
     ]
-    mirrored = np.asarray(looks[1])[:, order] * [-1, 1] + [CROP - 1, 0]
-    np.testing.assert_allclose(points, (looks[0] + mirrored) / 2, atol=1e-4)
-    apart = np.linalg.norm(looks[0] - mirrored, axis=-1)
+    mirrored = np.asarray(answers[1])[:, order] * [-1, 1] + [CROP - 1, 0]
+    np.testing.assert_allclose(points, (answers[0] + mirrored) / 2, atol=1e-4)
+    apart = np.linalg.norm(answers[0] - mirrored, axis=-1)
     np.testing.assert_array_equal(sure, apart < 3.0)
     assert 0 < np.mean(sure) < 1
 
@@ -200,7 +200,7 @@ def test_views_show_points_where_the_picture_shows_them(flip):
         assert view.shape == (CROP, CROP, 1)
         # Mirrored or not, the left ear is on the left.
         assert points[0, 0] < points[32, 0]
-        # The shape itself tells: compare with the shape as it was and mirrored.
+        # Compare the shape with the shape as it was and mirrored.
         shape = points - points.mean(axis=0)
         as_it_was = record["landmarks"] - record["landmarks"].mean(axis=0)
         opposite = (as_it_was * [-1, 1])[list(FLIP)]

@@ -295,7 +295,7 @@ def test_flattened_dice_sums_over_labeled_images_alone():
     sums = []
     for i in range(2):
         key = jax.random.fold_in(jax.random.PRNGKey(1), i)
-        example = {k: batch[k][i] for k in ("image", "size", "keypoints")}
+        example = {k: batch[k][i] for k in ("image", "size", "field", "keypoints")}
         views = make_views(
             jax.random.split(key, 4)[0],
             {**example, "keypoint_mask": batch["keypoint_mask"][i]},

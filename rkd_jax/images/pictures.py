@@ -1,0 +1,45 @@
+"""Pictures for people: any image as 8-bit RGB, and as the bytes of a PNG file."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+
+def to_rgb8(image: np.ndarray) -> np.ndarray:
+    """Return an image as uint8 RGB for display.
+
+    Args:
+        image: `[H, W]` or `[H, W, 3]`, uint8, or float in 0..1.
+
+    Example:
+        >>> to_rgb8(np.full((2, 2), 0.5, np.float32))[0, 0].tolist()
+        [128, 128, 128]
+    """
+    image = np.asarray(image)
+    if image.dtype != np.uint8:
+        image = np.round(np.clip(image, 0.0, 1.0) * 255).astype(np.uint8)
+    if image.ndim == 2:
+        image = np.repeat(image[..., None], 3, axis=-1)
+    return np.ascontiguousarray(image)
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """Encode an image as PNG.
+
+    Args:
+        image: `[H, W]` or `[H, W, 3]` RGB, uint8 or uint16.
+
+    Raises:
+        ValueError: OpenCV cannot encode such an array.
+
+    Example:
+        >>> encode_png(np.zeros((2, 3, 3), np.uint8))[1:4]
+        b'PNG'
+    """
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(".png", image)
+    if not done:
+        raise ValueError(f"OpenCV could not encode an image of shape {image.shape}")
+    return data.tobytes()
