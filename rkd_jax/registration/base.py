@@ -34,7 +34,7 @@ from rkd_jax.registration.verdict.confidence import model_digest
 from rkd_jax.registration.verdict.evidence import Sizes, gather
 from rkd_jax.version import __version__
 
-Source = str | os.PathLike | bytes | np.ndarray
+Source = str | os.PathLike[str] | bytes | np.ndarray
 
 _RIM_PX = 8  # how far inside the camera's field keypoints begin, at 768 px
 

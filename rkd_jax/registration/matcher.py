@@ -56,7 +56,7 @@ class Matcher(BaseMatcher):
 
     def __init__(
         self,
-        weights: weight_files.Weights | str | os.PathLike,
+        weights: weight_files.Weights | str | os.PathLike[str],
         options: MatcherOptions | None = None,
         **changes: Any,
     ) -> None:
@@ -195,7 +195,7 @@ class Matcher(BaseMatcher):
 
 
 def load_matcher(
-    weights: weight_files.Weights | str | os.PathLike | None = None,
+    weights: weight_files.Weights | str | os.PathLike[str] | None = None,
     *,
     method: str = "network",
     options: MatcherOptions | None = None,
@@ -240,7 +240,7 @@ def register(
     fixed: Source,
     moving: Source,
     *,
-    weights: str | os.PathLike | None = None,
+    weights: str | os.PathLike[str] | None = None,
     method: str = "network",
     transform: str = "auto",
     estimator: str = "magsac",

@@ -107,7 +107,7 @@ def check_finite(tensors: Mapping[str, np.ndarray], subject: str) -> None:
 
 
 def save(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     variables: dict[str, Any],
     *,
     model: str,
@@ -156,7 +156,7 @@ def save(
     atomic.write_bytes(path, safetensors.numpy.save(tensors, metadata))
 
 
-def find(name: str | os.PathLike | None = None) -> Path:
+def find(name: str | os.PathLike[str] | None = None) -> Path:
     """Return the path of a weight file.
 
     Args:
@@ -185,7 +185,7 @@ def find(name: str | os.PathLike | None = None) -> Path:
     )
 
 
-def load(path: str | os.PathLike, *, model: str | None = None) -> Weights:
+def load(path: str | os.PathLike[str], *, model: str | None = None) -> Weights:
     """Read a weight file and check it against the model it names.
 
     Args:
@@ -237,7 +237,7 @@ def load(path: str | os.PathLike, *, model: str | None = None) -> Weights:
     return Weights(name, options, variables, preprocess, recipe, metadata)
 
 
-def is_ours(path: str | os.PathLike) -> bool:
+def is_ours(path: str | os.PathLike[str]) -> bool:
     """Return whether a file says that it is a weight file of rkd_jax.
 
     >>> is_ours(find("small"))
