@@ -11,7 +11,7 @@ VERSION = runpy.run_path(str(HERE / "rkd_jax" / "version.py"))["__version__"]
 
 # What `register` and the losses import.
 BASE = [
-    "flatbuffers>=24",  # for jax.export: runtime/traced.py
+    "flatbuffers>=24",  # jax.export writes traced programs by it
     "flax>=0.12.2",
     "jax>=0.8",
     "numpy>=2.0",

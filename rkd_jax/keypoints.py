@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rkd_jax.geometry.homography import Size
 from rkd_jax.geometry.warp import sample
 
 Array = jax.Array
@@ -134,7 +135,9 @@ def suppress(scores: Array, radius: int, *, method: str = "one_round") -> Array:
     return jnp.where(kept, scores, 0.0)
 
 
-def within_border(size: tuple[int, int], border: int, valid_size=None) -> Array:
+def within_border(
+    size: tuple[int, int], border: int, valid_size: Size | None = None
+) -> Array:
     """Tell which pixels keep `border` px from the edge of the valid region.
 
     Args:
@@ -179,7 +182,7 @@ def detect(
     threshold: float,
     radius: int,
     border: int,
-    size=None,
+    size: Size | None = None,
     method: str = "one_round",
     subpixel: bool = False,
 ) -> Keypoints:
@@ -279,7 +282,9 @@ def sample_descriptors(
     return _normalize(sample(descriptors, jnp.stack([u, v], axis=-1)))
 
 
-def pixel_index(xy: Array, size: tuple[int, int], rounding: str = "floor"):
+def pixel_index(
+    xy: Array, size: tuple[int, int], rounding: str = "floor"
+) -> tuple[Array, Array]:
     """Return integer (x, y) of points, clipped into the image.
 
     Args:

@@ -2,11 +2,11 @@
 
     pip install uv && python tools/check_install.py
 
-asks a package index, on any machine, whether all that the package needs has wheels for
-Windows, macOS and Linux, under each Python. uv does it, because it evaluates markers
-such as `sys_platform == "win32"` for the system that is asked about; pip evaluates them
-for the one that it runs on, also with `--platform`. Exit code 0: all can be installed;
-1: one cannot, and the reason is printed; 2: the check itself failed.
+asks a package index, on any machine, whether all that `rkd_jax[all]` needs has wheels
+for Windows, macOS and Linux, under each Python. uv does it, because it evaluates
+markers such as `sys_platform == "win32"` for the system that is asked about; pip
+evaluates them for the one that it runs on, also with `--platform`. Exit code 0: all can
+be installed; 1: one cannot, and the reason is printed; 2: the check itself failed.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ PYTHONS = ("3.11", "3.12", "3.13")
 # Published as source only. Pip makes a wheel of it, which must be one for any system.
 SOURCE_ONLY = ("promise",)
 
+_ALL = '; extra == "all"'
 _METADATA = """
 import sys
 from setuptools import build_meta
@@ -42,7 +43,7 @@ class CheckError(RuntimeError):
 
 
 def read_requirements(root: pathlib.Path) -> list[str]:
-    """Return what the project in a folder needs, without its extras.
+    """Return what the project in a folder needs with its extra `all`.
 
     Raises:
         CheckError: its metadata cannot be made.
@@ -50,7 +51,8 @@ def read_requirements(root: pathlib.Path) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         lines = _run([sys.executable, "-c", _METADATA, folder], cwd=root).splitlines()
         found = importlib.metadata.Distribution.at(pathlib.Path(folder) / lines[-1])
-        return [line for line in found.requires or [] if "extra ==" not in line]
+        lines = [line.replace(_ALL, "") for line in found.requires or []]
+        return [line for line in lines if "extra ==" not in line]
 
 
 def build_source_only(folder: pathlib.Path) -> None:

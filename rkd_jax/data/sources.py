@@ -38,8 +38,11 @@ def synthetic_seed(part: str, seed: int, i: int) -> int:
 def make_source(
     kind: str,
     *,
-    data_dir: str | os.PathLike | None = None,
-    auxiliary_dir: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    auxiliary_dir: str
+    | os.PathLike[str]
+    | Sequence[str | os.PathLike[str]]
+    | None = None,
     name: str | None = None,
     split: str = "train",
     size: int = 768,
@@ -167,7 +170,7 @@ def _lab_items(root: pathlib.Path, split: str, skip_missing: bool) -> list[Item]
     return items
 
 
-def _folder_items(folder: str | os.PathLike) -> list[Item]:
+def _folder_items(folder: str | os.PathLike[str]) -> list[Item]:
     return [
         Item(str(path), functools.partial(_pair, path, None), False)
         for path in image_files.list_images(folder)

@@ -17,7 +17,7 @@ LAYOUT = "ImageData/, Annotations/ and ImageSets/<split>.txt"
 logger = logging.getLogger(__name__)
 
 
-def read_annotation(path: str | os.PathLike) -> np.ndarray:
+def read_annotation(path: str | os.PathLike[str]) -> np.ndarray:
     """Read and check one annotation file.
 
     Args:
@@ -53,7 +53,7 @@ def read_annotation(path: str | os.PathLike) -> np.ndarray:
 
 
 def read_split(
-    root: str | os.PathLike, split: str, *, skip_missing: bool = False
+    root: str | os.PathLike[str], split: str, *, skip_missing: bool = False
 ) -> list[tuple[pathlib.Path, pathlib.Path]]:
     """Read a split file: the image and annotation file of each sample.
 

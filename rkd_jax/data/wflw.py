@@ -69,7 +69,7 @@ class Face:
         return self.name.rpartition("#")[0]
 
 
-def list_path(root: str | os.PathLike, name: str) -> pathlib.Path:
+def list_path(root: str | os.PathLike[str], name: str) -> pathlib.Path:
     """Return the file of a list.
 
     Args:
@@ -98,7 +98,7 @@ def list_path(root: str | os.PathLike, name: str) -> pathlib.Path:
     )
 
 
-def list_names(root: str | os.PathLike) -> list[str]:
+def list_names(root: str | os.PathLike[str]) -> list[str]:
     """Return the names of the lists there are, for `read_list`: "test", ..."""
     folder = pathlib.Path(root) / ANNOTATIONS
     found = set()
@@ -108,7 +108,7 @@ def list_names(root: str | os.PathLike) -> list[str]:
     return sorted(name for name in found if re.fullmatch(r"\w+", name))
 
 
-def read_list(root: str | os.PathLike, name: str) -> list[Face]:
+def read_list(root: str | os.PathLike[str], name: str) -> list[Face]:
     """Read a list of faces.
 
     Args:
@@ -162,7 +162,7 @@ def _rows(path: pathlib.Path) -> Iterator[tuple[str, str, np.ndarray]]:
 
 
 def _boxed_faces(
-    root: str | os.PathLike,
+    root: str | os.PathLike[str],
 ) -> Mapping[str, list[tuple[str, np.ndarray]]]:
     """Return the lines of the lists with boxes, by image: position and numbers."""
     place, prefix = _PLACES[0]

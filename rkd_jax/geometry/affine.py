@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rkd_jax.geometry.homography import (
+    Size,
     about_center,
     as_matrix,
     inverse,
@@ -48,7 +49,7 @@ class AffineDraw(NamedTuple):
     scale: Array
 
 
-def draw_affine(key: Array, size, preset: str | AffinePreset) -> AffineDraw:
+def draw_affine(key: Array, size: Size, preset: str | AffinePreset) -> AffineDraw:
     """Draw upstream's affine parameters (torchvision's `RandomAffine` rule).
 
     The shift is rounded to whole px and, as upstream passes (height, width)
@@ -82,7 +83,7 @@ def draw_affine(key: Array, size, preset: str | AffinePreset) -> AffineDraw:
     )
 
 
-def affine_matrix(draw: AffineDraw, size, *, halve_shift: bool = True) -> Array:
+def affine_matrix(draw: AffineDraw, size: Size, *, halve_shift: bool = True) -> Array:
     """Turn a draw into upstream's affine map, in pixel coordinates.
 
     Upstream builds, in coordinates normalized to [-1, 1] between the corner pixel
@@ -123,7 +124,7 @@ def affine_matrix(draw: AffineDraw, size, *, halve_shift: bool = True) -> Array:
 
 def upstream_affine(
     key: Array,
-    size,
+    size: Size,
     *,
     preset: str | AffinePreset = "detector",
     halve_shift: bool = True,
@@ -148,7 +149,7 @@ def upstream_affine(
 
 
 def true_similarity(
-    key: Array, size, *, preset: str | AffinePreset = "detector"
+    key: Array, size: Size, *, preset: str | AffinePreset = "detector"
 ) -> Array:
     """Draw as `upstream_affine` does, but apply angle, scale and shift as drawn.
 

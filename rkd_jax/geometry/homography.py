@@ -5,16 +5,21 @@ pixel centers at whole numbers and the origin at the center of the top-left
 pixel. Every function treats one matrix; callers `jax.vmap`.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 Array = jax.Array
+Size = Sequence[ArrayLike] | Array
+"""(height, width) in px: numbers or traced scalars."""
 
 _TINY = 1e-12
 
 
-def as_matrix(rows) -> Array:
+def as_matrix(rows: Sequence[Sequence[ArrayLike]]) -> Array:
     """Stack nine scalars (nested 3x3) into a float32 matrix."""
     entries = [jnp.asarray(v, jnp.float32) for row in rows for v in row]
     return jnp.stack(entries).reshape(3, 3)
@@ -109,7 +114,7 @@ def translation(dx: float | Array, dy: float | Array) -> Array:
     return as_matrix([[1.0, 0.0, dx], [0.0, 1.0, dy], [0.0, 0.0, 1.0]])
 
 
-def side_lengths(size) -> tuple[Array, Array]:
+def side_lengths(size: Size) -> tuple[Array, Array]:
     """Return (height, width) as float32 scalars; numbers or traced values."""
     height, width = size
     return jnp.asarray(height, jnp.float32), jnp.asarray(width, jnp.float32)
@@ -117,7 +122,7 @@ def side_lengths(size) -> tuple[Array, Array]:
 
 def random_homography(
     key: Array,
-    size,
+    size: Size,
     *,
     rotation_deg: float,
     scale: tuple[float, float],

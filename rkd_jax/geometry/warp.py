@@ -6,7 +6,7 @@ Every function treats one image; callers `jax.vmap`.
 import jax
 import jax.numpy as jnp
 
-from rkd_jax.geometry.homography import apply_homography
+from rkd_jax.geometry.homography import Size, apply_homography
 
 Array = jax.Array
 
@@ -101,7 +101,7 @@ def warp(
     return sample(image, apply_homography(h_out_to_in, pixel_grid(out_size)), fill=fill)
 
 
-def inside(xy: Array, size) -> Array:
+def inside(xy: Array, size: Size) -> Array:
     """Return which points lie strictly between the outermost pixel centers.
 
     Args:
@@ -121,7 +121,7 @@ def inside(xy: Array, size) -> Array:
     return (x > 0.0) & (y > 0.0) & (x < width - 1.0) & (y < height - 1.0)
 
 
-def warp_mask(in_size, h_out_to_in: Array, out_size: tuple[int, int]) -> Array:
+def warp_mask(in_size: Size, h_out_to_in: Array, out_size: tuple[int, int]) -> Array:
     """Return which output pixels of `warp` read strictly inside the input.
 
     Args:

@@ -63,7 +63,7 @@ def is_image(path: pathlib.Path, *, gzipped: bool = False) -> bool:
 
 
 def list_images(
-    folder: str | os.PathLike, *, recursive: bool = False, gzipped: bool = False
+    folder: str | os.PathLike[str], *, recursive: bool = False, gzipped: bool = False
 ) -> list[pathlib.Path]:
     """Return the images of a folder, sorted by path.
 

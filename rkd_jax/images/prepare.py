@@ -263,7 +263,7 @@ def field_box(image: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def prepare(
-    source: str | os.PathLike | bytes | np.ndarray,
+    source: str | os.PathLike[str] | bytes | np.ndarray,
     *,
     size: int = 768,
     mode: str = "fit",

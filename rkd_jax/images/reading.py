@@ -31,7 +31,7 @@ def describe(source: Any) -> str:
 
 
 def read_image(
-    source: str | os.PathLike | bytes | np.ndarray,
+    source: str | os.PathLike[str] | bytes | np.ndarray,
     *,
     max_megapixels: float = MAX_MEGAPIXELS,
     name: str | None = None,

@@ -320,7 +320,7 @@ class Matcher:
 
 
 def load_matcher(
-    weights: Weights | str | os.PathLike | None = None,
+    weights: Weights | str | os.PathLike[str] | None = None,
     *,
     method: str = "network",
     options: MatcherOptions | None = None,
@@ -372,7 +372,7 @@ def register_pair(
     fixed: Source,
     moving: Source,
     *,
-    weights: str | os.PathLike | None = None,
+    weights: str | os.PathLike[str] | None = None,
     method: str = "network",
     transform: str = "auto",
     estimator: str = "magsac",

@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from rkd_jax.registration.matching.matches import Matches
 from rkd_jax.registration.transforms import Frame, Transform
@@ -52,7 +53,7 @@ class Registration:
             )
         return self.transform
 
-    def warp_points(self, points: np.ndarray) -> np.ndarray:
+    def warp_points(self, points: npt.ArrayLike) -> np.ndarray:
         """Map points `[..., 2]` (x, y) of the moving file to the fixed file.
 
         Raises:
@@ -60,7 +61,7 @@ class Registration:
         """
         return self._trusted().apply(points)
 
-    def supports(self, points: np.ndarray) -> np.ndarray:
+    def supports(self, points: npt.ArrayLike) -> np.ndarray:
         """Return which points `[N, 2]` of the moving file lie among the inliers.
 
         Beyond the hull of the inliers a transform is a guess that no match confirms.

@@ -108,7 +108,7 @@ def check_finite(tensors: Mapping[str, np.ndarray], subject: str) -> None:
 
 
 def save(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     variables: dict[str, Any],
     *,
     model: str,
@@ -157,7 +157,7 @@ def save(
     atomic.write_bytes(path, safetensors.numpy.save(tensors, metadata))
 
 
-def find(name: str | os.PathLike | None = None) -> Path:
+def find(name: str | os.PathLike[str] | None = None) -> Path:
     """Return the path of a weight file.
 
     Args:
@@ -187,7 +187,7 @@ def find(name: str | os.PathLike | None = None) -> Path:
 
 
 def load(
-    path: str | os.PathLike, *, model: str | None = None, check_shapes: bool = True
+    path: str | os.PathLike[str], *, model: str | None = None, check_shapes: bool = True
 ) -> Weights:
     """Read a weight file and check it against the model it names.
 
@@ -242,7 +242,10 @@ def load(
 
 
 def _check_model(
-    path: str | os.PathLike, name: str, options: dict[str, Any], tensors: dict[str, Any]
+    path: str | os.PathLike[str],
+    name: str,
+    options: dict[str, Any],
+    tensors: dict[str, Any],
 ) -> None:
     """Raise one ValueError unless the parameters of a file are those of its model."""
     try:
@@ -253,7 +256,7 @@ def _check_model(
     check_tensors(shapes, expected, f"{path}: weights of {name}")
 
 
-def is_ours(path: str | os.PathLike) -> bool:
+def is_ours(path: str | os.PathLike[str]) -> bool:
     """Return whether a file says that it is a weight file of rkd_jax.
 
     >>> is_ours(find("small"))

@@ -50,8 +50,8 @@ def check_array_record() -> None:
 def build(
     name: str,
     *,
-    data_dir: str | os.PathLike,
-    raw_dir: str | os.PathLike | None = None,
+    data_dir: str | os.PathLike[str],
+    raw_dir: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Any:
     """Make the TFDS builder of a data set.

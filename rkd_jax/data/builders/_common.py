@@ -109,7 +109,9 @@ class RawBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     layout: ClassVar[str] = ""
     required: ClassVar[Sequence[str]] = ()
 
-    def __init__(self, *, raw_dir: str | os.PathLike | None = None, **options: Any):
+    def __init__(
+        self, *, raw_dir: str | os.PathLike[str] | None = None, **options: Any
+    ):
         known = inspect.signature(tfds.core.DatasetBuilder.__init__).parameters
         foreign = sorted(set(options) - set(known))
         if foreign:

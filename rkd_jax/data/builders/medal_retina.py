@@ -33,7 +33,7 @@ class MedalRetina(_common.RawBuilder):
     def __init__(
         self,
         *,
-        auxiliary_dir: str | os.PathLike | None = None,
+        auxiliary_dir: str | os.PathLike[str] | None = None,
         skip_missing: bool = False,
         **options: Any,
     ):

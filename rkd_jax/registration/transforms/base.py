@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from rkd_jax.registration.transforms.inverse_map import InverseMap, Layer
 
@@ -42,11 +43,11 @@ class Transform:
         if "family" in vars(cls):
             _FAMILIES[cls.family] = cls
 
-    def apply(self, points: np.ndarray) -> np.ndarray:
+    def apply(self, points: npt.ArrayLike) -> np.ndarray:
         """Map moving points `[..., 2]` (x, y) to the fixed image, float64."""
         raise NotImplementedError
 
-    def apply_inverse(self, points: np.ndarray) -> np.ndarray:
+    def apply_inverse(self, points: npt.ArrayLike) -> np.ndarray:
         """Map fixed points `[..., 2]` to the moving image; NaN where undefined."""
         raise NotImplementedError
 

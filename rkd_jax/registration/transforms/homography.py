@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from rkd_jax.registration.transforms.base import Transform, as_points
 
@@ -48,10 +49,10 @@ class Homography(Transform):
         object.__setattr__(self, "matrix", matrix)
         object.__setattr__(self, "_inverse", np.linalg.inv(matrix))
 
-    def apply(self, points: np.ndarray) -> np.ndarray:
+    def apply(self, points: npt.ArrayLike) -> np.ndarray:
         return project(self.matrix, as_points(points))
 
-    def apply_inverse(self, points: np.ndarray) -> np.ndarray:
+    def apply_inverse(self, points: npt.ArrayLike) -> np.ndarray:
         return project(self._inverse, as_points(points))
 
     def projective(self) -> np.ndarray:

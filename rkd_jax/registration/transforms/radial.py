@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from rkd_jax.geometry.radial import bend, unbend
 from rkd_jax.registration.transforms.base import Transform, as_points
@@ -62,12 +63,12 @@ class Radial(Transform):
             if isinstance(frame, Mapping):
                 object.__setattr__(self, name, Frame(**frame))
 
-    def apply(self, points: np.ndarray) -> np.ndarray:
+    def apply(self, points: npt.ArrayLike) -> np.ndarray:
         field = self.moving_frame.to_field(as_points(points))
         flat = project(self.matrix, bend(field, self.curvature))
         return self.fixed_frame.from_field(unbend(flat, self.curvature))
 
-    def apply_inverse(self, points: np.ndarray) -> np.ndarray:
+    def apply_inverse(self, points: npt.ArrayLike) -> np.ndarray:
         field = self.fixed_frame.to_field(as_points(points))
         flat = project(self._inverse, bend(field, self.curvature))
         return self.moving_frame.from_field(unbend(flat, self.curvature))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from rkd_jax.registration.transforms.base import Transform, as_points
 from rkd_jax.registration.transforms.homography import Homography
@@ -54,11 +55,11 @@ class Corrected(Transform):
     def projective(self) -> np.ndarray:
         return self._base.projective()
 
-    def apply(self, points: np.ndarray) -> np.ndarray:
+    def apply(self, points: npt.ArrayLike) -> np.ndarray:
         mapped = self._base.apply(points)
         return mapped + self._shift(mapped)
 
-    def apply_inverse(self, points: np.ndarray) -> np.ndarray:
+    def apply_inverse(self, points: npt.ArrayLike) -> np.ndarray:
         target = as_points(points)
         guess = target.copy()
         tolerance = 1e-9 * self.scale

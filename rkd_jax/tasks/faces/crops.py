@@ -197,7 +197,7 @@ def make_source(
     size: int,
     box_scale: float = BOX_SCALE,
     cache_mb: float = 2048,
-    data_dir: str | os.PathLike | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
     split: str = "train",
     fold: int = -1,
     folds: int = 5,

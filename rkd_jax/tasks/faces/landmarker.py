@@ -70,7 +70,7 @@ class FaceLandmarker:
         ValueError: no weights file, or one of another task.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike[str]):
         self.weights = weights.load(weights.find(path))
         model = models.build(self.weights.model, **self.weights.options)
         facts = self.weights.preprocess
