@@ -33,7 +33,7 @@ from rkd_jax.registration import arguments
 from rkd_jax.runtime.command import BAD_INPUT, run, say, shown, stop_status
 from rkd_jax.runtime.compile_cache import add_option, keep_compiled
 from rkd_jax.runtime.memory import keep_freed_memory
-from rkd_jax.runtime.threads import sleep_when_idle
+from rkd_jax.runtime.start import prepare_start
 from rkd_jax.version import __version__
 
 OK, NOT_REGISTERED = 0, 3
@@ -191,7 +191,7 @@ def _run(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     args = _parser().parse_args(argv)
-    sleep_when_idle()
+    prepare_start()
     keep_freed_memory()
     return run(lambda: _run(args))
 
