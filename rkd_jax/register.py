@@ -32,7 +32,7 @@ from rkd_jax.registration import arguments
 from rkd_jax.runtime.command import run, say, shown
 from rkd_jax.runtime.compile_cache import add_option, keep_compiled
 from rkd_jax.runtime.memory import keep_freed_memory
-from rkd_jax.runtime.threads import sleep_when_idle
+from rkd_jax.runtime.process import prepare_start
 from rkd_jax.version import __version__
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _run(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     args = _parser().parse_args(argv)
-    sleep_when_idle()
+    prepare_start()
     keep_freed_memory()
     return run(lambda: _run(args))
 

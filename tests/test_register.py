@@ -175,7 +175,7 @@ def test_tiles_and_working_size_reach_the_network(
         sizes.append((max(images.shape[1:3]), tile))
         return apply_in_tiles(module, variables, images, tile=tile)
 
-    monkeypatch.setattr("rkd_jax.registration.matcher.apply_in_tiles", spy)
+    monkeypatch.setattr("rkd_jax.models.tiles.apply_in_tiles", spy)
     options = {"widths": (4, 4, 8, 8), "descriptor_dim": 8}
     path, _ = save_untrained(options, size=64, recipe={})
     pair = [str(files / "fixed.png"), str(files / "moving.png"), "--no-pictures"]

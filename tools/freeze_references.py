@@ -61,7 +61,7 @@ def state_by_rule(kind: str) -> dict[str, np.ndarray]:
     Args:
         kind: A key of `convert_weights.KINDS`.
     """
-    import convert_weights
+    from rkd_jax.weights import convert as convert_weights
 
     from rkd_jax import weights
 
@@ -161,7 +161,7 @@ def freeze_network(kind: str) -> dict[str, np.ndarray]:
     Names are `HEIGHTxWIDTH/OUTPUT`, in our order of axes, and
     `gradient/PARAMETER`, with our names and order of axes.
     """
-    import convert_weights
+    from rkd_jax.weights import convert as convert_weights
     import torch
 
     model, sizes, found = _reference(kind), NETWORKS[kind], {}

@@ -1,7 +1,8 @@
 """From two photographs to a registration: photo, match, fit, judge.
 
-`register_pair` -> `Matcher.register` -> `photo` (read, prepared, encoded once) ->
-`matching.pair.Pair` (match) -> `matching.guided.fit_pair` (fit) -> `verdict` (judge).
+`register_pair` -> `Matcher.register` -> `encoder` (a photograph is read, prepared and
+encoded once) -> `matching.pair.Pair` (match) -> `matching.guided.fit_pair` (fit) ->
+`verdict` (judge). A pair that is not accepted goes through `search`.
 """
 
 from __future__ import annotations
@@ -10,30 +11,20 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rkd_jax.images.prepare import describe
 from rkd_jax.keypoints import Keypoints
+from rkd_jax.registration.encoder import Detector, Encoder
 from rkd_jax.registration.fitting.curvature import Curvature
 from rkd_jax.registration.matching.guided import fit_pair
 from rkd_jax.registration.matching.pair import Pair
-from rkd_jax.registration.matching.warp import warp_photo
 from rkd_jax.registration.options import MatcherOptions
-from rkd_jax.registration.photo import Photo, Source, prepare_photo
+from rkd_jax.registration.photo import Photo, Source
 from rkd_jax.registration.result import Registration
-from rkd_jax.registration.search.propose import (
-    MAX_SCALE,
-    TURNS_DEG,
-    Hypothesis,
-    by_network,
-    by_sift,
-)
-from rkd_jax.registration.search.rectify import shared_parts
-from rkd_jax.registration.transforms import Transform
+from rkd_jax.registration.search.attempts import search, tried
 from rkd_jax.registration.verdict.confidence import model_digest
 from rkd_jax.registration.verdict.evidence import gather
 from rkd_jax.registration.verdict.judge import judge
@@ -41,24 +32,6 @@ from rkd_jax.version import __version__
 
 if TYPE_CHECKING:
     from rkd_jax.weights import Weights
-
-
-class Detector(Protocol):
-    """Finds keypoints with descriptors (`registration.keypoints`).
-
-    Attributes:
-        working_size: the longer side of the images that it wants, in px.
-        upright: whether it finds a point again only in photographs of nearly one turn.
-    """
-
-    working_size: int
-    upright: bool
-
-    def __call__(self, photos: Sequence[Photo]) -> list[Keypoints]:
-        """Find the keypoints of prepared photographs, in pixels of their images."""
-
-    def settings(self) -> dict[str, Any]:
-        """Return what its keypoints depend on besides the options, ready for JSON."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +61,7 @@ class Matcher:
     def __init__(self, detector: Detector, options: MatcherOptions) -> None:
         self.detector, self.options = detector, options
         self.working_size = detector.working_size
+        self._encoder = Encoder(detector, options)
 
     def settings(self) -> dict[str, Any]:
         """Return all that a result depends on, ready for JSON."""
@@ -99,73 +73,21 @@ class Matcher:
             "version": __version__,
         }
 
-    def photo(self, source: Source | Photo, *, name: str | None = None) -> Photo:
+    def photo(self, source: Source | Photo) -> Photo:
         """Read and prepare a photograph, and find its keypoints.
 
         Args:
             source: path, encoded bytes or array; a `Photo` is returned as it is.
-            name: what to call it in an error; None: by its path.
 
         Raises:
             FileNotFoundError, TypeError, ValueError: the image cannot be used.
         """
-        (photo,) = self.photos([source], names=None if name is None else [name])
+        (photo,) = self.photos([source])
         return photo
 
-    def photos(
-        self, sources: Sequence[Source | Photo], *, names: Sequence[str] | None = None
-    ) -> list[Photo]:
-        """Do the same for several photographs, which are prepared in threads.
-
-        Keypoints are found in one photograph at a time: in batches of another size a
-        network's results differ in their last digits.
-        """
-        names = names or [
-            "" if isinstance(source, Photo) else describe(source) for source in sources
-        ]
-
-        def prepare(source: Source | Photo, name: str) -> Photo:
-            if isinstance(source, Photo):
-                return source
-            return prepare_photo(source, self.options, self.working_size, name=name)
-
-        # Decoding and filtering leave the interpreter free: one thread an image.
-        with ThreadPoolExecutor(max_workers=max(1, min(len(sources), 4))) as pool:
-            return [
-                photo if photo.keypoints is not None else self._encode(photo)
-                for photo in pool.map(prepare, sources, names)
-            ]
-
-    def _encode(self, photo: Photo) -> Photo:
-        """Find the keypoints of a prepared photograph."""
-        (keypoints,) = self.detector([photo])
-        xy = self._to_file(photo, keypoints)
-        return dataclasses.replace(photo, keypoints=keypoints, xy=xy)
-
-    def _to_file(self, photo: Photo, keypoints: Keypoints) -> np.ndarray:
-        """Return keypoints in file pixels, truncated if the options say so."""
-        if not self.options.truncate_points:
-            return photo.to_file(keypoints.xy)
-        scale = np.asarray(photo.scale)
-        return np.trunc(np.asarray(keypoints.xy, np.float64) / scale) + photo.box[:2]
-
-    def _encode_warped(
-        self, fixed: Photo, moving: Photo, transform: Transform
-    ) -> Photo:
-        """Find a photograph's keypoints in a copy drawn in the frame of another.
-
-        Returns:
-            The moving photograph; its keypoints are those of the copy, and lie in its
-            own file.
-        """
-        image, field = warp_photo(fixed, moving, transform)
-        height, width = fixed.size
-        image = np.clip(image, 0, 1)
-        image[height:], image[:, width:] = 0, 0
-        copy = dataclasses.replace(fixed, image=image, field=field & fixed.field)
-        (keypoints,) = self.detector([copy])
-        xy = transform.apply_inverse(self._to_file(copy, keypoints))
-        return dataclasses.replace(moving, keypoints=keypoints, xy=xy)
+    def photos(self, sources: Sequence[Source | Photo]) -> list[Photo]:
+        """Do the same for several photographs; no result depends on the others."""
+        return self._encoder.photos(sources)
 
     def detect(self, image: Source | Photo) -> Keypoints:
         """Find keypoints, in pixels of the user's file.
@@ -210,7 +132,7 @@ class Matcher:
         self, fixed: Photo, moving: Photo, method: _Method, first: Registration
     ) -> Registration:
         """Register again, by keypoints of the moving image warped by a first result."""
-        again = self._encode_warped(fixed, moving, first.transform)
+        again = self._encoder.encode_warped(fixed, moving, first.transform)
         second = self._as_taken(fixed, again, method)
         failed = second.transform is None or (first.ok and not second.ok)
         keep_first = failed and not self.options.second_pass_decides
@@ -220,44 +142,6 @@ class Matcher:
             for i, result in enumerate((first, second), start=1)
         }
         return dataclasses.replace(kept, evidence={**kept.evidence, **ratios})
-
-    def _rectified(
-        self, fixed: Photo, moving: Photo, method: _Method, hypothesis: Hypothesis
-    ) -> Registration | None:
-        """Register the part that two photographs share, brought to one turn and scale.
-
-        Returns:
-            None where they share next to nothing.
-        """
-        similarity = hypothesis.transform
-        parts = shared_parts(fixed, moving, similarity, self.working_size)
-        if parts is None:
-            return None
-        fixed_part, moving_part = parts
-        if fixed_part.keypoints is None:
-            fixed_part = self._encode(fixed_part)
-        moving_part = self._encode_warped(fixed_part, moving_part, similarity)
-        pair = Pair(fixed_part, moving_part, self.options, scale=hypothesis.scale)
-        return self._attempt(pair, method)
-
-    def _hypotheses(self, fixed: Photo, moving: Photo) -> Iterator[Hypothesis]:
-        """Yield the turns and scales to try, the cheap ones first."""
-        yield from by_sift(fixed, moving)
-        if self.detector.upright:
-            ratio, mutual = self.options.ratio, self.options.mutual
-            yield from by_network(
-                self.detector, fixed, moving, ratio=ratio, mutual=mutual
-            )
-
-    def _searched(
-        self, fixed: Photo, moving: Photo, method: _Method
-    ) -> Registration | None:
-        """Register two photographs turned or scaled against each other, or None."""
-        for hypothesis in self._hypotheses(fixed, moving):
-            found = self._rectified(fixed, moving, method, hypothesis)
-            if found is not None and found.ok:
-                return found
-        return None
 
     def register(
         self,
@@ -310,13 +194,15 @@ class Matcher:
             first = self._second_pass(fixed, moving, method, first)
         if first.ok or not self.options.search:
             return first
-        found = self._searched(fixed, moving, method)
+
+        def attempt(pair: Pair) -> Registration:
+            return self._attempt(pair, method)
+
+        found = search(self._encoder, fixed, moving, attempt)
         if found is not None:
             return found
-        tried = f"tried too: any turn and scales up to {MAX_SCALE:g} by SIFT"
-        if self.detector.upright:
-            tried += f", turns of {TURNS_DEG[0]} degrees by the network"
-        return dataclasses.replace(first, reason=f"{first.reason}; {tried}")
+        reason = f"{first.reason}; {tried(self._encoder)}"
+        return dataclasses.replace(first, reason=reason)
 
 
 def load_matcher(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import convert_weights
+from rkd_jax.weights import convert as convert_weights
 import freeze_references as frozen
 import jax
 import jax.numpy as jnp

@@ -40,14 +40,14 @@ class Ours:
     """
 
     def __init__(self, working_size: int | None, weights: str | None = None):
-        from rkd_jax.registration import matcher, photo
+        from rkd_jax.registration import encoder, matcher, photo
         from rkd_jax.registration.matching.pair import Pair
 
         self.spans = collections.defaultdict(list)
         self.matcher = matcher.load_matcher(weights, working_size=working_size)
         parts = (
             (photo, "read_image", "reading"),
-            (matcher, "prepare_photo", "preparing"),
+            (encoder, "prepare_photo", "preparing"),
             (self.matcher.detector, "_more_points", "points"),
             (self.matcher.detector, "_detect", "network"),
             (Pair, "match", "matching"),
