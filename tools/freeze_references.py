@@ -61,9 +61,8 @@ def state_by_rule(kind: str) -> dict[str, np.ndarray]:
     Args:
         kind: A key of `convert_weights.KINDS`.
     """
-    from rkd_jax.weights import convert as convert_weights
-
     from rkd_jax import weights
+    from rkd_jax.weights import convert as convert_weights
 
     asked = {"conv2d.weight": ()} if kind == "large_kernel" else {}
     table, options = convert_weights.names_and_options(kind, asked)
@@ -161,8 +160,9 @@ def freeze_network(kind: str) -> dict[str, np.ndarray]:
     Names are `HEIGHTxWIDTH/OUTPUT`, in our order of axes, and
     `gradient/PARAMETER`, with our names and order of axes.
     """
-    from rkd_jax.weights import convert as convert_weights
     import torch
+
+    from rkd_jax.weights import convert as convert_weights
 
     model, sizes, found = _reference(kind), NETWORKS[kind], {}
     for size in sizes:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rkd_jax.runtime.command import portable
+from rkd_jax.files.portable import portable
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from rkd_jax.files import own_files
 from rkd_jax.files.csv_text import csv_text
+from rkd_jax.files.portable import portable
 from rkd_jax.registration.files import outputs
 from rkd_jax.registration.files.landmarks import check_inside
 from rkd_jax.registration.files.pair_names import CAMERA, TABLE
@@ -24,7 +25,7 @@ from rkd_jax.registration.many import (
 )
 from rkd_jax.registration.matcher import Matcher
 from rkd_jax.registration.photo import Photo
-from rkd_jax.runtime.command import describe_error, portable
+from rkd_jax.runtime.command import describe_error
 
 _UNREADABLE = "unreadable: "  # in place of a digest
 

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
+from rkd_jax.files.portable import portable
 from rkd_jax.runtime import extras
 
 BAD_INPUT, INTERRUPTED, NOT_READ, TERMINATED = 2, 130, 141, 143
@@ -25,22 +26,6 @@ class Terminated(KeyboardInterrupt):
 def stop_status(stop: KeyboardInterrupt) -> int:
     """Return the exit status of a command that was stopped: 130, or 143 by SIGTERM."""
     return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
-
-
-def portable(text: str) -> str:
-    r"""Return text in which names of files do not depend on the locale.
-
-    Python keeps the bytes of a name that are no text in the locale as surrogates; here
-    they are what they are in UTF-8, if anything.
-
-    >>> portable("caf\udcc3\udca9"), portable("caf\udce9")
-    ('caf\xe9', 'caf\udce9')
-    """
-    try:
-        data = text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # other halves of pairs: names on Windows
-        return text
-    return data.decode("utf-8", "surrogateescape")
 
 
 def shown(text: object) -> str:

@@ -19,9 +19,9 @@ from PIL import Image
 from skimage import color
 
 from rkd_jax.data.builders import _common
+from rkd_jax.evaluation import predictions
 from rkd_jax.images import decoding, foreign_files, image_files, prepare
 from rkd_jax.images.reading import read_image
-from rkd_jax.registration.files import predictions
 
 HEIGHT, WIDTH = 37, 50  # no multiple of a tile's side
 BY_PILLOW = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "PPM", "WEBP", "JPEG2000")

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from rkd_jax.weights import convert as convert_weights
 import freeze_references as frozen
 import jax
 import jax.numpy as jnp
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 
 from rkd_jax.models import build
+from rkd_jax.weights import convert as convert_weights
 
 REFERENCES = Path(__file__).parents[1] / "references"
 FAST_COMPILE = {"xla_backend_optimization_level": 0}
