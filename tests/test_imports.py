@@ -16,7 +16,8 @@ ROOT = pathlib.Path(rkd_jax.__file__).parent
 # own package and from lower lines.
 LAYERS = (
     {"version"},
-    {"runtime", "files", "config", "geometry", "losses", "metrics"},
+    {"files", "config", "geometry", "losses", "metrics"},
+    {"runtime"},
     {"keypoints", "images", "augment", "models"},
     {"synthetic", "weights", "junctions"},
     {"data"},
@@ -28,8 +29,6 @@ LAYERS = (
     {"__main__"},
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
-# Packages of one line that may still import each other, in this direction only.
-BESIDE = {("files", "runtime")}
 ENTRY_POINTS = sorted({"__main__", *LAYERS[-2]})
 
 
@@ -82,7 +81,6 @@ def test_imports_point_down(top):
         for target in targets
         if _top(module) == top
         and _top(target) != top
-        and (top, _top(target)) not in BESIDE
         and not LEVELS.get(_top(target), len(LAYERS)) < LEVELS[top]
     ]
     assert not wrong
