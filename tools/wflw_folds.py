@@ -61,7 +61,10 @@ def load_config(text: str) -> schema.Config:
             f"{path}: not a config file ({type(error).__name__}: {error}); expected "
             "Python with get_config(variant), as configs/faces.py"
         ) from error
-    config = get_config(variant)
+    try:
+        config = get_config(variant)
+    except AttributeError as error:  # a field that the config does not have
+        raise ValueError(f"{text}: {error}") from error
     if not isinstance(config, schema.Config):
         raise ValueError(
             f"{path}: get_config returns {type(config).__name__}; expected "

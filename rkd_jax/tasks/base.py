@@ -11,7 +11,6 @@ import jax
 import numpy as np
 
 from rkd_jax.config import Config, Stage, TaskConfig
-from rkd_jax.data.sampling import Sampler
 from rkd_jax.data.source import Source
 from rkd_jax.tasks.average import Average
 from rkd_jax.tasks.merging import merge
@@ -97,6 +96,10 @@ class Task(Protocol):
 class TaskModule(Protocol):
     """What a module in `rkd_jax.tasks.TASKS` exports.
 
+    It may also export `sampler(config, source)`, which returns the order in which
+    training reads examples (`rkd_jax.data.sampling`); without it, they are shuffled,
+    labeled ones in the share `config.data.labeled_share`.
+
     Attributes:
         CONFIG: the class of `config.task`.
     """
@@ -127,10 +130,6 @@ class TaskModule(Protocol):
         Raises:
             FileNotFoundError, ValueError: the data are missing or bad.
         """
-
-    @staticmethod
-    def sampler(config: Config, source: Source) -> Sampler:
-        """Return the order in which training reads the examples of a source."""
 
     @staticmethod
     def held_out(config: Config) -> Source | None:

@@ -17,7 +17,7 @@ from jax.experimental import multihost_utils
 
 from rkd_jax import config as schema
 from rkd_jax import tasks
-from rkd_jax.data import pipeline
+from rkd_jax.data import pipeline, sampling
 from rkd_jax.data.source import Source
 from rkd_jax.training import loop, optimizer, run_folder, start_weights, step
 from rkd_jax.training.signals import stop_signals
@@ -193,11 +193,17 @@ def _batch_share(config: schema.Config) -> int:
 
 def _batches(config: schema.Config, source: Source) -> pipeline.Batches:
     """Return this process's share of the batches."""
+    sampler = getattr(tasks.load(config.task.name), "sampler", _by_groups)
     return pipeline.Batches(
         source,
-        tasks.load(config.task.name).sampler(config, source),
+        sampler(config, source),
         batch_size=_batch_share(config),
         process_index=jax.process_index(),
         process_count=jax.process_count(),
         num_threads=config.data.num_threads,
     )
+
+
+def _by_groups(config: schema.Config, source: Source) -> sampling.Sampler:
+    share = config.data.labeled_share
+    return sampling.by_groups(source.groups, share, seed=config.seed)

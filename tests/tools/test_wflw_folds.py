@@ -134,10 +134,11 @@ def test_bad_input_exits_2(tool, root, tmp_path, capsys):
         ),
         (("--config", str(named(other))), "get_config returns str"),
         (
-            ("--config", str(named(given % "teacher.weights"))),
+            ("--config", str(named(given % "task.teacher.weights"))),
             "teacher.weights must be",
         ),
         (("--config", str(named(given % "init_weights"))), "init_weights must be"),
+        (("--config", str(named(given % "start_weights"))), "no field start_weights"),
     ):
         assert tool.main(command(root, tmp_path, *more)) == 2
         assert message in capsys.readouterr().err

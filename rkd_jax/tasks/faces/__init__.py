@@ -12,7 +12,6 @@ from rkd_jax.tasks.distillation import distillation_stages
 from rkd_jax.tasks.faces.config import FacesConfig, FacesDataConfig
 
 if TYPE_CHECKING:
-    from rkd_jax.data.sampling import Sampler
     from rkd_jax.data.source import Source
     from rkd_jax.tasks.faces.crops import FaceRecords
     from rkd_jax.tasks.faces.task import LandmarksTask
@@ -48,13 +47,6 @@ def training_source(config: Config) -> "FaceRecords":
     from rkd_jax.tasks.faces.data import training_faces
 
     return training_faces(config)
-
-
-def sampler(config: Config, source: "Source") -> "Sampler":
-    """Return the order of the examples: labeled ones in the share that is asked for."""
-    from rkd_jax.data.sampling import by_groups
-
-    return by_groups(source.groups, config.data.labeled_share, seed=config.seed)
 
 
 def held_out(config: Config) -> "Source | None":

@@ -13,7 +13,6 @@ from rkd_jax.tasks.pretraining.config import PretrainingConfig
 
 if TYPE_CHECKING:
     from rkd_jax.data.records import Records
-    from rkd_jax.data.sampling import Sampler
     from rkd_jax.data.source import Source
     from rkd_jax.tasks.pretraining.task import PretrainingTask
     from rkd_jax.weights import Weights
@@ -42,13 +41,6 @@ def make(
 def training_source(config: Config) -> "Records":
     """Return the photographs that a run trains on."""
     return training_photographs(PhotographsConfig.of(config), seed=config.seed)
-
-
-def sampler(config: Config, source: "Source") -> "Sampler":
-    """Return the order of the examples: labeled ones in the share that is asked for."""
-    from rkd_jax.data.sampling import by_groups
-
-    return by_groups(source.groups, config.data.labeled_share, seed=config.seed)
 
 
 def held_out(config: Config) -> "Source | None":
