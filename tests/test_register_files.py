@@ -16,7 +16,7 @@ from made_pictures import texture
 
 from rkd_jax.files import own_files
 from rkd_jax.register import main
-from rkd_jax.registration import batch
+from rkd_jax.registration import batch, photo
 from rkd_jax.registration.matcher import load_matcher
 
 
@@ -239,14 +239,14 @@ def test_a_folder_that_cannot_be_made_is_refused(work, capsys, no_network, place
 def test_whatever_goes_wrong_with_a_pair_the_others_are_done(
     work, capsys, monkeypatch, error
 ):
-    read = batch.read_image
+    read = photo.read_image
 
-    def fail(name):
-        if name.endswith("other.png"):
+    def fail(source, **more):
+        if source.endswith("other.png"):
             raise error
-        return read(name)
+        return read(source, **more)
 
-    monkeypatch.setattr(batch, "read_image", fail)
+    monkeypatch.setattr(photo, "read_image", fail)
     rows = "fixed.png,other.png,bad\nfixed.png,moving.png,good\n"
     (work / "list.csv").write_text(f"fixed,moving,name\n{rows}")
     assert _run("list.csv", "--no-pictures", "--out", "out") == 2
@@ -340,7 +340,7 @@ def test_no_name_keeps_a_result_from_being_written(work, encoding):
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     if encoding == "ascii":  # names of files are no text for Python
         environment |= {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    root = str(pathlib.Path(own_files.__file__).parents[1])
+    root = str(pathlib.Path(own_files.__file__).parents[2])
     environment["PYTHONPATH"] = root
     times = []
     for more in ([], ["--json"]):
