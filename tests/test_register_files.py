@@ -16,7 +16,7 @@ from made_pictures import texture
 
 from rkd_jax.files import own_files
 from rkd_jax.register import main
-from rkd_jax.registration import many
+from rkd_jax.registration import photo
 from rkd_jax.registration.files import claims
 from rkd_jax.registration.matcher import load_matcher
 
@@ -242,14 +242,14 @@ def test_a_folder_that_cannot_be_made_is_refused(work, capsys, no_network, place
 def test_whatever_goes_wrong_with_a_pair_the_others_are_done(
     work, capsys, monkeypatch, error
 ):
-    read = many.read_image
+    read = photo.read_image
 
-    def fail(path):
-        if path.name == "other.png":
+    def fail(source, **more):
+        if str(source).endswith("other.png"):
             raise error
-        return read(path)
+        return read(source, **more)
 
-    monkeypatch.setattr(many, "read_image", fail)
+    monkeypatch.setattr(photo, "read_image", fail)
     rows = "fixed.png,other.png,bad\nfixed.png,moving.png,good\n"
     (work / "list.csv").write_text(f"fixed,moving,name\n{rows}")
     assert _run("list.csv", "--no-pictures", "--out", "out") == 2

@@ -36,7 +36,8 @@ class Photo(Resized):
         field: `[S, S]` bool, where keypoints may lie.
         frame: where the camera's field lies in the file.
         levels: `[H, W]` uint8, the normalized file.
-        original: `[H, W]` or `[H, W, 3]`, the file as `read_image` gives it.
+        original: `[H, W]` or `[H, W, 3]`, the file as `read_image` gives it; None where
+            a caller dropped it to save memory.
         keypoints: in pixels of `image`, K rows; None before they are looked for.
         xy: `[K, 2]` float64, the keypoints in file pixels; NaN where undefined.
     """
@@ -44,7 +45,7 @@ class Photo(Resized):
     field: np.ndarray
     frame: Frame
     levels: np.ndarray
-    original: np.ndarray
+    original: np.ndarray | None
     keypoints: Keypoints | None = None
     xy: np.ndarray | None = None
 
