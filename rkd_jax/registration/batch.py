@@ -123,9 +123,9 @@ def _register(
         "settings": work.settings,
         **(more or {}),
     }
-    if "registered.png" in files and moving.original.dtype != np.uint8:
+    if "registered.png" in files and moving.dtype != np.uint8:
         # Times what a value of the file is of its 65535.
-        summary["registered_scale"] = outputs.display_scale(moving.original)
+        summary["registered_scale"] = outputs.display_scale(moving)
     outputs.write(out, files, json.dumps(summary, indent=2) + "\n")
     return summary
 
@@ -158,6 +158,7 @@ def register_all(
         # What cannot be read now may be another file later: its path tells it apart.
         {p: str(p) if d.startswith(_UNREADABLE) else d for p, d in digests.items()},
         rounds=1 + calibrates,
+        keep_pixels=work.pictures,
     )
     if calibrates:
         curvature = find_camera(

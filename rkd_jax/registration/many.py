@@ -34,6 +34,7 @@ class Photographs:
         pairs: all that will be asked for, in this order.
         keys: what each file holds, such as its SHA-256; equal ones are one photograph.
         rounds: how often all pairs are gone through.
+        keep_pixels: keep the pixels of the files, too, for pictures.
         most_bytes: beyond this, the photograph whose last use is longest ago is
             dropped, and encoded again if a later pair needs it. The two photographs
             of the current pair are always kept.
@@ -46,9 +47,10 @@ class Photographs:
         keys: Mapping[pathlib.Path, str],
         *,
         rounds: int = 1,
+        keep_pixels: bool = False,
         most_bytes: int = MOST_BYTES,
     ) -> None:
-        self._matcher, self._keys = matcher, keys
+        self._matcher, self._keys, self._keep_pixels = matcher, keys, keep_pixels
         self._most_bytes, self._bytes = most_bytes, 0
         self._kept: collections.OrderedDict[str, Photo] = collections.OrderedDict()
         self._uses = collections.Counter(
@@ -79,7 +81,10 @@ class Photographs:
     def _one(self, path: pathlib.Path) -> Photo:
         key = self._keys[path]
         if key not in self._kept:
-            self._kept[key] = self._matcher.photo(path)
+            photo = self._matcher.photo(path)
+            if not self._keep_pixels:
+                photo = dataclasses.replace(photo, original=None)
+            self._kept[key] = photo
             self._bytes += _nbytes(self._kept[key])
         self._kept.move_to_end(key)
         return self._kept[key]

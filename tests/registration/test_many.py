@@ -1,5 +1,6 @@
 """The loop over pairs: each photograph once, bounded memory, errors of one pair."""
 
+import dataclasses
 import itertools
 import json
 import pathlib
@@ -11,9 +12,17 @@ from PIL import Image
 
 from rkd_jax.images.reading import read_image
 from rkd_jax.register import main
-from rkd_jax.registration import matcher as matching
+from rkd_jax.registration import encoder
 from rkd_jax.registration.files.pairs import Pair
 from rkd_jax.registration.many import Photographs, find_camera, register_each
+
+
+@dataclasses.dataclass
+class Encoded:
+    """What the loop reads of a `Photo`: arrays that count, pixels that may be dropped."""
+
+    levels: np.ndarray
+    original: np.ndarray | None
 
 
 class Sums:
@@ -25,11 +34,11 @@ class Sums:
     def photo(self, path):
         image = read_image(path)
         self.encoded.append(path.stem)
-        return np.full(1000, image[0, 0], np.uint8)
+        return Encoded(np.full(1000, image[0, 0], np.uint8), image)
 
 
 def both(pair, fixed, moving):
-    return int(fixed[0]), int(moving[0])
+    return int(fixed.levels[0]), int(moving.levels[0])
 
 
 @pytest.fixture
@@ -147,13 +156,13 @@ def test_pairs_of_a_table_get_the_results_that_they_get_alone(tmp_path, monkeypa
         "fixed,moving\na.png,b.png\na.png,c.png\nb.png,c.png\n"
     )
     how = ["--method", "sift", "--transform", "homography", "--working_size", "200"]
-    prepared, prepare = [], matching.prepare_photo
+    prepared, prepare = [], encoder.prepare_photo
 
     def count(source, *more, name):
         prepared.append(name)
         return prepare(source, *more, name=name)
 
-    monkeypatch.setattr(matching, "prepare_photo", count)
+    monkeypatch.setattr(encoder, "prepare_photo", count)
     assert main(["list.csv", *how, "--out", "many"]) == 0
     assert prepared == ["a.png", "b.png", "c.png"]
     for pair in ("a_b", "a_c", "b_c"):
