@@ -19,7 +19,7 @@ from rkd_jax.registration.many import Photographs, find_camera, register_each
 
 @dataclasses.dataclass
 class Encoded:
-    """What the loop reads of a `Photo`: arrays that count, pixels that may be dropped."""
+    """What the loop reads of a `Photo`: arrays, and pixels that may be dropped."""
 
     levels: np.ndarray
     original: np.ndarray | None
