@@ -28,6 +28,7 @@ from rkd_jax.evaluation import BENCHMARKS
 from rkd_jax.runtime.command import run
 from rkd_jax.runtime.compile_cache import add_option, keep_compiled
 from rkd_jax.runtime.memory import keep_freed_memory
+from rkd_jax.runtime.process import prepare_start
 from rkd_jax.version import __version__
 
 
@@ -61,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # One benchmark that cannot be imported leaves the others usable.
     chosen = [name for name in words[:1] if name in BENCHMARKS]
     args = _parser(chosen or BENCHMARKS).parse_args(words)
+    prepare_start()
     keep_freed_memory()
 
     def action() -> int:
