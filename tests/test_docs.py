@@ -11,6 +11,7 @@ import re
 import tokenize
 
 import pytest
+import snippets
 
 import rkd_jax
 
@@ -89,3 +90,15 @@ def test_pages_that_code_names_exist():
     }
     assert named, "no module names a page: the pattern is wrong"
     assert [name for name in sorted(named) if not (ROOT / name[1]).exists()] == []
+
+
+def test_add_a_task_shows_the_files_that_are_tested():
+    page = (ROOT / "docs" / "add_a_task.md").read_text(encoding="utf-8")
+    shown = snippets.extract("add_a_task", page)
+    folder = ROOT / "tests" / "helpers"
+    files = [*folder.glob("grading/*.py"), folder / "grading_experiment.py"]
+    assert len(files) > 1
+    for path in files:
+        name = path.relative_to(folder).as_posix()
+        code = shown.get(name, "").strip().partition("\n")[2]
+        assert code == path.read_text(encoding="utf-8").strip(), name

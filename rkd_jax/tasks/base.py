@@ -34,7 +34,7 @@ class Aux(NamedTuple):
 
     metrics: dict[str, Array]
     task_state: PyTree
-    collections: dict[str, PyTree] | None = None
+    collections: Mapping[str, PyTree] | None = None
     examples: dict[str, Array] | None = None
 
 

@@ -3,7 +3,7 @@
 The only file that uses `pmap`; losses use collectives over its named axis alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -101,7 +101,7 @@ def make_train_step(
     return jax.pmap(step, axis_name=AXIS, donate_argnums=(0,), devices=devices)
 
 
-def _collections(given: dict[str, PyTree], variables: PyTree) -> dict[str, PyTree]:
+def _collections(given: Mapping[str, PyTree], variables: PyTree) -> dict[str, PyTree]:
     """Return a loss's collections, averaged over devices where they are not counts."""
     strange = sorted(given.keys() - (variables.keys() - {"params"}))
     if strange:
