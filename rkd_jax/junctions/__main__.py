@@ -83,7 +83,9 @@ def _run(args: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line tool; returns 0, or 2 for bad usage or input."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m rkd_jax.junctions",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     path = pathlib.Path
     parser.add_argument("--dataset", choices=sorted(DATASETS), help="official layout")

@@ -7,14 +7,15 @@ import json
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rkd_jax.registration import batch
-from rkd_jax.registration.batch import Result, Work
 from rkd_jax.registration.files.claims import claim_many, claim_one
 from rkd_jax.registration.files.landmarks import read_points
 from rkd_jax.registration.files.pairs import Pair
 from rkd_jax.runtime.command import BAD_INPUT, say, shown, stop_status
+
+if TYPE_CHECKING:
+    from rkd_jax.registration.batch import Result, Work
 
 OK, NOT_REGISTERED = 0, 3
 
@@ -35,6 +36,8 @@ def register_one(args: argparse.Namespace, work: Callable[[], Work]) -> int:
     inputs = [name for name in (*names, args.points, args.weights) if name]
     points = None if args.points is None else read_points(args.points)
     claim_one(out, inputs, pictures=args.pictures, points=points is not None)
+    from rkd_jax.registration import batch
+
     summary = batch.register_files(
         work(), names, out, points=points, points_name=args.points or ""
     )
@@ -61,6 +64,8 @@ def register_many(
     inputs = [args.fixed, *([args.weights] if args.weights else [])]
     how = {"pictures": args.pictures, "one_camera": args.one_camera}
     claim_many(out, pairs, inputs, **how)
+    from rkd_jax.registration import batch
+
     results, stop = [], None
     try:
         for result in batch.register_all(

@@ -21,7 +21,7 @@ from rkd_jax.keypoints import Keypoints
 from rkd_jax.registration.options import MatcherOptions
 from rkd_jax.registration.transforms import Frame
 
-Source = str | os.PathLike | bytes | np.ndarray
+Source = str | os.PathLike[str] | bytes | np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -190,7 +190,8 @@ def _own_part(kind: str, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description="Convert PyTorch weights to a weight file of rkd_jax."
+        prog="python -m rkd_jax.weights.convert",
+        description="Convert PyTorch weights to a weight file of rkd_jax.",
     )
     parser.add_argument("kind", choices=sorted(KINDS), help="what the file holds")
     parser.add_argument(

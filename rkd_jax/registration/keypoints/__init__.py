@@ -1,1 +1,1 @@
-"""Keypoints that need no network: SIFT and its points."""
+"""Where keypoints come from: a trained network, or SIFT."""
