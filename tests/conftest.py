@@ -18,6 +18,9 @@ import pytest
 
 from rkd_jax import models, weights
 
+# Most of the time of these tests goes into compiling: less of it, also in commands.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+jax.config.update("jax_disable_most_optimizations", True)
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

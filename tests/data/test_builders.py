@@ -446,7 +446,12 @@ def test_systems_without_array_record_are_told_what_works(
     tmp_path, monkeypatch, capsys
 ):
     """There is no wheel of it for Windows."""
-    monkeypatch.setattr(builders.importlib.util, "find_spec", lambda name: None)
+    util, find = builders.importlib.util, builders.importlib.util.find_spec
+
+    def without(name, *more):
+        return None if name == "array_record" else find(name, *more)
+
+    monkeypatch.setattr(util, "find_spec", without)
     folders = [str(tmp_path / "raw"), str(tmp_path / "out")]
     assert main(["drive", *folders]) == 2
     assert "array_record cannot be imported" in capsys.readouterr().err

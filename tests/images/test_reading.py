@@ -19,7 +19,7 @@ from PIL import Image
 from skimage import color
 
 from rkd_jax.data.builders import _common
-from rkd_jax.evaluation import predictions
+from rkd_jax.files.own_files import digest
 from rkd_jax.images import decoding, foreign_files, image_files, prepare
 from rkd_jax.images.reading import read_image
 
@@ -742,7 +742,7 @@ class TestSpecialFiles:
             ):
                 read_image(tmp_path / f"{name}.png")
             with pytest.raises(OSError, match=rf"no regular file.*{name}\.png"):
-                predictions.digest(tmp_path / f"{name}.png")
+                digest(tmp_path / f"{name}.png")
         server.close()
 
     def test_names(self, tmp_path):

@@ -24,7 +24,7 @@ def test_a_photo_has_the_parts_that_its_file_has(moving, kind):
     np.testing.assert_array_equal(made.image, expected.image)
     assert (made.size, made.box) == (expected.size, expected.box)
     assert made.frame == Frame.of_box(field_box(image))
-    field = prepared_field(image, expected, rim_px=8 * 160 / 768)
+    field = prepared_field(image, expected)
     np.testing.assert_array_equal(made.field, field)
     np.testing.assert_array_equal(made.levels / np.float32(255), normalize(image))
     np.testing.assert_array_equal(made.original, image)

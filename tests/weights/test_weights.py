@@ -112,7 +112,7 @@ def test_missing_and_foreign_files_are_refused(path, tmp_path):
     with pytest.raises(ValueError, match="of model 'large_kernel', expected 'swin"):
         weights.load(path, model="swin_unetr")
     path.write_bytes(safetensors.numpy.save({"a": np.zeros(3)}))
-    with pytest.raises(ValueError, match=r"format is None.*convert_weights\.py"):
+    with pytest.raises(ValueError, match=r"format is None.*convert-weights"):
         weights.load(path)
 
 
@@ -194,5 +194,5 @@ def test_files_are_found_by_path_and_by_packaged_name(path, monkeypatch):
     monkeypatch.chdir(path.parent)
     (path.parent / "small").write_bytes(path.read_bytes())
     assert weights.load(weights.find("small")).model == NAME
-    with pytest.raises(FileNotFoundError, match=r"nets/small: .*default.*convert_we"):
+    with pytest.raises(FileNotFoundError, match=r"nets/small: .*default.*convert-we"):
         weights.find("nets/small")
