@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from rkd_jax.tasks.base import Aux, Average, Task
+from rkd_jax.tasks.average import Average
+from rkd_jax.tasks.base import Aux, Task
 from rkd_jax.tasks.reductions import global_mean
 
 # The teacher is the moving average of the student.
