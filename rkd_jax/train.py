@@ -66,7 +66,6 @@ def exit_status(work: Callable[[], Any]) -> int:
     0: finished; 2: bad usage or bad input; 1: the loss is not finite; 143: a signal
     came, and the run is saved.
     """
-    from rkd_jax.training.checkpoint import CheckpointError
     from rkd_jax.training.loop import NonFiniteLossError
     from rkd_jax.training.signals import Interrupted
 
@@ -78,7 +77,7 @@ def exit_status(work: Callable[[], Any]) -> int:
     except Interrupted as stop:
         print(f"{stop}; the same command goes on from there", file=sys.stderr)
         return 143
-    except (ValueError, OSError, CheckpointError) as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -113,11 +113,22 @@ def refused(tmp_path, monkeypatch, capsys):
             ["/no/such/folder"],
         ),
         (["stray"], ["stray"]),
+        (["--config.optim.drop_at=('a',)"], ["drop_at is ('a',)"]),
+        (["--config.optim.trainable=["], ["trainable '['"]),
+        (["--coordinator=x"], ["--coordinator=x", "HOST:PORT"]),
     ],
 )
 def test_bad_usage_is_named_on_one_line(refused, options, words):
     error = refused("configs/unet.py", *options)
     assert all(word in error for word in words), error
+
+
+def test_a_missing_config_is_named(capsys):
+    with pytest.raises(SystemExit):
+        train.main(["--workdir=run"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--config is missing" in line
+    assert "rkd:demo" in line
 
 
 @pytest.mark.parametrize(
