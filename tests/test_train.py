@@ -123,6 +123,16 @@ def test_bad_usage_is_named_on_one_line(refused, options, words):
     assert all(word in error for word in words), error
 
 
+def test_ctrl_c_before_the_first_step_is_one_line(refused, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "join_processes", interrupt)
+    assert train.main(["--config=configs/unet.py"]) == 130
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("stopped;")
+
+
 def test_a_missing_config_is_named(capsys):
     with pytest.raises(SystemExit):
         train.main(["--workdir=run"])
