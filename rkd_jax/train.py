@@ -16,6 +16,7 @@ from typing import Any
 
 from rkd_jax import config as schema
 from rkd_jax.runtime import extras
+from rkd_jax.runtime.command import INTERRUPTED
 from rkd_jax.runtime.memory import start_again
 from rkd_jax.runtime.start import join_processes, prepare_jax
 from rkd_jax.training import flags as command_line
@@ -66,7 +67,6 @@ def exit_status(work: Callable[[], Any]) -> int:
     0: finished; 2: bad usage or bad input; 1: the loss is not finite; 143: a signal
     came, and the run is saved.
     """
-    from rkd_jax.training.checkpoint import CheckpointError
     from rkd_jax.training.loop import NonFiniteLossError
     from rkd_jax.training.signals import Interrupted
 
@@ -78,7 +78,7 @@ def exit_status(work: Callable[[], Any]) -> int:
     except Interrupted as stop:
         print(f"{stop}; the same command goes on from there", file=sys.stderr)
         return 143
-    except (ValueError, OSError, CheckpointError) as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
@@ -97,7 +97,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         join_processes(flags.coordinator, flags.num_processes, flags.process_id)
         train(config, pathlib.Path(flags.workdir or f"runs/{name}"))
 
-    return exit_status(work)
+    try:
+        return exit_status(work)
+    except KeyboardInterrupt:  # before the first run, or the second time
+        print("stopped; the same command goes on from what is saved", file=sys.stderr)
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -113,11 +113,32 @@ def refused(tmp_path, monkeypatch, capsys):
             ["/no/such/folder"],
         ),
         (["stray"], ["stray"]),
+        (["--config.optim.drop_at=('a',)"], ["drop_at is ('a',)"]),
+        (["--config.optim.trainable=["], ["trainable '['"]),
+        (["--coordinator=x"], ["--coordinator=x", "HOST:PORT"]),
     ],
 )
 def test_bad_usage_is_named_on_one_line(refused, options, words):
     error = refused("configs/unet.py", *options)
     assert all(word in error for word in words), error
+
+
+def test_ctrl_c_before_the_first_step_is_one_line(refused, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "join_processes", interrupt)
+    assert train.main(["--config=configs/unet.py"]) == 130
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("stopped;")
+
+
+def test_a_missing_config_is_named(capsys):
+    with pytest.raises(SystemExit):
+        train.main(["--workdir=run"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--config is missing" in line
+    assert "rkd:demo" in line
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,8 @@ from rkd_jax import config as schema
 from rkd_jax import evaluate, tasks, train
 from rkd_jax.data import wflw
 from rkd_jax.evaluation import charts, wflw_scores
-from rkd_jax.evaluation.wflw_predictions import (
-    PREDICTIONS,
-    Predictions,
-    load_predictions,
-)
+from rkd_jax.evaluation.predictions import PREDICTIONS
+from rkd_jax.evaluation.wflw_predictions import Predictions, load_predictions
 from rkd_jax.files.atomic import write_bytes, write_text
 from rkd_jax.runtime.compile_cache import add_option
 from rkd_jax.tasks.faces import FacesConfig, FacesDataConfig

@@ -89,7 +89,7 @@ def make_source(
             for i in range(count + unlabeled)
         ]
     elif kind == "superretina":
-        items = _lab_items(_required(data_dir, kind), split, skip_missing)
+        items = _superretina_items(_required(data_dir, kind), split, skip_missing)
     elif kind == "folder":
         items = _folder_items(_required(data_dir, kind))
     elif kind == "tfds":
@@ -158,7 +158,9 @@ def _synthetic_item(number: int, size: int, labeled: bool) -> Item:
     return Item(f"synthetic photograph {number}", read, labeled)
 
 
-def _lab_items(root: pathlib.Path, split: str, skip_missing: bool) -> list[Item]:
+def _superretina_items(
+    root: pathlib.Path, split: str, skip_missing: bool
+) -> list[Item]:
     items = []
     for image, label in superretina_layout.read_split(
         root, split, skip_missing=skip_missing

@@ -1,4 +1,4 @@
-"""The trivial aligner of faces: the mean of the training faces, put into each box."""
+"""A baseline without network: the mean of the training faces, put into each box."""
 
 from __future__ import annotations
 

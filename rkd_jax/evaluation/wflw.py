@@ -73,11 +73,8 @@ def run(args: argparse.Namespace) -> int:
     """Predict and save; then score and draw what was saved."""
     from rkd_jax.data import wflw
     from rkd_jax.evaluation import wflw_scores as scores
-    from rkd_jax.evaluation.wflw_predictions import (
-        PREDICTIONS,
-        load_predictions,
-        predict,
-    )
+    from rkd_jax.evaluation.predictions import PREDICTIONS
+    from rkd_jax.evaluation.wflw_predictions import load_predictions, predict
 
     if args.fold is None and args.folds is not None:
         raise ValueError("--folds without --fold: say which part to score")

@@ -16,7 +16,6 @@ from rkd_jax.files import own_files
 from rkd_jax.runtime.many import progress, saving
 from rkd_jax.synthetic.faces.points import ATTRIBUTES, COUNT
 
-PREDICTIONS = "predictions.npz"
 _CHUNK = 16
 
 Align = Callable[[list[Any], np.ndarray], np.ndarray]

@@ -11,11 +11,8 @@ import numpy as np
 
 from rkd_jax.data.wflw import Face
 from rkd_jax.evaluation import charts
-from rkd_jax.evaluation.wflw_predictions import (
-    PREDICTIONS,
-    Predictions,
-    load_predictions,
-)
+from rkd_jax.evaluation.predictions import METRICS, PREDICTIONS
+from rkd_jax.evaluation.wflw_predictions import Predictions, load_predictions
 from rkd_jax.files import own_files
 from rkd_jax.files.csv_text import csv_text
 from rkd_jax.images.pictures import encode_png, to_rgb8
@@ -25,7 +22,6 @@ from rkd_jax.synthetic.faces.points import ATTRIBUTES
 from rkd_jax.tasks.faces import pictures
 from rkd_jax.tasks.faces.crops import BOX_SCALE, crop_face
 
-METRICS = "metrics.json"
 TABLE = "faces.csv"
 CURVE = "error_curve.png"
 LARGEST = "largest_errors"

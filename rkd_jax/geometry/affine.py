@@ -1,4 +1,4 @@
-"""Affine draws as upstream makes them, and the similarity that was meant.
+"""Affine draws as upstream makes them.
 
 Same conventions as `rkd_jax.geometry.homography`.
 """
@@ -15,7 +15,6 @@ from rkd_jax.geometry.homography import (
     as_matrix,
     inverse,
     side_lengths,
-    similarity,
 )
 
 Array = jax.Array
@@ -146,29 +145,3 @@ def upstream_affine(
         (3, 3)
     """
     return affine_matrix(draw_affine(key, size, preset), size, halve_shift=halve_shift)
-
-
-def true_similarity(
-    key: Array, size: Size, *, preset: str | AffinePreset = "detector"
-) -> Array:
-    """Draw as `upstream_affine` does, but apply angle, scale and shift as drawn.
-
-    Args:
-        key: PRNG key; the same key gives the same draw as in `upstream_affine`.
-        size: (height, width) in px.
-        preset: "detector", "descriptor" or ranges of one's own.
-
-    Returns:
-        `h_raw_to_warped`, `[3, 3]` float32: a rotation by the drawn angle and a
-        scaling about the center, then the drawn shift in px.
-
-    Example:
-        >>> import jax
-        >>> h = true_similarity(jax.random.key(0), (64, 64))
-        >>> bool(h[0, 0] == h[1, 1])
-        True
-    """
-    draw = draw_affine(key, size, preset)
-    angle = draw.angle_deg * (np.pi / 180.0)
-    turn = similarity(angle, draw.scale, draw.shift_px[0], draw.shift_px[1])
-    return about_center(turn, *side_lengths(size))

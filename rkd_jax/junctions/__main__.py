@@ -1,15 +1,15 @@
-"""Turn vessel masks into keypoint annotations in the "Lab" layout.
+"""Turn vessel masks into keypoint annotations in SuperRetina's layout.
 
-    rkd-jax label-junctions --dataset drive --data_dir DRIVE --out LAB
-    rkd-jax label-junctions --dataset hrf --data_dir HRF --out LAB --append
-    rkd-jax label-junctions --images DIR --masks DIR --name mine --out LAB
+    rkd-jax label-junctions --dataset drive --data_dir DRIVE --out OUT
+    rkd-jax label-junctions --dataset hrf --data_dir HRF --out OUT --append
+    rkd-jax label-junctions --images DIR --masks DIR --name mine --out OUT
 
 (`python -m rkd_jax.junctions` is the same) writes
 
-    LAB/ImageData/drive_21_training.png     the image (PNG and JPEG byte for byte)
-    LAB/Annotations/drive_21_training.txt   one point a line: x/width y/height
-    LAB/ImageSets/train.txt, val.txt        "image_name, label_name" lines
-    LAB/Pictures/drive_21_training.jpg      the points drawn, to check by eye
+    OUT/ImageData/drive_21_training.png     the image (PNG and JPEG byte for byte)
+    OUT/Annotations/drive_21_training.txt   one point a line: x/width y/height
+    OUT/ImageSets/train.txt, val.txt        "image_name, label_name" lines
+    OUT/Pictures/drive_21_training.jpg      the points drawn, to check by eye
 
 A point at pixel (x, y), centers at whole numbers, is written as x/width y/height: as
 in the published annotations, x_px = x * width. Bifurcations are drawn in cyan,
@@ -25,11 +25,12 @@ import sys
 
 import numpy as np
 
-from rkd_jax.junctions.labels import label, write_lab
+from rkd_jax.junctions.labels import label, write_layout
 from rkd_jax.junctions.vessel_masks import DATASETS, LAYOUTS, folders, split
+from rkd_jax.runtime.command import run
 
 
-def _run(args: argparse.Namespace) -> None:
+def _run(args: argparse.Namespace) -> int:
     if args.dataset:
         if not args.data_dir or args.images or args.masks:
             raise ValueError("--dataset needs --data_dir, and neither --images/--masks")
@@ -65,7 +66,7 @@ def _run(args: argparse.Namespace) -> None:
     if not labeled:
         raise ValueError(f"{source}: no junction found in any vessel mask; check them")
     sides = split(samples, args.val_every)
-    lists = write_lab(args.out, labeled, sides)
+    lists = write_layout(args.out, labeled, sides)
     points = np.array([item.points for item in labeled])
     crossings = sum(item.crossings for item in labeled)
     val = sum(sides[item.sample.name] == "val" for item in labeled)
@@ -78,6 +79,7 @@ def _run(args: argparse.Namespace) -> None:
     if left_out:
         print(f"{left_out} images without a junction left out, see above")
     print(f"{args.out}: {len(lists['train'])} train, {len(lists['val'])} val in all")
+    return 0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -93,7 +95,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--images", type=path, help="folder of images, with --masks")
     parser.add_argument("--masks", type=path, help="vessel masks of the same stems")
     parser.add_argument("--name", help="prefix of the files (default: data set)")
-    parser.add_argument("--out", type=path, required=True, help="Lab root to write")
+    parser.add_argument("--out", type=path, required=True, help="folder to write")
     parser.add_argument("--append", action="store_true", help="add to an existing root")
     parser.add_argument(
         "--val_every", type=int, default=10, help="hold out every n-th (0: none)"
@@ -104,13 +106,8 @@ def main(argv: list[str] | None = None) -> int:
         default=90,
         help="keep this many an image, those of the widest vessels (0: all)",
     )
-    try:
-        _run(parser.parse_args(argv))
-    except (ValueError, OSError) as error:
-        message = " ".join(str(error).split())
-        print(f"label-junctions: error: {message}", file=sys.stderr)
-        return 2
-    return 0
+    args = parser.parse_args(argv)
+    return run(lambda: _run(args))
 
 
 if __name__ == "__main__":

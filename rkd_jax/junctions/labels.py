@@ -1,4 +1,4 @@
-"""Keypoint annotations of vessel masks: found, drawn and written as a Lab root."""
+"""Keypoint annotations of vessel masks: found, drawn and written to a folder."""
 
 from __future__ import annotations
 
@@ -137,10 +137,10 @@ def _lists(out: pathlib.Path) -> dict[str, list[str]]:
     return lists
 
 
-def write_lab(
+def write_layout(
     out: pathlib.Path, labeled: list[Labeled], sides: dict[str, str]
 ) -> dict[str, list[str]]:
-    """Write or extend a Lab root; nothing is written if a file would be changed.
+    """Write or extend SuperRetina's layout; write nothing if a file would be changed.
 
     Args:
         out: the root.

@@ -14,9 +14,7 @@ import itertools
 import numpy as np
 from scipy import ndimage
 
-from rkd_jax.junctions.skeleton import SkeletonGraph
-
-_EIGHT = np.ones((3, 3), bool)
+from rkd_jax.junctions.skeleton import EIGHT, SkeletonGraph
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,7 +176,7 @@ def _thin(mask: np.ndarray, min_length_px: float) -> np.ndarray:
     from skimage.morphology import skeletonize
 
     lines = skeletonize(np.pad(mask, 1))[1:-1, 1:-1]
-    labels, _ = ndimage.label(lines, _EIGHT)
+    labels, _ = ndimage.label(lines, EIGHT)
     keep = np.bincount(labels.ravel()) >= min_length_px
     keep[0] = False
     return keep[labels]

@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 from scipy import ndimage
 
-_EIGHT = np.ones((3, 3), bool)
+EIGHT = np.ones((3, 3), bool)
 _STEPS = [s for s in itertools.product((-1, 0, 1), repeat=2) if s != (0, 0)]
 
 
@@ -74,9 +74,9 @@ class SkeletonGraph:
 
     def __init__(self, skeleton: np.ndarray, radius: np.ndarray):
         skeleton = np.asarray(skeleton, bool)
-        around = ndimage.convolve(skeleton.astype(np.int32), _EIGHT.astype(np.int32))
+        around = ndimage.convolve(skeleton.astype(np.int32), EIGHT.astype(np.int32))
         crowded = skeleton & (around - 1 >= 3)
-        clusters, count = ndimage.label(crowded, _EIGHT)
+        clusters, count = ndimage.label(crowded, EIGHT)
         self.radius = radius
         self.nodes: dict[int, Node] = {}
         self.branches: dict[int, Branch] = {}
@@ -190,7 +190,7 @@ class SkeletonGraph:
 
 def _trace(rest: np.ndarray, clusters: np.ndarray):
     """Yield `(path [L, 2] in (x, y), ends)` for each run of skeleton pixels."""
-    labels, _ = ndimage.label(rest, _EIGHT)
+    labels, _ = ndimage.label(rest, EIGHT)
     padded = np.pad(clusters, 1)
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         rows, cols = np.nonzero(labels[box] == label)

@@ -1,6 +1,7 @@
 """What a training process sets up before anything large is allocated."""
 
 import logging
+import re
 
 from rkd_jax.runtime.compile_cache import keep_compiled
 from rkd_jax.runtime.memory import keep_freed_memory
@@ -38,7 +39,15 @@ def join_processes(coordinator: str, count: int, number: int) -> None:
             process is alone.
         count: processes in all.
         number: of this one, from 0.
+
+    Raises:
+        ValueError: the coordinator is no address with a port.
     """
+    if coordinator not in ("", "auto") and not re.fullmatch(r".+:\d+", coordinator):
+        raise ValueError(
+            f"--coordinator={coordinator}: expected HOST:PORT of the first process, or "
+            "auto"
+        )
     import jax
 
     if coordinator == "auto":

@@ -25,11 +25,19 @@ def load(name: str) -> "TaskModule":
         name: a key of `TASKS`, the `name` of a task's config class.
 
     Raises:
-        ValueError: no such task; the message lists them.
+        ValueError: no such task; the message lists them. Or its module is not found.
 
     >>> load("landmarks").CONFIG.__name__
     'FacesConfig'
     """
     if name not in TASKS:
         raise ValueError(f"unknown task {name!r}; known: {', '.join(TASKS)}")
-    return cast("TaskModule", importlib.import_module(TASKS[name]))
+    try:
+        return cast("TaskModule", importlib.import_module(TASKS[name]))
+    except ModuleNotFoundError as error:
+        if not f"{TASKS[name]}.".startswith(f"{error.name}."):
+            raise  # what the module itself imports
+        raise ValueError(
+            f"task {name!r}: no module {TASKS[name]!r} (rkd_jax.tasks.TASKS) that "
+            "Python can import from here"
+        ) from None

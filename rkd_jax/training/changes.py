@@ -12,6 +12,8 @@ from typing import Any
 
 from rkd_jax import config as schema
 
+GONE = "(this version has no such field)"
+
 
 def as_json(config: schema.Config) -> dict[str, Any]:
     """Return a config as `config.json` gives it back: lists for tuples."""
@@ -46,7 +48,7 @@ def forbidden_changes(
     for field in sorted(theirs.keys() | ours.keys()):
         old = theirs.get(field, default.get(field))
         if field not in ours:
-            lines.append(f"{field}: {old!r} -> (this version has no such field)")
+            lines.append(f"{field}: {old!r} -> {GONE}")
         elif old != ours[field] and field not in free:
             why = _why_not(field, old, ours[field], config, done=done, begun=begun)
             if why is not None:

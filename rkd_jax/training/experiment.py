@@ -63,6 +63,7 @@ def run(
         module = tasks.load(stage.config.task.name)
         run_folder.check(workdir / stage.folder, stage.config, begun=begun)
         _batch_share(stage.config)
+        _optimizer(stage.config)
         source = module.training_source(stage.config)
         run_folder.check_data(workdir / stage.folder, source)
         sources[stage.title] = source, module.held_out(stage.config)

@@ -133,6 +133,12 @@ def _with_config_file(argv: Sequence[str]) -> tuple[list[str], str]:
             changed[place] = f"{name}={file}"
         else:
             changed[place + 1] = file
+    if argv and not file:
+        names = ", ".join(shipped.config_names())
+        raise UsageError(
+            "--config is missing: name a file, or an experiment that comes with the "
+            f"package ({names}), as in --config rkd:demo"
+        )
     return changed, file
 
 
@@ -143,9 +149,9 @@ def _refuse_unknown_fields(argv: Sequence[str], config: schema.Config) -> None:
         field = re.match(r"--?(?:no)?config\.([\w.]+)", argument)
         if field and field[1] not in known:
             near = difflib.get_close_matches(field[1], known, 5, 0.5)
-            hint = f"did you mean {', '.join(near)}? " if near else ""
+            hint = f"; did you mean {', '.join(near)}?" if near else "."
             raise UsageError(
-                f"config.{field[1]}: no such field; {hint}The fields of this "
+                f"config.{field[1]}: no such field{hint} The fields of this "
                 f"experiment are in rkd_jax/config/schema.py and those of its task in "
                 f"{type(config.task).__module__}"
             )

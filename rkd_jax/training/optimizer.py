@@ -39,7 +39,7 @@ def make_schedule(
     (1.0, 0.25)
     """
     length = max(steps - warmup_steps, 1)
-    if not all(0 < share < 1 for share in drop_at):
+    if not all(isinstance(share, int | float) and 0 < share < 1 for share in drop_at):
         raise ValueError(f"drop_at is {drop_at}; expected shares of the run in (0, 1)")
 
     def step() -> optax.Schedule:

@@ -47,10 +47,21 @@ def check(workdir: pathlib.Path, config: schema.Config, *, begun: bool = False) 
     saved, done = _read_config(path), steps_done(workdir)
     lines = changes.forbidden_changes(saved, config, done=done, begun=begun)
     if lines:
+        changed = "\n  ".join(lines)
         raise ValueError(
             f"{workdir} holds a run of another config; use another --workdir, or undo "
-            "these changes (there -> now):\n  " + "\n  ".join(lines)
+            f"these changes (there -> now):\n  {changed}{_how_to_go_on(lines)}"
         )
+
+
+def _how_to_go_on(lines: Sequence[str]) -> str:
+    """Return what to do with a run of an earlier version, which cannot be undone."""
+    if not any(line.endswith(changes.GONE) for line in lines):
+        return ""
+    return (
+        "\nAn earlier version of rkd_jax began this run: finish it with that version, "
+        f"or start a new one from its weights: --config.init_weights=DIR/{WEIGHTS}"
+    )
 
 
 def _refuse_strangers(workdir: pathlib.Path) -> None:

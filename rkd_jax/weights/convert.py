@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from rkd_jax.runtime.command import run, say
 from rkd_jax.weights import foreign
 from rkd_jax.weights.torch_names import (
     Target,
@@ -140,7 +141,7 @@ def read_state(path: Path, key: str = "") -> dict[str, np.ndarray]:
 
 
 def _note(text: str) -> None:
-    print(f"convert-weights: {text}", file=sys.stderr)
+    say(f"note: {text}", sys.stderr)
 
 
 def _check_target(source: Path, target: Path) -> None:
@@ -207,32 +208,32 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _run(args: argparse.Namespace) -> int:
+    from rkd_jax import weights
+
+    _check_target(args.source, args.target)
+    state = _own_part(args.kind, read_state(args.source, args.key))
+    variables, options = convert(args.kind, state, str(args.source))
+    if args.kind == "monai_swin_unetr":
+        head = ", ".join(t.name for t in head_names().values())
+        _note(f"no descriptor head in the file, so none is written: {head}")
+    digest = hashlib.sha256(args.source.read_bytes()).hexdigest()
+    weights.save(
+        args.target,
+        variables,
+        model=KINDS[args.kind],
+        options=options,
+        preprocess=PREPROCESS,
+        recipe={"converted_from": args.source.name, "sha256": digest},
+    )
+    say(str(args.target))
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     args = _parser().parse_args(argv)
-    try:
-        from rkd_jax import weights
-
-        _check_target(args.source, args.target)
-        state = _own_part(args.kind, read_state(args.source, args.key))
-        variables, options = convert(args.kind, state, str(args.source))
-        if args.kind == "monai_swin_unetr":
-            head = ", ".join(t.name for t in head_names().values())
-            _note(f"no descriptor head in the file, so none is written: {head}")
-        digest = hashlib.sha256(args.source.read_bytes()).hexdigest()
-        weights.save(
-            args.target,
-            variables,
-            model=KINDS[args.kind],
-            options=options,
-            preprocess=PREPROCESS,
-            recipe={"converted_from": args.source.name, "sha256": digest},
-        )
-    except (ValueError, OSError) as error:
-        print(f"convert-weights: {error}", file=sys.stderr)
-        return 2
-    print(args.target)
-    return 0
+    return run(lambda: _run(args))
 
 
 if __name__ == "__main__":

@@ -31,14 +31,14 @@ def root(tmp_path):
     return tmp_path
 
 
-def lab_source(root, **options):
+def superretina_source(root, **options):
     options = {"size": 48, "max_labels": 8, "crop_field": False, **options}
     return sources.make_source("superretina", data_dir=root, **options)
 
 
-class TestLab:
+class TestSuperretina:
     def test_records(self, root):
-        source = lab_source(root, auxiliary_dir=root / "more")
+        source = superretina_source(root, auxiliary_dir=root / "more")
         assert (source.groups.tolist(), source.size) == ([1, 1, 0, 0], 48)
         assert [int(source[i]["index"]) for i in range(4)] == [0, 1, -1, -1]
         record = source[1]
@@ -58,11 +58,13 @@ class TestLab:
         assert not source[2]["keypoint_mask"].any()
 
     def test_auxiliary_images_belong_to_training_only(self, root):
-        assert len(lab_source(root, split="val", auxiliary_dir=root / "more")) == 1
+        assert (
+            len(superretina_source(root, split="val", auxiliary_dir=root / "more")) == 1
+        )
 
     def test_coordinate_one_is_the_last_pixel(self, root):
         (root / "Annotations/eye0.txt").write_text("1.0 1.0\n0 0\n")
-        record = lab_source(root)[0]
+        record = superretina_source(root)[0]
         np.testing.assert_allclose(
             record["keypoints"][:2], [[46.97, 30.97], [0, 0]], atol=0.3
         )
@@ -75,7 +77,7 @@ class TestLab:
         outside = [5.0, 5.0]
         xy = np.array([[50.0, 30.0], [129.0, 89.0], outside])
         np.savetxt(root / "Annotations/eye0.txt", xy / [160, 120])
-        record = lab_source(root, crop_field=True, size=50)[0]
+        record = superretina_source(root, crop_field=True, size=50)[0]
         np.testing.assert_array_equal(record["size"], [40, 50])
         found = record["keypoints"][record["keypoint_mask"]]
         expected = (xy[:2] - [40, 20] + 0.5) * 0.5 - 0.5
@@ -94,28 +96,28 @@ class TestLab:
     def test_bad_annotations(self, root, text, message):
         (root / "Annotations/eye0.txt").write_text(text)
         with pytest.raises(ValueError, match=message):
-            lab_source(root)
+            superretina_source(root)
 
     def test_an_absolute_path_in_a_list_is_named(self, root):
         (split,) = (root / "ImageSets").glob("train.txt")
         split.write_text("/nowhere/eye0.png, /nowhere/eye0.txt\n")
         with pytest.raises(FileNotFoundError, match=r"train\.txt.*/nowhere/eye0\.png"):
-            lab_source(root)
+            superretina_source(root)
 
     def test_missing_files_are_all_listed(self, root, caplog):
         (root / "ImageData/eye0.png").unlink()
         (root / "Annotations/eye2.txt").unlink()
         with pytest.raises(FileNotFoundError, match=r"2 samples.*eye0\.png.*eye2\.txt"):
-            lab_source(root)
+            superretina_source(root)
         (root / "Annotations/eye2.txt").write_text("0.5 0.5\n")
         with caplog.at_level(logging.WARNING):
-            assert len(lab_source(root, skip_missing=True)) == 1
+            assert len(superretina_source(root, skip_missing=True)) == 1
         assert "1 of 2 samples lack files, left out: line 2: ImageData/eye0.png" in (
             caplog.text
         )
         (root / "ImageData/eye2.png").unlink()
         with pytest.raises(ValueError, match="no sample in this split; all 2 lack fil"):
-            lab_source(root, skip_missing=True)
+            superretina_source(root, skip_missing=True)
 
     def test_an_image_listed_twice_is_refused(self, root):
         path = root / "ImageSets/train.txt"
@@ -123,45 +125,45 @@ class TestLab:
         with pytest.raises(
             ValueError, match=r"train\.txt, line 4: eye0\.png is listed in line 1 alr"
         ):
-            lab_source(root)
+            superretina_source(root)
 
     def test_structure_errors(self, root):
         with pytest.raises(FileNotFoundError, match=r"no such split.*train, val"):
-            lab_source(root, split="lab")
+            superretina_source(root, split="lab")
         (root / "ImageSets/val.txt").write_text("eye1.png\n")
         with pytest.raises(
             ValueError, match=r"val\.txt, line 1: expected 'image, label"
         ):
-            lab_source(root, split="val")
+            superretina_source(root, split="val")
         (root / "ImageSets/val.txt").write_bytes(bytes(range(128, 256)))
         with pytest.raises(ValueError, match=r"val\.txt, line 1: expected"):
-            lab_source(root, split="val")
+            superretina_source(root, split="val")
         (root / "ImageSets/val.txt").write_text("")
         with pytest.raises(ValueError, match="no sample"):
-            lab_source(root, split="val")
+            superretina_source(root, split="val")
         with pytest.raises(FileNotFoundError, match="no folder ImageData"):
-            lab_source(root / "more")
+            superretina_source(root / "more")
         with pytest.raises(FileNotFoundError, match="no such folder"):
-            lab_source(root / "absent")
+            superretina_source(root / "absent")
         with pytest.raises(ValueError, match="needs data_dir"):
             sources.make_source("superretina")
         with pytest.raises(ValueError, match="unknown source 'web'; known: synthetic"):
             sources.make_source("web")
 
     def test_too_many_labels_name_the_file(self, root):
-        source = lab_source(root, max_labels=3)
+        source = superretina_source(root, max_labels=3)
         with pytest.raises(ValueError, match=r"eye0\.png: 4 keypoints; .* at most 3"):
             source[0]
 
     def test_bad_image_is_named(self, root):
         (root / "ImageData/eye0.png").write_bytes(b"")
         with pytest.raises(ValueError, match=r"eye0\.png.*0 bytes"):
-            lab_source(root)[0]
+            superretina_source(root)[0]
         Image.fromarray(np.full((60, 90), 7, np.uint8)).save(
             root / "ImageData/eye0.png"
         )
         with pytest.raises(ValueError, match=r"eye0\.png: constant image"):
-            lab_source(root)[0]
+            superretina_source(root)[0]
 
 
 class TestFolder:

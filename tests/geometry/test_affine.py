@@ -14,7 +14,6 @@ from rkd_jax.geometry.affine import (
     AffinePreset,
     affine_matrix,
     draw_affine,
-    true_similarity,
     upstream_affine,
 )
 from rkd_jax.geometry.homography import apply_homography, inverse
@@ -80,19 +79,6 @@ def test_shift_is_halved_only_on_request(halve, expected):
     draw = make(0.0, 20.0, 0.0, 1.0)
     h = affine_matrix(draw, (100, 100), halve_shift=halve)
     np.testing.assert_allclose(h[:2, 2], [expected, 0.0], atol=1e-4)
-
-
-def test_true_similarity_does_what_the_draw_says():
-    key, size = jax.random.key(5), (60, 90)
-    angle, shift, scale = (np.asarray(v) for v in draw_affine(key, size, "detector"))
-    h = np.asarray(true_similarity(key, size))
-    turn = np.deg2rad(angle)
-    expected = scale * np.array(
-        [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
-    )
-    np.testing.assert_allclose(h[:2, :2], expected, atol=1e-5)
-    center = np.array([44.5, 29.5], np.float32)
-    np.testing.assert_allclose(apply_homography(h, center), center + shift, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", sorted(AFFINE_PRESETS))

@@ -1,4 +1,4 @@
-"""Faces on disk in WFLW's layout, drawn by `face_synthesis`."""
+"""Faces on disk in WFLW's layout, drawn by `synthetic.faces`."""
 
 import numpy as np
 from PIL import Image

@@ -3,6 +3,7 @@
 import gzip
 import io
 import re
+import sys
 
 import cv2
 import numpy as np
@@ -330,6 +331,14 @@ def test_errors_are_one_line_and_write_nothing(tmp_path, capsys, case):
     report = capsys.readouterr()
     assert report.out == ""
     line = report.err.splitlines()[-1]
-    assert line.startswith("label-junctions: error: ")
+    assert line.startswith("error: ")
     assert re.search(message, line), line
     assert snapshot(tmp_path) == before
+
+
+def test_a_missing_extra_is_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage.morphology", None)
+    fake_drive(tmp_path / "DRIVE")
+    data = ("--dataset", "drive", "--data_dir", tmp_path / "DRIVE")
+    assert call(*data, "--out", tmp_path / "out") == 2
+    assert "pip install 'rkd_jax[data]'" in capsys.readouterr().err.splitlines()[-1]

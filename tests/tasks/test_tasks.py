@@ -41,3 +41,6 @@ def test_a_task_of_somebody_else_is_one_line(monkeypatch):
         tasks.load("mine")
     monkeypatch.setitem(tasks.TASKS, "mine", "my_task")
     assert tasks.load("mine") is mine
+    monkeypatch.setitem(tasks.TASKS, "mine", "no_such.task")
+    with pytest.raises(ValueError, match=r"'mine': no module 'no_such.task'"):
+        tasks.load("mine")

@@ -27,6 +27,16 @@ def test_a_run_refuses_another_config_but_not_how_it_is_watched(tmp_path):
         run_folder.check(tmp_path, config)
 
 
+def test_a_run_of_an_earlier_version_can_start_anew_from_its_weights(tmp_path):
+    config = schema.Config(task=RetinaConfig())
+    run_folder.claim(tmp_path, config)
+    path = tmp_path / run_folder.CONFIG
+    path.write_text(json.dumps({**json.loads(path.read_text()), "gone": {"lr": 1}}))
+    with pytest.raises(ValueError, match=r"gone\.lr: 1 -> .*\n.*earlier version") as e:
+        run_folder.check(tmp_path, config)
+    assert "--config.init_weights=" in str(e.value)
+
+
 FREE = {
     "loop.log_every": 3,
     "loop.eval_every": 7,

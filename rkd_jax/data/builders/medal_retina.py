@@ -1,4 +1,4 @@
-"""MeDAL-Retina and SuperRetina's "Lab" layout: photographs with keypoints."""
+"""MeDAL-Retina and SuperRetina's layout: photographs with keypoints."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ import numpy as np
 from rkd_jax import keypoints as kp
 from rkd_jax import weights as weight_files
 from rkd_jax.keypoints import Keypoints
+from rkd_jax.models import OPTIONS
 from rkd_jax.registration.keypoints.dog import dog_points, make_sift
 from rkd_jax.registration.options import MatcherOptions
 from rkd_jax.registration.photo import Photo
@@ -181,6 +182,9 @@ class NetworkKeypoints:
         """Run the program for arguments of these shapes (`_apply_and_detect`)."""
         shape = arguments[0].shape
         arguments = (self._variables, *arguments)
+        if shape not in self._programs and self.weights.model not in OPTIONS:
+            # A user's network: a kept program would outlive a change of its code.
+            self._programs[shape] = jax.jit(self._apply_and_detect)
         if shape not in self._programs:
             facts = {
                 "network": [self.weights.model, self.weights.options, self._grid],

@@ -209,7 +209,7 @@ def make_source(
     """Make a random-access source of face crops.
 
     Args:
-        kind: "synthetic": procedural faces (`face_synthesis`), drawn when they are
+        kind: "synthetic": procedural faces (`synthetic.faces`), drawn when they are
             read; "wflw": a list of WFLW's layout; "tfds": WFLW as prepared by
             `rkd_jax.data.builders`.
         size, box_scale, cache_mb: see `FaceRecords`.
