@@ -30,6 +30,13 @@ def pytest_unconfigure():
     shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def bounded_memory():
+    """Drop the programs of a file when its tests are done: they take gigabytes."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(params=["plain", "jit"])
 def maybe_jit(request):
     """Return the identity and `jax.jit`, so that a test runs both ways."""

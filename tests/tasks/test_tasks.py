@@ -17,7 +17,11 @@ FUNCTIONS = [
 ]
 
 
-@pytest.mark.parametrize("name", tasks.TASKS)
+# Other tests add tasks of their own.
+PACKAGED = [n for n, module in tasks.TASKS.items() if module.startswith("rkd_jax.")]
+
+
+@pytest.mark.parametrize("name", PACKAGED)
 def test_a_module_exports_what_training_asks_for(name):
     module = tasks.load(name)
     for part in pkgutil.iter_modules(module.__path__):
