@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rkd_jax.registration.expected_error.error_map import ErrorMap
 from rkd_jax.registration.matching.matches import Matches
 from rkd_jax.registration.transforms import Frame, Transform
 
@@ -32,6 +33,7 @@ class Registration:
         frames: where the camera's field lies in the moving and in the fixed file, with
             the narrower one's radius for both where the search found the pair
             (`rkd_jax.registration.transforms.frame.common_frames`); None if unknown.
+        error_map: by how many pixels the transform may be off; None unless `ok`.
     """
 
     ok: bool
@@ -44,6 +46,7 @@ class Registration:
     fixed_size: tuple[int, int]
     moving_size: tuple[int, int]
     frames: tuple[Frame, Frame] | None = None
+    error_map: ErrorMap | None = None
 
     def _trusted(self) -> Transform:
         if not self.ok or self.transform is None:
@@ -60,6 +63,25 @@ class Registration:
             ValueError: if the pair is not registered.
         """
         return self._trusted().apply(points)
+
+    def expected_error(self, points: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """Return by how many pixels of the fixed file mapped points may be off.
+
+        Args:
+            points: `[..., 2]` (x, y) in pixels of the moving file.
+
+        Returns:
+            The expected (median) error, and a bound that holds in nine cases of ten,
+            `[...]` each; NaN where nothing supports the transform.
+
+        Raises:
+            ValueError: if the pair is not registered.
+        """
+        mapped = self._trusted().apply(points)
+        if self.error_map is None:
+            unknown = np.full(mapped.shape[:-1], np.nan)
+            return unknown, unknown.copy()
+        return self.error_map.at(mapped)
 
     def supports(self, points: npt.ArrayLike) -> np.ndarray:
         """Return which points `[N, 2]` of the moving file lie among the inliers.
