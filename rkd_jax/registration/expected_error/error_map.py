@@ -48,8 +48,8 @@ class ErrorMap:
             found = getattr(self, name).shape
             if found != shape or min(shape) < 2:
                 raise ValueError(
-                    f"ErrorMap.{name}: expected rows and columns {shape} of y and x, at "
-                    f"least 2 of each, found {found}"
+                    f"ErrorMap.{name}: expected rows and columns {shape} of y and x, "
+                    f"at least 2 of each, found {found}"
                 )
         for name in ("x", "y"):
             if not (np.diff(getattr(self, name)) > 0).all():
