@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import pathlib
 from typing import Any
 
 import cv2
 import numpy as np
 
 from rkd_jax.images.formats.tiff_write import tiff_file
+from rkd_jax.images.image_files import plain_name
 from rkd_jax.images.pictures import encode_png
 from rkd_jax.images.stored import Stored
 
@@ -17,21 +19,18 @@ SUFFIXES = (*_PNG, *_TIFF, *_JPEG)
 _JPEG_QUALITY = 95
 
 
-def lossless_suffix(stored: Stored, suffix: str) -> str:
-    """Return the suffix under which an image is written without loss.
+def kept_suffix(path: pathlib.Path) -> str:
+    """Return the suffix under which an image is written again without loss.
 
     Args:
-        stored: the image.
-        suffix: of the file that it was read from; it is kept if possible.
+        path: of the file that it was read from. PNG and TIFF stay; whatever numbers
+            other formats hold, PNG holds, too.
 
-    >>> lossless_suffix(Stored(np.zeros((2, 2), np.uint8)), ".jpg")
-    '.png'
-    >>> lossless_suffix(Stored(np.zeros((2, 2), np.float32)), ".png")
-    '.tif'
+    >>> kept_suffix(pathlib.Path("a.TIF")), kept_suffix(pathlib.Path("a.jpg"))
+    ('.TIF', '.png')
     """
-    if suffix.lower() in _TIFF or (suffix.lower() in _PNG and _fits_png(stored)):
-        return suffix
-    return ".png" if _fits_png(stored) else ".tif"
+    suffix = pathlib.Path(plain_name(path)).suffix
+    return suffix if suffix.lower() in (*_PNG, *_TIFF) else _PNG[0]
 
 
 def encode(stored: Stored, suffix: str) -> bytes:
