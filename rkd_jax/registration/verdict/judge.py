@@ -83,6 +83,8 @@ def judge(
         fixed_size=tuple(pair.fixed.file_size),
         moving_size=tuple(pair.moving.file_size),
         frames=pair.frames,
+        threshold_px=fit.threshold_px,
+        scale=pair.fixed_scale,
     )
 
 
