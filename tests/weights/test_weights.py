@@ -192,5 +192,7 @@ def test_files_are_found_by_path_and_by_packaged_name(path, monkeypatch):
     monkeypatch.chdir(path.parent)
     (path.parent / "small").write_bytes(path.read_bytes())
     assert weights.load(weights.find("small")).model == NAME
-    with pytest.raises(FileNotFoundError, match=r"nets/small: .*unet_robust.*convert-we"):
+    with pytest.raises(
+        FileNotFoundError, match=r"nets/small: .*unet_robust.*convert-we"
+    ):
         weights.find("nets/small")
