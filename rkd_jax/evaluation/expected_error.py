@@ -42,7 +42,7 @@ def text(numbers: Mapping[str, Any]) -> str:
     names = ("median_bound_px", "median_expected_px", "median_error_px")
     bound, expected, found = (numbers[name] for name in names)
     return (
-        f"{within:.0f} % of {known} landmarks within the 90 % bound (median {bound:.1f} "
-        f"px), expected error {expected:.1f} px, found {found:.1f} px (medians); "
+        f"{within:.0f} % of {known} landmarks within the 90 % bound (median "
+        f"{bound:.1f} px), expected error {expected:.1f} px, found {found:.1f} px (medians); "
         f"{numbers['not_known']} not known"
     )
