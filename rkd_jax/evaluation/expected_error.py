@@ -43,6 +43,6 @@ def text(numbers: Mapping[str, Any]) -> str:
     bound, expected, found = (numbers[name] for name in names)
     return (
         f"{within:.0f} % of {known} landmarks within the 90 % bound (median "
-        f"{bound:.1f} px), expected error {expected:.1f} px, found {found:.1f} px (medians); "
-        f"{numbers['not_known']} not known"
+        f"{bound:.1f} px), expected error {expected:.1f} px, found {found:.1f} px "
+        f"(medians); {numbers['not_known']} not known"
     )
