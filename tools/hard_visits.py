@@ -2,7 +2,7 @@
 
     python tools/hard_visits.py --photographs DIR... [--count 200] [--weights NAME|FILE]
 
-prints, for each cause of `made_visits.CAUSES`, how many pairs were accepted and how many
+prints, for each cause of `made_visits.CAUSES`, how many pairs were accepted, how many
 of these are right (mean error of the landmarks at most 5 px of a 768-pixel image), and
 how many were refused although the transform is right.
 """
