@@ -312,7 +312,15 @@ def test_folder_of_pairs_is_registered_and_finished_pairs_skipped(
     shutil.copy(folder / "c_2.png", folder / "a_2.png")
     assert _many(out, folder, "--no-pictures") == 3
     assert (out / "a" / "transform.json").read_bytes() != before
-    assert _many(out, folder, "--no-pictures", "--transform", "homography") == 3
+    more = ["--no-pictures", "--transform", "homography", "--export", "qupath"]
+    assert _many(out, folder, *more) == 3
+    assert (out / "b" / "qupath.json").is_file()
+    assert not (out / "c" / "qupath.json").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr("rkd_jax.registration.matcher.Matcher.photos", refuse)
+        assert _many(out, folder, *more) == 3
+        # What is not there yet is made, by registering again.
+        assert _many(out, folder, *more[:-1], "qupath,bigwarp") == 2
     summary = json.loads((out / "b" / "transform.json").read_text())
     assert summary["settings"]["transform"] == "homography"
 
