@@ -400,7 +400,7 @@ def test_bad_input_exits_2_with_one_line(pair, capsys, arguments, message):
     [
         (
             ["--export", "itk,fiji"],
-            "expected names of itk, opencv, bigwarp, qupath, .*",
+            "expected names of itk, slicer, opencv, bigwarp, qupath, .*",
         ),
         (["--interpolation", "bilinear"], "invalid choice: 'bilinear'"),
         (["--fill", "black"], "invalid float value: 'black'"),

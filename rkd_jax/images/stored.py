@@ -17,7 +17,7 @@ from rkd_jax.images import decoding, image_files
 from rkd_jax.images.foreign_files import RefusedError
 from rkd_jax.images.formats import tiff, tiff_pixels, tiff_plain
 from rkd_jax.images.orientation import turned
-from rkd_jax.images.reading import MAX_MEGAPIXELS
+from rkd_jax.images.reading import MAX_MEGAPIXELS, describe
 
 _TRANSPARENCY = 2  # of TIFF's extra samples
 _RGB = 2  # of TIFF's photometrics
@@ -66,12 +66,14 @@ class Stored:
 
 
 def read_stored(
-    path: str | os.PathLike[str], *, max_megapixels: float = MAX_MEGAPIXELS
+    source: str | os.PathLike[str] | bytes,
+    *,
+    max_megapixels: float = MAX_MEGAPIXELS,
 ) -> Stored:
     """Read an image file without changing its numbers.
 
     Args:
-        path: gzipped if it ends in .gz.
+        source: path (gzipped if it ends in .gz), or encoded bytes.
         max_megapixels: larger images are refused before decoding.
 
     Raises:
@@ -90,9 +92,12 @@ def read_stored(
         ...     read_stored(path).pixels.max()
         np.uint16(999)
     """
-    data = image_files.read_bytes(pathlib.Path(path))
+    if isinstance(source, bytes):
+        data = source
+    else:
+        data = image_files.read_bytes(pathlib.Path(source))
     return decoding.naming_errors(
-        data, os.fspath(path), lambda: _stored(data, max_megapixels)
+        data, describe(source), lambda: _stored(data, max_megapixels)
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import cv2
 import numpy as np
@@ -128,7 +127,7 @@ class Mapped:
 
     def warp_image(
         self,
-        image: str | os.PathLike[str] | np.ndarray,
+        image: str | os.PathLike[str] | bytes | np.ndarray,
         *,
         inverse: bool = False,
         interpolation: str = "linear",
@@ -138,8 +137,9 @@ class Mapped:
 
         Args:
             image: the moving image, or another of its size, such as a mask (with
-                `interpolation="nearest"`): path or array of any numeric dtype. Of a
-                file, the numbers that it holds are taken; of a palette, the indices.
+                `interpolation="nearest"`): path, encoded bytes, or array of any numeric
+                dtype. Of a file, the numbers that it holds are taken; of a palette, the
+                indices.
             inverse: draw the fixed image in the moving frame.
             interpolation: "nearest", "linear" or "cubic".
             fill: value of the pixels that the image does not reach.
@@ -180,13 +180,14 @@ def convex_hull(points: np.ndarray) -> np.ndarray | None:
     return cv2.convexHull(points.astype(np.float32)).reshape(-1, 2)
 
 
-def _read(path: Any, interpolation: str) -> np.ndarray:
+def _read(source: str | os.PathLike[str] | bytes, interpolation: str) -> np.ndarray:
+    from rkd_jax.images.reading import describe
     from rkd_jax.images.stored import read_stored
 
-    stored = read_stored(path)
+    stored = read_stored(source)
     if stored.of_classes and interpolation != "nearest":
         raise ValueError(
-            f"{path}: {stored.kind}; expected interpolation='nearest', found "
-            f"{interpolation!r}"
+            f"{describe(source)}: {stored.kind}; expected interpolation='nearest', "
+            f"found {interpolation!r}"
         )
     return stored.pixels

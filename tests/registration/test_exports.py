@@ -64,6 +64,21 @@ def test_simpleitk_draws_the_registered_image(tmp_path, transform, channels):
     assert np.isfinite(sitk.GetArrayFromImage(sitk.ReadImage(str(path)))).all()
 
 
+def test_slicer_gets_the_same_field_in_three_dimensions(tmp_path):
+    flat = sitk.ReadImage(str(written(tmp_path, "itk", CURVED)[0]))
+    deep = sitk.ReadImage(str(written(tmp_path, "slicer", CURVED)[0]))
+    assert deep.GetSize() == (*FIXED_SIZE[::-1], 1)
+    assert deep.GetDirection() == (1, 0, 0, 0, 1, 0, 0, 0, 1)
+    (vectors,) = sitk.GetArrayFromImage(deep)
+    np.testing.assert_array_equal(vectors[..., :2], sitk.GetArrayFromImage(flat))
+    assert not vectors[..., 2].any()
+    back = sitk.DisplacementFieldTransform(sitk.Cast(deep, sitk.sitkVectorFloat64))
+    x, y, z = back.TransformPoint((60.0, 70.0, 0.0))
+    wanted = CURVED.apply_inverse([[60.0, 70.0]])
+    np.testing.assert_allclose([[x, y]], wanted, atol=0.06)
+    assert z == 0
+
+
 def test_a_point_of_the_fixed_image_goes_where_the_inverse_leads(tmp_path):
     path, pair = written(tmp_path, "itk", CURVED)
     field = sitk.ReadImage(str(path), sitk.sitkVectorFloat64)

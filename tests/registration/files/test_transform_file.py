@@ -4,9 +4,11 @@ import json
 import pathlib
 import re
 
+import cv2
 import numpy as np
 import pytest
 import snippets
+from PIL import Image
 
 import rkd_jax
 from rkd_jax.registration.approximation import best_affine, best_matrix
@@ -26,7 +28,7 @@ from rkd_jax.registration.transforms import (
 )
 
 DOCS = pathlib.Path(rkd_jax.__file__).parents[1] / "docs" / "transform_file.md"
-FIXED_SIZE, MOVING_SIZE = (280, 300), (260, 261)
+FIXED_SIZE, MOVING_SIZE, SIZE = (280, 300), (260, 261), (20, 30)
 MATRIX = [[0.97, 0.1, 10.0], [-0.08, 1.01, 22.0], [8e-05, -4e-05, 1.0]]
 RESIDUAL = [[0.5, -0.3, 0.2, 1.5, -0.7, 0.4], [-0.2, 0.1, 0.3, -0.6, 0.8, -1.1]]
 POINTS = np.array([[60.0, 70.0], [200.5, 90.0], [100.0, 180.0]])
@@ -487,3 +489,23 @@ def test_a_transform_alone_makes_a_saved_pair():
     assert (back[:, -5:] == -1).all()
     with pytest.raises(ValueError, match=r"\(20, 30\) of the fixed image, found \(3, "):
         saved.warp_image(np.zeros((3, 3)), inverse=True)
+
+
+def test_images_of_a_path_are_drawn_as_the_file_holds_them(tmp_path):
+    saved = SavedTransform.of(
+        Homography([[1, 0, 5], [0, 1, 0], [0, 0, 1]]), *2 * [SIZE]
+    )
+    deep = np.arange(600, dtype=np.uint16).reshape(SIZE) * 100
+    cv2.imwrite(str(tmp_path / "deep.png"), deep)
+    for source in (tmp_path / "deep.png", (tmp_path / "deep.png").read_bytes()):
+        drawn = saved.warp_image(source)
+        assert drawn.dtype == np.uint16
+        np.testing.assert_array_equal(drawn[:, 5:], deep[:, :-5])
+    mask = Image.fromarray(deep % 3 == 0)
+    mask.save(tmp_path / "mask.png")
+    with pytest.raises(
+        ValueError, match=r"mask\.png: an image of one bit; expected in"
+    ):
+        saved.warp_image(tmp_path / "mask.png")
+    drawn = saved.warp_image(tmp_path / "mask.png", interpolation="nearest")
+    np.testing.assert_array_equal(drawn[:, 5:], (deep % 3 == 0)[:, :-5])
