@@ -1,4 +1,4 @@
-"""`transform.json`: there and back, files of earlier versions, and bad files."""
+"""`transform.json`: there and back, its page, and files of earlier versions."""
 
 import json
 import pathlib
@@ -8,32 +8,16 @@ import cv2
 import numpy as np
 import pytest
 import snippets
+from made_registrations import FIXED_SIZE, MOVING_SIZE, drawn, registration, write
 from PIL import Image
-from scipy import optimize
 
 import rkd_jax
-from rkd_jax.registration.approximation import (
-    best_affine,
-    best_matrix,
-    shared_points,
-)
 from rkd_jax.registration.expected_error.error_map import ErrorMap
-from rkd_jax.registration.files import transform_file
 from rkd_jax.registration.files.transform_file import SavedTransform, load_transform
-from rkd_jax.registration.matching.matches import Matches
-from rkd_jax.registration.result import Registration
-from rkd_jax.registration.transforms import (
-    Frame,
-    Homography,
-    Quadratic,
-    Radial,
-    RadialQuadratic,
-    ThinPlate,
-    Transform,
-)
+from rkd_jax.registration.transforms import Homography
 
 DOCS = pathlib.Path(rkd_jax.__file__).parents[1] / "docs" / "transform_file.md"
-FIXED_SIZE, MOVING_SIZE, SIZE = (280, 300), (260, 261), (20, 30)
+SIZE = (20, 30)
 MATRIX = [[0.97, 0.1, 10.0], [-0.08, 1.01, 22.0], [8e-05, -4e-05, 1.0]]
 RESIDUAL = [[0.5, -0.3, 0.2, 1.5, -0.7, 0.4], [-0.2, 0.1, 0.3, -0.6, 0.8, -1.1]]
 POINTS = np.array([[60.0, 70.0], [200.5, 90.0], [100.0, 180.0]])
@@ -132,60 +116,6 @@ def old_content(transform, **changed):
         "settings": {"version": "0.2.0"},
     }
     return {**content, **changed}
-
-
-def registration(transform, *, ok=True, matches=None, error_map=None):
-    if matches is None:
-        rng = np.random.default_rng(0)
-        moving = rng.uniform(40, 200, (20, 2))
-        fixed = moving if transform is None else transform.apply(moving)
-        matches = Matches(fixed, moving, rng.random(20, np.float32))
-    return Registration(
-        ok=ok,
-        reason="" if ok else "the evidence is weak",
-        transform=transform,
-        matches=matches,
-        inliers=np.arange(len(matches)) % 4 > 0,
-        confidence=0.87654,
-        evidence={"support": 15.0, "asymmetry_px": np.inf},
-        fixed_size=FIXED_SIZE,
-        moving_size=MOVING_SIZE,
-        error_map=error_map,
-    )
-
-
-def write(folder, found, **more):
-    content = transform_file.describe(found, ("f.png", "m.png"), {"a": 1}, more)
-    path = folder / "transform.json"
-    path.write_text(transform_file.to_text(content), encoding="utf-8")
-    return path
-
-
-def drawn(family, seed):
-    """Return a transform with parameters drawn at random, as fits have them."""
-    rng = np.random.default_rng(seed)
-    turn = np.eye(3) + rng.uniform(-0.08, 0.08, (3, 3)) * [
-        [1, 1, 300],
-        [1, 1, 300],
-        [2e-3, 2e-3, 0],
-    ]
-    frames = [Frame(*rng.uniform(120, 160, 2), rng.uniform(100, 180)) for _ in range(2)]
-    tilt = np.eye(3) + rng.uniform(-0.08, 0.08, (3, 3))
-    radial = Radial(tilt, rng.uniform(0, 0.3), *frames)
-    residual, center = rng.normal(0, 2, (2, 6)), rng.uniform(100, 180, 2)
-    scale = rng.uniform(80, 150)
-    if family == "homography":
-        return Homography(turn)
-    if family == "radial":
-        return radial
-    if family == "quadratic":
-        return Quadratic(turn, residual, center, scale)
-    if family == "radial_quadratic":
-        return RadialQuadratic(radial, residual, center, scale)
-    count = int(rng.integers(0, 12))
-    knots, weights = rng.uniform(-1, 1, (count, 2)), rng.normal(0, 1, (2, count + 3))
-    base = radial if seed % 2 else Homography(turn)
-    return ThinPlate(base, knots, weights, center, scale)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -299,193 +229,6 @@ def test_numbers_of_a_row_are_on_one_line(tmp_path):
     assert re.search(r'^  "fixed_size": \[280, 300\],$', text, re.MULTILINE)
     assert re.search(r'"matrix": \[\n +\[[^\n]+\],\n +\[[^\n]+\],\n +\[', text)
     assert len(text.splitlines()) < 120
-
-
-def bowl(depth):
-    """Return a map that no matrix is, and how far off it is at each point."""
-    return Quadratic(
-        np.eye(3), [[0, 0, 0, depth, 0, depth], [0] * 6], [150, 140], 150.0
-    )
-
-
-def test_best_matrix_of_a_homography_is_itself():
-    truth = Homography(2.5 * np.array(MATRIX))
-    found = best_matrix(registration(truth))
-    np.testing.assert_allclose(found.matrix, MATRIX, rtol=1e-7)
-    assert found.largest_px < 1e-6
-    affine = best_affine(registration(Homography([*MATRIX[:2], [0, 0, 1]])))
-    np.testing.assert_allclose(affine.matrix[:2], MATRIX[:2], atol=1e-9)
-
-
-def test_best_matrix_has_the_least_squares_and_says_what_it_costs():
-    pair = registration(bowl(20.0))
-    found, affine = best_matrix(pair), best_affine(pair)
-    grid = np.stack(np.meshgrid(np.arange(4, 300, 9), np.arange(4, 280, 9)), axis=-1)
-    grid = grid.reshape(-1, 2).astype(float)
-    source = pair.warp_points_inverse(grid)
-    size = np.array(MOVING_SIZE[::-1]) - 1
-    inside = np.all((source >= 0) & (source <= size), axis=1)
-    moving, fixed = source[inside], grid[inside]
-
-    def off(matrix):
-        mapped = Homography(np.reshape(matrix, (3, 3))).apply(moving)
-        return np.linalg.norm(mapped - fixed, axis=1)
-
-    for fit in (found, affine):
-        assert fit.median_px == pytest.approx(np.median(off(fit.matrix)), rel=0.03)
-        assert fit.largest_px == pytest.approx(off(fit.matrix).max(), rel=0.1)
-    moving, fixed = shared_points(pair)
-    least = optimize.least_squares(
-        lambda h: (
-            Homography(np.reshape([*h, 1], (3, 3))).apply(moving) - fixed
-        ).ravel(),
-        np.eye(3).ravel()[:8],
-        x_scale=[1, 1, 1e2, 1, 1, 1e2, 1e-3, 1e-3],
-        xtol=1e-12,
-    )
-    np.testing.assert_allclose(off(found.matrix), off([*least.x, 1]), atol=1e-4)
-    assert off(found.matrix).max() > 3
-    assert (off(found.matrix) ** 2).mean() < (off(affine.matrix) ** 2).mean()
-
-
-def test_the_overlap_of_the_expected_error_is_what_the_matrix_is_fitted_to():
-    """Beside the field a spline may lead anywhere; nobody sees it there."""
-    x, y = np.linspace(0, 299, 25), np.linspace(0, 279, 24)
-    near = np.hypot(x - 150, (y - 140)[:, None]) < 60
-    grid = np.ones(near.shape)
-    errors = ErrorMap(x, y, grid, grid, near)
-    everywhere = best_matrix(registration(bowl(20.0)))
-    seen = best_matrix(registration(bowl(20.0), error_map=errors))
-    assert seen.largest_px < 0.4 * everywhere.largest_px
-
-
-def test_what_maps_nothing_has_no_matrix():
-    assert best_matrix(registration(None, ok=False)) is None
-    away = Homography([[1, 0, 5000], [0, 1, 0], [0, 0, 1]])
-    assert best_matrix(registration(away)) is None
-    assert best_affine(registration(away)) is None
-    assert registration(away).to_dict()["matrix"] is None
-
-
-RADIAL = registration(drawn("radial", 1))
-BAD = {
-    "not JSON": ("%PDF-1.7", r"not JSON \(.*expected a transform\.json"),
-    "deep": ("[" * 100_000, "not JSON"),
-    "bytes": (b"\xff\xfe\x00{", "not JSON"),
-    "a list": ("[1, 2]", "JSON of another kind"),
-    "other JSON": ('{"camera": 1}', "JSON of another kind .*'transform'"),
-    "other format": (
-        {"format": "itk"},
-        r"format: expected 'rkd_jax\.transform', found",
-    ),
-    "newer": ({"version": 3}, "version: expected at most 2, found 3, .*update rkd_jax"),
-    "no version": ({"version": "two"}, "version: expected a whole number, found 'two'"),
-    "no reason": ({"reason": None}, "reason: expected a text, found None"),
-    "ok as text": ({"ok": "yes"}, "ok: expected true or false, found 'yes'"),
-    "null": ({"transform": None}, "transform: expected an object, as ok is true"),
-    "text": ({"transform": "radial"}, "transform: expected a transform, an object"),
-    "size": ({"fixed_size": [280]}, r"fixed_size: expected \[height, width\]"),
-    "size 0": ({"moving_size": [0, 9]}, r"moving_size: expected .*found \[0, 9\]"),
-    "confidence": ({"confidence": "high"}, "confidence: expected a number"),
-    "hull": ({"supported_area": [[1, 2, 3]]}, "supported_area: expected Nx2 numbers"),
-    "errors": ({"expected_error": {"map": {}}}, r"expected_error\.map: 'x' is missing"),
-    "errors too": ({"expected_error": [1]}, r"expected_error\.map: "),
-    "NaN": ('{"transform": {"matrix": [NaN]}}', "expected finite numbers, found NaN"),
-}
-WRONG = {
-    "family": ({"family": "rigid"}, "family: expected one of .*found 'rigid'"),
-    "no family": ({"family": ["radial"]}, "family: expected one of"),
-    "direction": (
-        {"direction": "fixed_to_moving"},
-        "direction: expected 'moving_to_fi",
-    ),
-    "units": ({"units": "mm"}, "units: expected 'px', found 'mm'"),
-    "more": ({"tilt": 1}, "tilt: not a parameter; expected curvature, fixed_frame"),
-    "shape": ({"matrix": [[1, 0], [0, 1]]}, "matrix: expected 3x3 numbers, found 2x2"),
-    "ragged": ({"matrix": [[1], [0, 1]]}, "matrix: expected 3x3 numbers, found"),
-    "words": ({"matrix": "unit"}, "matrix: expected 3x3 numbers, found 'unit'"),
-    "singular": ({"matrix": [[1, 0, 0]] * 3}, "transform: Singular matrix"),
-    "k": ({"curvature": 2.5}, "curvature: expected 0 to 0.5, found 2.5"),
-    "k as text": ({"curvature": "a"}, "curvature: expected a number, found 'a'"),
-    "frame": ({"fixed_frame": 3}, "fixed_frame: expected x, y and radius, found 3"),
-    "no radius": ({"fixed_frame": {"x": 1, "y": 2}}, r"fixed_frame\.radius: missing"),
-    "a text": (
-        {"fixed_frame": {"x": "1", "y": 2, "radius": 3}},
-        "radial: expected numbers",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_bad_files_are_named_with_the_key(tmp_path, case):
-    given, message = BAD[case]
-    path = tmp_path / "transform.json"
-    if isinstance(given, dict):
-        content = json.loads(write(tmp_path, RADIAL).read_text())
-        given = json.dumps({**content, **given})
-    path.write_bytes(given if isinstance(given, bytes) else given.encode())
-    with pytest.raises(ValueError, match=rf"{re.escape(str(path))}: {message}"):
-        load_transform(path)
-
-
-@pytest.mark.parametrize("case", WRONG)
-def test_bad_parameters_are_named(tmp_path, case):
-    given, message = WRONG[case]
-    path = write(tmp_path, RADIAL)
-    content = json.loads(path.read_text())
-    content["transform"].update(given)
-    path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=message) as caught:
-        load_transform(path)
-    assert str(caught.value).startswith(f"{path}: transform: ")
-
-
-@pytest.mark.parametrize("key", ["ok", "reason", "fixed_size", "moving_size"])
-def test_missing_keys_are_named(tmp_path, key):
-    path = write(tmp_path, RADIAL)
-    content = json.loads(path.read_text())
-    del content[key]
-    path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=f"{key}: missing; expected .*register the"):
-        load_transform(path)
-    for parameter in ("matrix", "curvature", "moving_frame"):
-        content = json.loads(write(tmp_path, RADIAL).read_text())
-        del content["transform"][parameter]
-        path.write_text(json.dumps(content))
-        with pytest.raises(ValueError, match=f"transform: {parameter}: missing"):
-            load_transform(path)
-
-
-@pytest.mark.parametrize(
-    ("family", "change", "message"),
-    [
-        (
-            "thin_plate",
-            {"weights": [[1, 2]]},
-            r"weights: expected 2x\d+ numbers, found",
-        ),
-        ("thin_plate", {"knots": [[1, 2, 3]]}, "knots: expected Nx2 numbers"),
-        ("thin_plate", {"scale": 0}, "scale: expected a number above 0, found 0"),
-        ("quadratic", {"scale": -2.0}, "scale: expected a number above 0, found -2"),
-        ("quadratic", {"center": [1e400, 0]}, "center: expected finite numbers"),
-        (
-            "radial_quadratic",
-            {"base": {"family": "homography", "matrix": MATRIX}},
-            "base: expected a radial transform",
-        ),
-        ("thin_plate", {"base": 7}, "base: expected a transform, found 7"),
-    ],
-)
-def test_bad_parameters_of_corrections_are_named(family, change, message):
-    content = {**drawn(family, 4).to_dict(), **change}
-    with pytest.raises(ValueError, match=message):
-        Transform.from_dict(content)
-
-
-def test_no_file_and_a_folder_without_one(tmp_path):
-    for path in (tmp_path, tmp_path / "other.json"):
-        with pytest.raises(FileNotFoundError, match="no such transform file; expected"):
-            load_transform(path)
 
 
 def test_a_transform_alone_makes_a_saved_pair():
