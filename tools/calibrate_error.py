@@ -153,7 +153,8 @@ def halves(rows: Rows, seed: int) -> tuple[Rows, Rows]:
 
 def known(rows: Rows, farthest_px: float) -> np.ndarray:
     """Return where enough matches are near, `[N]` bool."""
-    return rows.features[:, FEATURES.index("distance")] * 100.0 <= farthest_px
+    squared = rows.features[:, FEATURES.index("distance_squared")]
+    return 100.0 * np.sqrt(squared) <= farthest_px
 
 
 def calibrate(
@@ -208,8 +209,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--count", type=int, default=600)
     parser.add_argument("--seed", type=int, default=5)
-    parser.add_argument("--farthest_px", type=float, default=150.0)
-    parser.add_argument("--largest_px", type=float, default=40.0)
+    parser.add_argument("--farthest_px", type=float, default=200.0)
+    parser.add_argument("--largest_px", type=float, default=15.0)
     args = parser.parse_args(argv)
     out = pathlib.Path(args.out)
     out.mkdir(parents=True, exist_ok=True)

@@ -62,7 +62,7 @@ class ErrorModel:
             np.sqrt(np.square(rows) @ np.square(self.weights[level]))
             for level in LEVELS
         )
-        away = rows[:, FEATURES.index("distance")] * 100.0
+        away = 100.0 * np.sqrt(rows[:, FEATURES.index("distance_squared")])
         known = (away <= self.farthest_px) & (bound <= self.largest_px)
         expected = np.minimum(expected, bound)
         return np.where(known, expected, np.nan), np.where(known, bound, np.nan)

@@ -29,14 +29,14 @@ _FITS = fit_homography, fit_radial, fit_quadratic, fit_radial_quadratic, fit_thi
 FAMILIES: Mapping[str, Family] = MappingProxyType(dict(zip(NAMES, _FITS, strict=True)))
 
 _FLAT = ("homography", "quadratic")  # families that need no frames
-LEAST = {
+# Pairs that a family must have to be a candidate: three for each parameter.
+_LEAST = {
     "homography": 4,
     "radial": 27,
     "quadratic": 60,
     "radial_quadratic": 63,
     "thin_plate": 150,
 }
-"""Pairs that a family must have to be a candidate: three for each parameter."""
 
 
 def _degenerate(points: np.ndarray) -> str:
@@ -50,11 +50,6 @@ def _degenerate(points: np.ndarray) -> str:
     return ""
 
 
-def candidates(problem: Problem) -> tuple[str, ...]:
-    """Return the families that can be fitted with what is known of the fields."""
-    return tuple(FAMILIES) if problem.frames is not None else _FLAT
-
-
 def choose_family(problem: Problem) -> Choice:
     """Choose among all families that a problem has frames and pairs for."""
     if problem.start is None:
@@ -62,7 +57,8 @@ def choose_family(problem: Problem) -> Choice:
         if first.transform is None:
             return Choice("homography", {}, first)
         problem = dataclasses.replace(problem, start=first.transform)
-    return choose(problem, {n: FAMILIES[n] for n in candidates(problem)}, LEAST)
+    names = FAMILIES if problem.frames is not None else _FLAT
+    return choose(problem, {name: FAMILIES[name] for name in names}, _LEAST)
 
 
 def fit(

@@ -29,10 +29,9 @@ def measured(points, *, noise=0.3, low=100, high=900, count=300, start=TRUTH):
 
 def test_residuals_around_a_place_are_those_of_the_noise():
     found = measured(np.random.default_rng(1).uniform(200, 800, (400, 2)))
-    # Root mean square in x and y of a normal error; eight of them have a mean that is
-    # smaller by the root of eight.
+    # Root mean square in x and y of a normal error; the mean of eight is smaller by the
+    # root of eight.
     noise = SCALE * 0.3 * np.sqrt(2)
-    assert np.sqrt(np.mean(found["scatter"] ** 2)) == pytest.approx(noise, rel=0.1)
     assert np.sqrt(np.mean(found["bias"] ** 2)) == pytest.approx(
         noise / np.sqrt(8), rel=0.15
     )
@@ -44,13 +43,13 @@ def test_distance_is_that_of_the_third_nearest_match():
     rng = np.random.default_rng(0)
     moving = rng.uniform(100, 900, (300, 2))
     away = np.linalg.norm(TRUTH.apply(moving) - TRUTH.apply([[500.0, 500]]), axis=1)
-    assert found["distance"][0] == pytest.approx(SCALE * np.sort(away)[2] / 100)
-    assert found["distance_squared"] == pytest.approx(found["distance"] ** 2)
+    third = SCALE * np.sort(away)[2]
+    assert found["distance_squared"][0] == pytest.approx((third / 100) ** 2)
 
 
 def test_fits_differ_more_where_no_match_lies():
     found = measured([[250.0, 250.0], [850.0, 850.0]], high=400)
-    for name in ("resampled", "families", "distance"):
+    for name in ("resampled", "distance_squared"):
         inside, outside = found[name]
         assert outside > 3 * inside
     noisy = measured([[250.0, 250.0]], high=400, noise=0.6)
@@ -97,7 +96,7 @@ def test_far_from_matches_and_beyond_the_largest_bound_nothing_is_known():
     ones = np.ones(len(FEATURES))
     model = ErrorModel({"0.5": ones, "0.9": 2 * ones}, 120.0, 30.0)
     rows = np.zeros((3, len(FEATURES)))
-    rows[1, FEATURES.index("distance")] = 1.3
+    rows[1, FEATURES.index("distance_squared")] = 1.3**2
     rows[2, FEATURES.index("resampled")] = 16.0
     expected, bound = model.levels(rows)
     assert np.isnan(expected).tolist() == [False, True, True]
