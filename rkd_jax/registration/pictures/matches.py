@@ -1,4 +1,4 @@
-"""Pictures of a registration, drawn with OpenCV: matches and checkerboard."""
+"""Both photographs with their matches: dots for all, lines for a few."""
 
 from __future__ import annotations
 
@@ -6,53 +6,29 @@ import cv2
 import numpy as np
 
 from rkd_jax.geometry.resize import resize_points
-from rkd_jax.images.pictures import to_rgb8
+from rkd_jax.images.pictures import display_scale, to_rgb8, to_uint8
+from rkd_jax.registration.pictures import marks
+from rkd_jax.registration.pictures.scene import Scene
 from rkd_jax.registration.result import Registration
 
 INLIER = (80, 220, 100)  # RGB
 OUTLIER = (235, 90, 70)
-_DIMMED = (np.arange(256) * 0.45).astype(np.uint8)  # by grey level
-_BAR_PX = 40
 _GAP_PX = 8
-_MAX_LINES = 250
+_LINES = {False: 10, True: 30}  # of outliers, of inliers: more would hide the eye
+_MOST_DOTS = 2000
+_RADIUS_PX = {False: 1.5, True: 2.5}
 _WIDEST = 4  # times the height asked for: wider photographs are drawn less high
 _LEAST_WIDTH_PX = 480  # for the text
+_EDGE_PX, _LINE_PX = 12, 26  # of the bar of text
+_LARGEST_TEXT, _SMALLEST_TEXT = 0.6, 0.45
 
 
-def overlay_picture(
-    fixed: np.ndarray,
-    registered: np.ndarray,
-    field_fixed: np.ndarray,
-    field_registered: np.ndarray,
-    *,
-    tiles: int = 8,
-) -> np.ndarray:
-    """Draw a checkerboard of the fixed and the registered moving image.
-
-    Vessels run on across the tiles where the registration is right. Where only one
-    of the two shows the fundus, it is drawn dimmed.
-
-    Args:
-        fixed: `[H, W(, 3)]`.
-        registered: the moving image in the fixed frame, the same size.
-        field_fixed: `[H, W]` bool, where the fixed image shows the fundus.
-        field_registered: `[H, W]` bool, where the moving image does.
-        tiles: along the longer side.
-
-    Returns:
-        uint8 `[H, W, 3]` RGB.
-    """
-    fixed, registered = to_rgb8(fixed), to_rgb8(registered)
-    side = max(1, -(-max(fixed.shape[:2]) // tiles))
-    odd_rows, odd_columns = (np.arange(n) // side % 2 == 1 for n in fixed.shape[:2])
-    odd = odd_rows[:, None] != odd_columns
-    from_moving = field_registered & (odd | ~field_fixed)
-    both = field_fixed & field_registered
-    picture = fixed.copy()
-    # Ten times faster than `np.where`, which repeats the mask for each channel.
-    cv2.copyTo(registered, from_moving.astype(np.uint8), picture)
-    cv2.copyTo(cv2.LUT(picture, _DIMMED), (~both).astype(np.uint8), picture)
-    return picture
+def draw(scene: Scene) -> np.ndarray:
+    """Draw the matches of a pair, registered or not, and the result below them."""
+    fixed, moving = (
+        to_uint8(image, display_scale(image)) for image in (scene.fixed, scene.moving)
+    )
+    return matches_picture(fixed, moving, scene.registration)
 
 
 def matches_picture(
@@ -72,7 +48,8 @@ def matches_picture(
             as wide as high are drawn less high.
 
     Returns:
-        uint8 `[height + 40, W'', 3]` RGB.
+        uint8 `[H'', W'', 3]` RGB; the bar has 40 px, and 26 px more with each further
+        line of text.
     """
     points = registration.matches.points_fixed, registration.matches.points_moving
     drawn = draw_matches(fixed, moving, *points, registration.inliers, height=height)
@@ -91,10 +68,10 @@ def draw_matches(
     height: int,
     gap: int = _GAP_PX,
 ) -> np.ndarray:
-    """Draw both images side by side with lines between matched points.
+    """Draw both images side by side with dots at matched points, and some lines.
 
-    Green lines are inliers, drawn above the red outliers; at most 250 of each kind,
-    evenly picked.
+    Green dots are inliers, drawn above the smaller red ones of outliers. Lines join 30
+    inliers and 10 outliers, spread over the fixed image.
 
     Args:
         fixed: `[H, W(, 3)]`, drawn on the left.
@@ -116,8 +93,8 @@ def draw_matches(
     flattest = max(image.shape[1] / image.shape[0] for image in (fixed, moving))
     # A long strip at full height would make a picture of gigabytes.
     height = max(1, min(height, int(_WIDEST * height / flattest)))
-    left, left_scale = _scaled(to_rgb8(fixed), height)
-    right, right_scale = _scaled(to_rgb8(moving), height)
+    left, left_scale = _scaled(fixed, height)
+    right, right_scale = _scaled(moving, height)
     between = np.full((height, gap, 3), 255, np.uint8)
     canvas = np.concatenate([left, between, right], axis=1)
     offset = left.shape[1] + gap
@@ -125,49 +102,84 @@ def draw_matches(
     ends = resize_points(moving_xy, right_scale) + [offset, 0]
     for kind, color in ((False, OUTLIER), (True, INLIER)):
         rows = np.flatnonzero(inliers == kind)
-        if len(rows) > _MAX_LINES:
-            rows = rows[np.linspace(0, len(rows) - 1, _MAX_LINES).astype(int)]
-        _draw_lines(canvas, starts[rows], ends[rows], color)
+        if len(rows) > _MOST_DOTS:
+            rows = rows[np.linspace(0, len(rows) - 1, _MOST_DOTS).astype(int)]
+        chosen = rows[spread(starts[rows], _LINES[kind])]
+        layer = canvas.copy()
+        curves = np.stack([starts[chosen], ends[chosen]], axis=1)
+        marks.lines(layer, list(curves), color, 1)
+        cv2.addWeighted(layer, 0.6, canvas, 0.4, 0.0, dst=canvas)
+        for points in (starts[rows], ends[rows]):
+            marks.dots(canvas, points, color, _RADIUS_PX[kind])
     return canvas
 
 
+def spread(points: np.ndarray, count: int) -> np.ndarray:
+    """Choose points `[N, 2]` that lie far from each other; return their indices.
+
+    Each is the one farthest from all that were chosen before; the first one is nearest
+    to the middle of all.
+
+    >>> spread(np.array([[0.0, 0], [1, 0], [5, 0], [9, 0], [10, 0]]), 3).tolist()
+    [2, 0, 4]
+    """
+    if len(points) <= count:
+        return np.arange(len(points))
+    nearest = np.linalg.norm(points - points.mean(axis=0), axis=1)
+    chosen = [int(np.argmin(nearest))]
+    apart = np.full(len(points), np.inf)
+    while len(chosen) < count:
+        last = points[chosen[-1]]
+        apart = np.minimum(apart, np.linalg.norm(points - last, axis=1))
+        chosen.append(int(np.argmax(apart)))
+    return np.array(chosen)
+
+
 def _scaled(image: np.ndarray, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """Bring an image to a height; return it and its (x, y) scale."""
+    """Bring an image to a height; return it as RGB and its (x, y) scale."""
     width = max(1, round(image.shape[1] * height / image.shape[0]))
     shrinks = height < image.shape[0]
     way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized = cv2.resize(image, (width, height), interpolation=way)
-    return resized, np.array([width / image.shape[1], height / image.shape[0]])
-
-
-def _draw_lines(
-    canvas: np.ndarray, starts: np.ndarray, ends: np.ndarray, color: tuple
-) -> None:
-    """Draw smooth, half-transparent lines with dots at their ends."""
-    fraction = 3  # OpenCV's sub-pixel bits
-    layer = canvas.copy()
-    points = np.round(np.stack([starts, ends], axis=1) * 2**fraction).astype(int)
-    for start, end in points:
-        cv2.line(layer, tuple(start), tuple(end), color, 1, cv2.LINE_AA, fraction)
-    cv2.addWeighted(layer, 0.6, canvas, 0.4, 0.0, dst=canvas)
-    for point in points.reshape(-1, 2):
-        radius = int(2.5 * 2**fraction)
-        cv2.circle(canvas, tuple(point), radius, color, -1, cv2.LINE_AA, fraction)
+    resized = cv2.resize(to_uint8(image), (width, height), interpolation=way)
+    scale = np.array([width / image.shape[1], height / image.shape[0]])
+    return to_rgb8(resized), scale
 
 
 def _bar(width: int, registration: Registration) -> np.ndarray:
-    """Return the bar of text below the matches."""
-    bar = np.full((_BAR_PX, width, 3), 24, np.uint8)
-    if registration.ok:
-        verdict, color = "registered", INLIER
-    else:
-        verdict, color = f"not registered: {registration.reason}", OUTLIER
-    counts = f"{int(registration.inliers.sum())} of {len(registration.matches)}"
-    text = f"{verdict} | {counts} matches are inliers"
-    text += f" | confidence {registration.confidence:.2f}"
-    font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.6
-    (needed, _), _ = cv2.getTextSize(text, font, size, 1)
-    size *= min(1.0, (width - 24) / max(needed, 1))
-    place = (12, _BAR_PX // 2 + 6)
-    cv2.putText(bar, text, place, font, size, color, 1, cv2.LINE_AA)
+    """Return the bar of text below the matches, of as many lines as are needed."""
+    size, room = _LARGEST_TEXT, width - 2 * _EDGE_PX
+    words = _result(registration).split()
+    whole = marks.text_size(" ".join(words), size)[0]
+    size = max(_SMALLEST_TEXT, size * min(1.0, room / max(whole, 1)))
+    lines = [""]
+    for word in words:
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and marks.text_size(longer, size)[0] > room:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    bar = np.full((_LINE_PX * len(lines) + 14, width, 3), 24, np.uint8)
+    color = INLIER if registration.ok else OUTLIER
+    for index, line in enumerate(lines):
+        place = (_EDGE_PX, _LINE_PX * (index + 1))
+        marks.text(bar, line, place, size=size, color=color, halo=False)
     return bar
+
+
+def _result(registration: Registration) -> str:
+    """Return the result in words."""
+    ok, error = registration.ok, registration.error_map
+    parts = ["registered" if ok else f"not registered: {registration.reason}"]
+    count, total = int(registration.inliers.sum()), len(registration.matches)
+    parts.append(f"{count} of {total} matches are inliers")
+    parts.append(f"confidence {registration.confidence:.2f}")
+    if ok and error is not None:
+        found = error.summary()
+        if found["median_px"] is None:
+            parts.append("expected error not known")
+        else:
+            parts.append(
+                f"expected error {found['median_px']:.1f} px, worst "
+                f"{found['worst_px']:.1f} px"
+            )
+    return " | ".join(parts)
