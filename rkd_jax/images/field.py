@@ -8,6 +8,7 @@ import numpy as np
 from rkd_jax.images.prepare import Resized, brightest, percentile
 
 _SIDE_PX = 768  # the field of a larger image is found on a smaller copy
+_RAMP = 1.5  # px of that copy: how smooth the border of a displayed field is
 _NOTCH = 0.03  # of the longer side: half the width of a notch that is left out
 
 
@@ -25,9 +26,9 @@ def _largest_part(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _hull_of(part: np.ndarray) -> np.ndarray:
     """Return the convex hull of the pixels that are not 0, uint8 0 or 1."""
     mask = np.zeros(part.shape, np.uint8)
-    points = cv2.findNonZero(part)
-    if points is not None:
-        cv2.fillConvexPoly(mask, cv2.convexHull(points), 1)
+    curves, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if curves:
+        cv2.fillConvexPoly(mask, cv2.convexHull(np.concatenate(curves)), 1)
     return mask
 
 
@@ -88,19 +89,20 @@ def display_field(image: np.ndarray) -> np.ndarray:
     """
     height, width = image.shape[:2]
     size = _small(height, width)
-    part = _hull_of(_largest_part(image, size))
-    bright = cv2.morphologyEx(
-        _largest_part(image, size), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)
-    )
+    part = _largest_part(image, size)
+    bright = cv2.morphologyEx(part, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    field = _hull_of(part)
     # Edges of the image count as inside, as in `prepared_field`.
     depth = cv2.distanceTransform(bright, cv2.DIST_L2, 5)
     notch = _NOTCH * max(size)
     core = _hull_of((depth > notch).astype(np.uint8))
     if core.any():
         beyond = cv2.distanceTransform(1 - core, cv2.DIST_L2, 5)
-        part &= (beyond <= notch - rim_px(max(size))).astype(np.uint8)
-    way = cv2.INTER_LINEAR
-    return cv2.resize(part * 255, (width, height), interpolation=way)
+        field &= (beyond <= notch - rim_px(max(size))).astype(np.uint8)
+    ramp = cv2.GaussianBlur(
+        field * 255, (0, 0), _RAMP, borderType=cv2.BORDER_REPLICATE
+    )
+    return cv2.resize(ramp, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def rim_px(side: int) -> int:

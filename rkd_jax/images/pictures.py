@@ -128,8 +128,10 @@ def encode_gif(frames: Sequence[np.ndarray], *, frame_ms: int) -> bytes:
     """
     from PIL import Image
 
-    together = Image.fromarray(np.concatenate(frames))
-    palette = together.quantize(256, method=Image.Quantize.MEDIANCUT, dither=0)
+    # Every fourth row and column have the colors of all, in a fraction of the time.
+    step = 4 if min(frames[0].shape[:2]) > 128 else 1
+    sample = np.concatenate([frame[::step, ::step] for frame in frames])
+    palette = Image.fromarray(sample).quantize(256, method=Image.Quantize.MEDIANCUT)
     mapped = [
         Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
         for frame in frames

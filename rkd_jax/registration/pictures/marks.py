@@ -87,19 +87,25 @@ def _stroke(size: float) -> int:
     return max(1, round(1.2 * size))
 
 
-def hatch(canvas: np.ndarray, where: np.ndarray) -> None:
-    """Draw thin diagonal lines where a mask `[H, W]` is True, in place."""
+def hatch(canvas: np.ndarray, where: np.ndarray, width: float | None = None) -> None:
+    """Draw thin diagonal lines where a mask `[H, W]` is True, in place.
+
+    Args:
+        canvas: `[H, W, 3]` uint8 RGB.
+        where: `[H, W]` bool.
+        width: of a thin line in px; by default `unit` of the canvas.
+    """
+    width = unit(canvas) if width is None else width
     rows = np.flatnonzero(where.any(axis=1))
     if not len(rows):
         return
     columns = np.flatnonzero(where.any(axis=0))
     part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    step = round(14 * unit(canvas))
-    thick = max(1, round(unit(canvas) * 0.8))
-    height, width = where[part].shape
+    step, thick = round(12 * width), max(1, round(width))
+    height, length = where[part].shape
     # One row of the pattern; each further row is the same, shifted by one.
-    row = (np.arange(width + height) % step < thick).astype(np.uint8)
-    pattern = np.lib.stride_tricks.sliding_window_view(row, width)[:height]
+    row = (np.arange(length + height) % step < thick).astype(np.uint8)
+    pattern = np.lib.stride_tricks.sliding_window_view(row, length)[:height]
     layer = np.ascontiguousarray(pattern & where[part])
     region = canvas[part]
     mixed = cv2.addWeighted(region, 0.4, np.full_like(region, HATCH), 0.6, 0)
@@ -126,7 +132,7 @@ def legend(canvas: np.ndarray, entries: Sequence[tuple[str, Color, str]]) -> Non
         y = top + line * index + line // 2
         mark = canvas[y - line // 3 : y + line // 3, left : left + swatch]
         if kind == "hatch":
-            hatch(mark, np.ones(mark.shape[:2], bool))
+            hatch(mark, np.ones(mark.shape[:2], bool), unit(canvas))
         else:
             ends = np.array([[left, y], [left + swatch, y]], float)
             lines(canvas, [ends], color, unit(canvas))

@@ -13,6 +13,7 @@ from rkd_jax.registration.pictures.scene import Scene
 
 _DIMMED = (np.arange(256) * 0.45).astype(np.uint8)  # by grey level
 _TILES = 8
+_COARSE_PX = 512  # the error is smooth: where it is known is found on a small copy
 
 
 def draw(scene: Scene) -> np.ndarray:
@@ -52,7 +53,7 @@ def checkerboard(
         uint8 `[H, W, 3]` RGB.
     """
     fixed, registered = to_rgb8(fixed), to_rgb8(registered)
-    side = max(1, -(-max(fixed.shape[:2]) // tiles))
+    side = tile_px(fixed.shape[:2], tiles)
     odd_rows, odd_columns = (np.arange(n) // side % 2 == 1 for n in fixed.shape[:2])
     odd = odd_rows[:, None] != odd_columns
     from_moving = field_registered & (odd | ~field_fixed)
@@ -64,18 +65,36 @@ def checkerboard(
     return picture
 
 
+def tile_px(size: tuple[int, ...], tiles: int = _TILES) -> int:
+    """Return the side of a tile in px."""
+    return max(1, -(-max(size) // tiles))
+
+
+def _add_borders(picture: np.ndarray, overlap: np.ndarray) -> None:
+    """Draw faint lines between the tiles, in place: with matched light they vanish."""
+    side, width = tile_px(picture.shape[:2]), max(1, round(marks.unit(picture) / 2))
+    for axis, length in enumerate(picture.shape[:2]):
+        for start in range(side, length, side):
+            at: list[slice] = [slice(None), slice(None)]
+            at[axis] = slice(start - width // 2, start - width // 2 + width)
+            line = picture[tuple(at)]
+            bright = cv2.addWeighted(line, 0.75, np.full_like(line, 255), 0.25, 0)
+            shown = np.ascontiguousarray(overlap[tuple(at)], np.uint8)
+            picture[tuple(at)] = cv2.copyTo(bright, shown, line.copy())
+
+
 def add_marks(picture: np.ndarray, scene: Scene) -> None:
-    """Draw the hull, contours of the expected error and hatching, with a legend.
+    """Draw tile borders, hull, contours of the expected error and hatching, a legend.
 
     Args:
         picture: `[h, w, 3]` uint8 RGB of the size of the view; changed in place.
         scene: the pair.
     """
     entries = []
+    _add_borders(picture, scene.overlap)
     error = scene.registration.error_map
     if error is not None:
-        _, known = sampled(error, scene.size, scene.scale)
-        unknown = scene.overlap & ~known
+        unknown = scene.overlap & ~known_in(scene, error)
         if unknown.any():
             marks.hatch(picture, unknown)
             entries.append(("hatch", marks.HATCH, "expected error not known"))
@@ -88,6 +107,16 @@ def add_marks(picture: np.ndarray, scene: Scene) -> None:
     marks.legend(picture, entries)
 
 
+def known_in(scene: Scene, error: ErrorMap) -> np.ndarray:
+    """Return where the error is known in the view, `[h, w]` bool."""
+    share = min(1.0, _COARSE_PX / max(scene.size))
+    coarse = tuple(max(1, round(side * share)) for side in scene.size)
+    scale = scene.scale * coarse[::-1] / scene.size[::-1]
+    _, known = sampled(error, coarse, scale)
+    size = scene.size[::-1]
+    return cv2.resize(known.astype(np.uint8) * 255, size) > 127
+
+
 def add_contours(picture: np.ndarray, error: ErrorMap, scene: Scene) -> list[float]:
     """Draw contours of the expected error with labels, in place; return the levels."""
     drawn = []
@@ -97,8 +126,11 @@ def add_contours(picture: np.ndarray, error: ErrorMap, scene: Scene) -> list[flo
         pieces = contour(values, level)
         if not len(pieces):
             continue
-        drawn.append(level)
         ends = scene.to_view(to_file(error, pieces))
+        ends = ends[_inside(scene.overlap, ends).all(axis=1)]
+        if not len(ends):
+            continue
+        drawn.append(level)
         marks.lines(picture, list(ends), marks.CONTOUR, marks.unit(picture))
         middles = ends.mean(axis=1)
         # The label goes to the piece that is farthest from the labels before.
@@ -110,3 +142,10 @@ def add_contours(picture: np.ndarray, error: ErrorMap, scene: Scene) -> list[flo
             picture, f"{level:g} px", tuple(at), size=size, color=marks.CONTOUR
         )
     return drawn
+
+
+def _inside(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return which points `[..., 2]` (x, y) lie on a mask `[h, w]`."""
+    limits = np.array(mask.shape[::-1]) - 1
+    nearest = np.clip(np.rint(points), 0, limits).astype(int)
+    return mask[nearest[..., 1], nearest[..., 0]]

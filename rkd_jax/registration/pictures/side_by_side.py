@@ -12,7 +12,7 @@ from rkd_jax.registration.pictures.scene import Scene
 _SIDE_PX = 1100  # longer side of each image
 _EDGE_PX = 44  # for the numbers of the grid
 _TITLE_PX = 32
-_STEPS = (1, 2, 5)
+_STEPS = (1, 2, 5, 10)
 _LINES = 6  # about so many lines along the longer side
 _BACKGROUND = 24
 
@@ -26,10 +26,9 @@ def draw(scene: Scene) -> np.ndarray:
     height, width = scene.size
     share = min(1.0, _SIDE_PX / max(height, width))
     size = (max(1, round(width * share)), max(1, round(height * share)))
-    shown = scene.field_registered
-    registered = cv2.copyTo(scene.registered_view, shown.astype(np.uint8))
     panels = []
-    for image, title in ((scene.fixed_view, "fixed"), (registered, "registered")):
+    views = (scene.fixed_view, "fixed"), (scene.registered_view, "registered")
+    for image, title in views:
         small = cv2.resize(to_rgb8(image), size, interpolation=cv2.INTER_AREA)
         panels.append(_panel(small, title, scene.fixed.shape[:2]))
     return np.concatenate(panels, axis=1)
@@ -43,7 +42,7 @@ def grid_step(side_px: int) -> int:
     """
     wanted = max(1.0, side_px / _LINES)
     scale = 10 ** int(np.floor(np.log10(wanted)))
-    return int(max(step * scale for step in _STEPS if step * scale <= wanted))
+    return min((step * scale for step in _STEPS), key=lambda step: abs(step - wanted))
 
 
 def _panel(image: np.ndarray, title: str, file_size: tuple[int, int]) -> np.ndarray:
