@@ -3,7 +3,8 @@
     python -m rkd_jax.register FIXED MOVING --out DIR [--weights NAME|FILE]
 
 writes into DIR: `registered.png` (the moving image in the frame of the fixed one),
-`overlay.png` (checkerboard of both), `matches.png`, `transform.json`, and with
+`overlay.png` (checkerboard of both), `matches.png`, `transform.json`, with `--pictures
+NAMES` other pictures, with `--format` other formats, and with
 `--points FILE` the landmarks of the moving image mapped to the fixed one
 (`points.csv`). Many pairs at once:
 
@@ -77,7 +78,7 @@ def _run(args: argparse.Namespace) -> int:
         method = arguments.method_of(args)
         settings = {**matcher.settings(), "weights": args.weights, **method}
         settings["one_camera"] = args.one_camera
-        return Work(matcher, method, settings, args.pictures)
+        return Work(matcher, method, settings, arguments.picture_options(args))
 
     pairs = list_pairs(args.fixed, args.moving, note)
     if pairs is None:

@@ -98,10 +98,8 @@ def display_field(image: np.ndarray) -> np.ndarray:
     core = _hull_of((depth > notch).astype(np.uint8))
     if core.any():
         beyond = cv2.distanceTransform(1 - core, cv2.DIST_L2, 5)
-        field &= (beyond <= notch - rim_px(max(size))).astype(np.uint8)
-    ramp = cv2.GaussianBlur(
-        field * 255, (0, 0), _RAMP, borderType=cv2.BORDER_REPLICATE
-    )
+        field &= (beyond <= notch - rim_px(max(size)) / 2).astype(np.uint8)
+    ramp = cv2.GaussianBlur(field * 255, (0, 0), _RAMP, borderType=cv2.BORDER_REPLICATE)
     return cv2.resize(ramp, (width, height), interpolation=cv2.INTER_LINEAR)
 
 

@@ -103,9 +103,7 @@ def encode(image: np.ndarray, image_format: str) -> bytes:
         "jpg": [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY],
         "tiff": [cv2.IMWRITE_TIFF_COMPRESSION, _TIFF_DEFLATE],
     }
-    done, data = cv2.imencode(
-        f".{image_format}", image, options.get(image_format, [])
-    )
+    done, data = cv2.imencode(f".{image_format}", image, options.get(image_format, []))
     if not done:
         raise ValueError(f"OpenCV could not encode an image of shape {image.shape}")
     return data.tobytes()

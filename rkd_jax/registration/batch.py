@@ -25,6 +25,7 @@ from rkd_jax.registration.many import (
 )
 from rkd_jax.registration.matcher import Matcher
 from rkd_jax.registration.photo import Photo
+from rkd_jax.registration.pictures import PictureOptions
 from rkd_jax.runtime.command import describe_error
 
 _UNREADABLE = "unreadable: "  # in place of a digest
@@ -38,13 +39,13 @@ class Work:
         matcher: finds the transforms.
         method: keyword arguments of `matcher.register`.
         settings: all that a result depends on, JSON-like.
-        pictures: whether to draw.
+        pictures: which are drawn.
     """
 
     matcher: Matcher
     method: dict[str, Any]
     settings: dict[str, Any]
-    pictures: bool = True
+    pictures: PictureOptions = dataclasses.field(default_factory=PictureOptions)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,8 +115,7 @@ def _register(
 ) -> dict[str, Any]:
     """Register two photographs, write the files of the pair and return its summary."""
     found = work.matcher.register(*photos, **work.method, curvature=curvature)
-    fixed, moving = (photo.original for photo in photos)
-    files = outputs.results(found, fixed, moving, points, pictures=work.pictures)
+    files = outputs.results(found, photos, points, pictures=work.pictures)
     summary = {
         "fixed": portable(names[0]),
         "moving": portable(names[1]),
@@ -123,9 +123,8 @@ def _register(
         "settings": work.settings,
         **(more or {}),
     }
-    if "registered.png" in files and moving.dtype != np.uint8:
-        # Times what a value of the file is of its 65535.
-        summary["registered_scale"] = outputs.display_scale(moving)
+    if scale := outputs.registered_scale(files, photos[1], work.pictures):
+        summary["registered_scale"] = scale
     outputs.write(out, files, json.dumps(summary, indent=2) + "\n")
     return summary
 
@@ -158,7 +157,7 @@ def register_all(
         # What cannot be read now may be another file later: its path tells it apart.
         {p: str(p) if d.startswith(_UNREADABLE) else d for p, d in digests.items()},
         rounds=1 + calibrates,
-        keep_pixels=work.pictures,
+        keep_pixels=bool(work.pictures.names),
     )
     if calibrates:
         curvature = find_camera(
@@ -212,15 +211,16 @@ def _digests_of(pair: Pair, digests: Mapping[pathlib.Path, str]) -> list[str]:
 
 
 def _finished(
-    folder: pathlib.Path, wanted: dict[str, Any], *, pictures: bool
+    folder: pathlib.Path, wanted: dict[str, Any], *, pictures: PictureOptions
 ) -> dict[str, Any] | None:
     """Return the summary of a pair that was registered (and drawn) so, or None."""
-    if pictures and not (folder / "matches.png").is_file():
-        return None
     summary = _json_object(folder / outputs.SUMMARY)
     same = json.loads(json.dumps(wanted))
     matches = all(summary.get(key) == value for key, value in same.items())
-    return summary if matches and "ok" in summary and "reason" in summary else None
+    if not matches or "ok" not in summary or "reason" not in summary:
+        return None
+    drawn = pictures.files(ok=bool(summary["ok"])).values()
+    return summary if all((folder / name).is_file() for name in drawn) else None
 
 
 def _json_object(path: pathlib.Path) -> dict[str, Any]:

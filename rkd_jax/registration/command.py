@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rkd_jax.registration.arguments import picture_options
 from rkd_jax.registration.files.claims import claim_many, claim_one
 from rkd_jax.registration.files.landmarks import read_points
 from rkd_jax.registration.files.pairs import Pair
@@ -35,7 +36,8 @@ def register_one(args: argparse.Namespace, work: Callable[[], Work]) -> int:
     out, names = pathlib.Path(args.out), (str(args.fixed), str(args.moving))
     inputs = [name for name in (*names, args.points, args.weights) if name]
     points = None if args.points is None else read_points(args.points)
-    claim_one(out, inputs, pictures=args.pictures, points=points is not None)
+    pictures = picture_options(args)
+    claim_one(out, inputs, pictures=pictures, points=points is not None)
     from rkd_jax.registration import batch
 
     summary = batch.register_files(
@@ -62,8 +64,8 @@ def register_many(
         raise ValueError("--points: landmarks are of one pair; drop it for many pairs")
     out = pathlib.Path(args.out)
     inputs = [args.fixed, *([args.weights] if args.weights else [])]
-    how = {"pictures": args.pictures, "one_camera": args.one_camera}
-    claim_many(out, pairs, inputs, **how)
+    pictures = picture_options(args)
+    claim_many(out, pairs, inputs, pictures=pictures, one_camera=args.one_camera)
     from rkd_jax.registration import batch
 
     results, stop = [], None

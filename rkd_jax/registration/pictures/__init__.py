@@ -50,6 +50,11 @@ class PictureOptions:
     names: tuple[str, ...] = DEFAULT
     format: str = "png"
 
+    @property
+    def own_values(self) -> bool:
+        """Whether `registered` keeps the values of its file: TIFF holds any of them."""
+        return self.format == "tiff"
+
     def files(self, *, ok: bool = True) -> dict[str, str]:
         """Return the names of the files by picture, in the order of drawing.
 
@@ -74,9 +79,6 @@ def load(name: str) -> Callable[[Scene], Picture]:
     """
     check_names([name])
     return importlib.import_module(PICTURES[name]).draw
-
-
-NO_PICTURES = PictureOptions(())
 
 
 def file_name(name: str, image_format: str) -> str:

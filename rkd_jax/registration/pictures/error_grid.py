@@ -51,10 +51,9 @@ def contour(values: np.ndarray, level: float) -> np.ndarray:
         first, second = corners[index], corners[(index + 1) % 4]
         crosses = known & ((first < level) != (second < level))
         with np.errstate(divide="ignore", invalid="ignore"):
-            share = (level - first) / (second - first)
+            share = np.where(crosses, (level - first) / (second - first), np.nan)
         start, end = np.array(places[index]), np.array(places[(index + 1) % 4])
-        point = start + share[..., None] * (end - start)
-        crossings.append(np.where(crosses[..., None], point, np.nan))
+        crossings.append(start + share[..., None] * (end - start))
     found = np.stack(crossings, axis=2)  # [R, C, 4, 2]
     rows, columns = np.nonzero(np.isfinite(found[..., 0]).any(axis=2))
     lines = []

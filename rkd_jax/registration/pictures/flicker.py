@@ -9,7 +9,6 @@ from rkd_jax.images.pictures import to_rgb8
 from rkd_jax.registration.pictures import marks
 from rkd_jax.registration.pictures.scene import Scene
 
-FRAME_MS = 600
 _SIDE_PX = 900
 _SMALL = 0.7  # of the picture: a smaller overlap is cut out
 _LABEL_PX = 26
@@ -26,7 +25,8 @@ def draw(scene: Scene) -> list[np.ndarray]:
     """
     rows, columns = crop(scene.overlap)
     frames = []
-    for image, name in ((scene.fixed_view, "fixed"), (scene.matched_view, "registered")):
+    views = (scene.fixed_view, "fixed"), (scene.matched_view, "registered")
+    for image, name in views:
         part = image[rows, columns]
         share = min(1.0, _SIDE_PX / max(part.shape[:2]))
         size = tuple(max(1, round(side * share)) for side in part.shape[1::-1])

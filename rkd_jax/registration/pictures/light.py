@@ -19,10 +19,10 @@ def match_light(
 ) -> np.ndarray:
     """Change an image's light to that of another one: smooth gain and offset.
 
-    Mean and spread around each place become those of the reference. Between two color
-    photographs each channel is matched; where one of the two is grey, all channels of
-    the image change alike, so that colors stay. No gain is negative: what is brighter
-    than its surroundings stays so, as vessels in an angiogram.
+    Mean and spread around each place become those of the reference, in each channel of
+    two color photographs. Of a grey and a color photograph only the mean brightness is
+    matched, by one gain for all channels, so that hues stay. No gain is negative: what
+    is brighter than its surroundings stays so, as vessels in an angiogram.
 
     Args:
         image: `[H, W]` or `[H, W, 3]` uint8.
@@ -51,17 +51,23 @@ def match_light(
     if weight.sum() < 4:
         return image
     copies = [shrunk(values) for values in (image, reference)]
-    if not all(_is_colored(copy, weight) for copy in copies):
+    colored = [_is_colored(copy, weight) for copy in copies]
+    if not all(colored):
         copies = [_luminance(copy) for copy in copies]
     levels, wanted = (copy.astype(np.float32) for copy in copies)
     (mean, spread), (mean_wanted, spread_wanted) = (
         _statistics(values.reshape(*values.shape[:2], -1), weight)
         for values in (levels, wanted)
     )
-    gain = np.clip(
-        (spread_wanted + _NOISE) / (spread + _NOISE), 1 / _MOST_GAIN, _MOST_GAIN
-    )
+    if colored[0] != colored[1]:
+        gain = _bounded((mean_wanted + _NOISE) / (mean + _NOISE))
+        return _apply(image, gain, np.zeros_like(gain))
+    gain = _bounded((spread_wanted + _NOISE) / (spread + _NOISE))
     return _apply(image, gain, mean_wanted - gain * mean)
+
+
+def _bounded(gain: np.ndarray) -> np.ndarray:
+    return np.clip(gain, 1 / _MOST_GAIN, _MOST_GAIN)
 
 
 def _luminance(image: np.ndarray) -> np.ndarray:

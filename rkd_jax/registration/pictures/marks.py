@@ -47,8 +47,8 @@ def outline(canvas: np.ndarray, corners: np.ndarray, color: Color) -> None:
 def dots(canvas: np.ndarray, points: np.ndarray, color: Color, radius: float) -> None:
     """Draw discs at points `[N, 2]` in place."""
     size = round(radius * 2**_FRACTION)
-    for point in fixed_point(points):
-        cv2.circle(canvas, tuple(point.tolist()), size, color, -1, cv2.LINE_AA, _FRACTION)
+    for x, y in fixed_point(points).tolist():
+        cv2.circle(canvas, (x, y), size, color, -1, cv2.LINE_AA, _FRACTION)
 
 
 def text_size(text: str, size: float) -> tuple[int, int]:

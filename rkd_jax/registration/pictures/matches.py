@@ -13,10 +13,11 @@ from rkd_jax.registration.result import Registration
 
 INLIER = (80, 220, 100)  # RGB
 OUTLIER = (235, 90, 70)
+_RING = (30, 30, 30)
 _GAP_PX = 8
 _LINES = {False: 10, True: 30}  # of outliers, of inliers: more would hide the eye
 _MOST_DOTS = 2000
-_RADIUS_PX = {False: 1.5, True: 2.5}
+_RADIUS_PX = {False: 1.8, True: 2.5}
 _WIDEST = 4  # times the height asked for: wider photographs are drawn less high
 _LEAST_WIDTH_PX = 480  # for the text
 _EDGE_PX, _LINE_PX = 12, 26  # of the bar of text
@@ -110,6 +111,8 @@ def draw_matches(
         marks.lines(layer, list(curves), color, 1)
         cv2.addWeighted(layer, 0.6, canvas, 0.4, 0.0, dst=canvas)
         for points in (starts[rows], ends[rows]):
+            # A dark ring: red dots would not be seen on a red fundus.
+            marks.dots(canvas, points, _RING, _RADIUS_PX[kind] + 0.8)
             marks.dots(canvas, points, color, _RADIUS_PX[kind])
     return canvas
 

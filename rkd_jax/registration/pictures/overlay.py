@@ -138,9 +138,7 @@ def add_contours(picture: np.ndarray, error: ErrorMap, scene: Scene) -> list[flo
         at = middles[np.argmax(np.min(gaps, axis=0)) if gaps else len(middles) // 2]
         taken.append(at)
         size = 0.45 * marks.unit(picture)
-        marks.text(
-            picture, f"{level:g} px", tuple(at), size=size, color=marks.CONTOUR
-        )
+        marks.text(picture, f"{level:g} px", tuple(at), size=size, color=marks.CONTOUR)
     return drawn
 
 

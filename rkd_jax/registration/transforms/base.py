@@ -94,7 +94,8 @@ class Transform:
         """Draw the moving image in the fixed frame.
 
         Args:
-            image: `[H, W]` or `[H, W, C]` uint8, uint16 or float.
+            image: `[H, W]` or `[H, W, C]` uint8, uint16 or float; with "nearest" of any
+                dtype, as labels are.
             out_size: (height, width) of the fixed frame.
             interpolation: "nearest", "linear" or "cubic".
             fill: value outside the moving image.

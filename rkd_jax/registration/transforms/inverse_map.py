@@ -13,7 +13,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from rkd_jax.registration.transforms.sampling import check_interpolation, sample
+from rkd_jax.registration.transforms.sampling import (
+    OF_OPENCV,
+    check_interpolation,
+    sample,
+)
 
 TOLERANCE_PX = 0.05  # of the moving image; OpenCV rounds places to 1/32 px anyway
 _STEP_PX = 16  # between the first points; a power of 2
@@ -29,7 +33,8 @@ class Layer(NamedTuple):
     """An image to draw in the fixed frame.
 
     Attributes:
-        image: `[H, W]` or `[H, W, C]` uint8, uint16 or float.
+        image: `[H, W]` or `[H, W, C]` uint8, uint16 or float; with "nearest" of any
+            dtype.
         interpolation: "nearest", "linear" or "cubic".
         fill: value outside the moving image.
     """
@@ -211,7 +216,7 @@ class InverseMap:
                     f"{image.shape[:2]}"
                 )
             drawn.append(np.empty((*self._out_size, *image.shape[2:]), image.dtype))
-            if image.dtype not in (np.uint8, np.uint16, np.float32):
+            if layer.interpolation != "nearest" and image.dtype not in OF_OPENCV:
                 image = image.astype(np.float32)
             images.append(image)
         far = -2.0 * max(self._in_size)

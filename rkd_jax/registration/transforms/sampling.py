@@ -10,6 +10,8 @@ INTERPOLATIONS = {
     "linear": cv2.INTER_LINEAR,
     "cubic": cv2.INTER_CUBIC,
 }
+OF_OPENCV = (np.uint8, np.uint16, np.float32)
+"""What OpenCV interpolates without rounding; others become float32 first."""
 _LONGEST_PX = 32766  # OpenCV counts the pixels of `remap` in 16 bits
 _RIM_PX = 3  # no interpolation reads a pixel farther from its place
 
@@ -31,7 +33,8 @@ def sample(
     cut to the part that is needed, and places are halved until their part is small.
 
     Args:
-        image: `[H, W]` or `[H, W, C]`, uint8, uint16 or float32.
+        image: `[H, W]` or `[H, W, C]`, uint8, uint16 or float32; with "nearest" of any
+            dtype, whose values stay exactly as they are.
         x: `[H', W']` float32, columns; no NaN.
         y: `[H', W']` float32, rows; no NaN.
         interpolation: a key of `INTERPOLATIONS`.
@@ -46,6 +49,8 @@ def sample(
         >>> sample(image, x, y, "linear", 7).tolist()
         [[25, 7]]
     """
+    if image.dtype not in OF_OPENCV and interpolation == "nearest":
+        return _sample_bytes(image, x, y, fill)
     if max(*image.shape[:2], *x.shape) > _LONGEST_PX:
         return _sample_parts(image, x, y, interpolation, fill)
     drawn = cv2.remap(
@@ -57,6 +62,21 @@ def sample(
         borderValue=(fill,) * 4,
     )
     return drawn.reshape(*x.shape, *image.shape[2:])
+
+
+def _sample_bytes(
+    image: np.ndarray, x: np.ndarray, y: np.ndarray, fill: float
+) -> np.ndarray:
+    """Return the nearest pixels of an image of any dtype: their bytes are copied."""
+    size = image.itemsize * int(np.prod(image.shape[2:], dtype=int))
+    pixels = np.ascontiguousarray(image).view(np.uint8)
+    pixels = pixels.reshape(*image.shape[:2], size)
+    drawn = np.ascontiguousarray(sample(pixels, x, y, "nearest", 0))
+    drawn = drawn.view(image.dtype).reshape(*x.shape, *image.shape[2:])
+    if fill:
+        inside = np.ones(image.shape[:2], np.uint8)
+        drawn[sample(inside, x, y, "nearest", 0) == 0] = fill
+    return drawn
 
 
 def _sample_parts(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rkd_jax.registration.pictures import INLIER, OUTLIER
+from rkd_jax.registration.pictures.matches import INLIER, OUTLIER
 from rkd_jax.tasks.retina.pictures import matches_picture
 
 IMAGES = np.stack([np.full((20, 30), 0.2), np.full((20, 30), 0.6)])
