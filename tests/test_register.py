@@ -235,7 +235,7 @@ def test_a_crash_while_drawing_leaves_earlier_results(files, tmp_path, monkeypat
     def fail(*_):
         raise ValueError("no memory")
 
-    monkeypatch.setattr("rkd_jax.registration.files.outputs.overlay_picture", fail)
+    monkeypatch.setattr("rkd_jax.registration.pictures.overlay.checkerboard", fail)
     assert _run(files, "moving.png", "moving.png", tmp_path) == 2
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 

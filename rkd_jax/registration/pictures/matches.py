@@ -101,15 +101,18 @@ def draw_matches(
     offset = left.shape[1] + gap
     starts = resize_points(fixed_xy, left_scale)
     ends = resize_points(moving_xy, right_scale) + [offset, 0]
+    kinds = []
+    layer = canvas.copy()
     for kind, color in ((False, OUTLIER), (True, INLIER)):
         rows = np.flatnonzero(inliers == kind)
         if len(rows) > _MOST_DOTS:
             rows = rows[np.linspace(0, len(rows) - 1, _MOST_DOTS).astype(int)]
+        kinds.append((kind, color, rows))
         chosen = rows[spread(starts[rows], _LINES[kind])]
-        layer = canvas.copy()
         curves = np.stack([starts[chosen], ends[chosen]], axis=1)
         marks.lines(layer, list(curves), color, 1)
-        cv2.addWeighted(layer, 0.6, canvas, 0.4, 0.0, dst=canvas)
+    cv2.addWeighted(layer, 0.6, canvas, 0.4, 0.0, dst=canvas)
+    for kind, color, rows in kinds:
         for points in (starts[rows], ends[rows]):
             # A dark ring: red dots would not be seen on a red fundus.
             marks.dots(canvas, points, _RING, _RADIUS_PX[kind] + 0.8)

@@ -216,6 +216,34 @@ def test_layers_drawn_at_once_are_those_drawn_alone():
         inverse.draw([Layer(colour, "bilinear")])
 
 
+WHOLE = [bool, np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32]
+WHOLE += [np.int64, np.uint64]
+
+
+@pytest.mark.parametrize("dtype", [*WHOLE, np.float16, np.float64])
+@pytest.mark.parametrize("shape", [(), (3,), (5,)])
+def test_nearest_pixels_are_copied_exactly(dtype, shape):
+    """Values that float32 does not hold, such as 2^24 + 1, stay."""
+    size, out_size = (50, 60), (70, 80)
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 256, (*size, *shape, np.dtype(dtype).itemsize), np.uint8)
+    image = bits.view(dtype)[..., 0] if dtype is not bool else bits[..., 0] > 127
+    if np.dtype(dtype).kind == "f":
+        image = np.nan_to_num(image)
+    number = np.arange(np.prod(size), dtype=np.uint16).reshape(size)
+    drawn = GENTLE[1].warp(image, out_size, interpolation="nearest")
+    places = GENTLE[1].warp(number, out_size, interpolation="nearest", fill=65535)
+    inside = places < 65535
+    assert 0.1 < inside.mean() < 0.99
+    assert drawn.dtype == dtype
+    picked = image.reshape(-1, *shape)[places[inside]]
+    np.testing.assert_array_equal(drawn[inside], picked)
+    assert not drawn[~inside].any()
+    filled = GENTLE[1].warp(image, out_size, interpolation="nearest", fill=1)
+    np.testing.assert_array_equal(filled[inside], picked)
+    assert (filled[~inside] == 1).all()
+
+
 @pytest.mark.parametrize("margin", [0.0, 7.5, -20.0])
 @pytest.mark.parametrize("transform", [GENTLE[0], GENTLE[4]], ids=name_of)
 def test_overlap_is_exact_but_for_the_tolerance(transform, margin):
