@@ -35,7 +35,7 @@ def draw(scene: Scene) -> np.ndarray:
     if error is not None:
         values, known = sampled(error, scene.size, scene.scale)
         known &= scene.overlap
-        top = float(values[known].max()) if known.any() else 0.0
+        top = error.summary()["worst_px"] or 0.0
         _tint(picture, values, known, top)
         add_contours(picture, error, scene)
     else:

@@ -28,7 +28,7 @@ def levels(error: ErrorMap, count: int = 3) -> list[float]:
     return [inside[index] for index in picked]
 
 
-def contour(values: np.ndarray, level: float) -> np.ndarray:
+def contour(values: np.ndarray, level: float, *, least_cells: int = 1) -> np.ndarray:
     """Return where bilinear values cross a level, as short lines between grid points.
 
     Cells with an unknown corner have none.
@@ -36,6 +36,7 @@ def contour(values: np.ndarray, level: float) -> np.ndarray:
     Args:
         values: `[R, C]`, NaN where unknown.
         level: of the contour.
+        least_cells: curves through fewer cells of the grid are left out.
 
     Returns:
         `[N, 2, 2]`: both ends of each line, (column, row).
@@ -55,7 +56,10 @@ def contour(values: np.ndarray, level: float) -> np.ndarray:
         start, end = np.array(places[index]), np.array(places[(index + 1) % 4])
         crossings.append(start + share[..., None] * (end - start))
     found = np.stack(crossings, axis=2)  # [R, C, 4, 2]
-    rows, columns = np.nonzero(np.isfinite(found[..., 0]).any(axis=2))
+    crossed = np.isfinite(found[..., 0]).any(axis=2).astype(np.uint8)
+    _, curve, facts, _ = cv2.connectedComponentsWithStats(crossed)
+    long = facts[:, cv2.CC_STAT_AREA] >= least_cells
+    rows, columns = np.nonzero(long[curve] & (crossed > 0))
     lines = []
     for row, column in zip(rows, columns):
         points = found[row, column]

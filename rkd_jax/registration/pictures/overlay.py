@@ -13,6 +13,7 @@ from rkd_jax.registration.pictures.scene import Scene
 
 _DIMMED = (np.arange(256) * 0.45).astype(np.uint8)  # by grey level
 _TILES = 8
+_LEAST_CELLS = 6  # of the grid, that a contour crosses: an island of one point has 4
 _COARSE_PX = 512  # the error is smooth: where it is known is found on a small copy
 
 
@@ -122,8 +123,7 @@ def add_contours(picture: np.ndarray, error: ErrorMap, scene: Scene) -> list[flo
     drawn = []
     taken: list[np.ndarray] = []
     for level in levels(error):
-        values = np.where(error.overlap, error.expected_px, np.nan)
-        pieces = contour(values, level)
+        pieces = contour(error.expected_px, level, least_cells=_LEAST_CELLS)
         if not len(pieces):
             continue
         ends = scene.to_view(to_file(error, pieces))
