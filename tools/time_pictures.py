@@ -3,10 +3,10 @@
     python tools/time_pictures.py FIXED MOVING [FIXED MOVING ...] [--rounds 5]
 
 One pair after the other is registered without pictures, with the default ones, with
-all, and with each kind alone, in turns; the first round warms the caches up and does not
-count. Prints medians of the seconds of CPU and of the clock, and how many times as long
-as without pictures a call takes. On a machine that does other work, only the ratios of
-CPU time mean something.
+all, and with each kind alone, in turns; the first round warms the caches up and does
+not count. Prints medians of the seconds of CPU and of the clock, and how many times as
+long as without pictures a call takes. On a machine that does other work, only the
+ratios of CPU time mean something.
 """
 
 from __future__ import annotations
