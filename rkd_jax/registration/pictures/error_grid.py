@@ -9,19 +9,22 @@ from rkd_jax.registration.expected_error.error_map import ErrorMap
 
 _NICE = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 70, 100)
 
+_SHARES = (10, 98)  # percent of the overlap, between whose errors the contours are
+
 
 def levels(error: ErrorMap, count: int = 3) -> list[float]:
-    """Return round values between the least and the largest expected error.
+    """Return round values that divide the overlap: none around a few points alone.
 
     >>> x = [0, 10]
     >>> error = ErrorMap(x, x, [[0.8, 2.4], [3.1, 9]], np.ones((2, 2)), np.eye(2) > -1)
     >>> levels(error)
-    [1, 3, 7]
+    [1.5, 3, 7]
     """
     known = error.expected_px[error.overlap & np.isfinite(error.expected_px)]
     if not known.size:
         return []
-    inside = [value for value in _NICE if known.min() < value < known.max()]
+    low, high = np.percentile(known, _SHARES)
+    inside = [value for value in _NICE if low < value < high]
     if len(inside) <= count:
         return inside
     picked = np.linspace(0, len(inside) - 1, count).round().astype(int)

@@ -13,7 +13,7 @@ from rkd_jax.registration.pictures.scene import Scene
 
 _DIMMED = (np.arange(256) * 0.45).astype(np.uint8)  # by grey level
 _TILES = 8
-_LEAST_CELLS = 6  # of the grid, that a contour crosses: an island of one point has 4
+_SHORTEST = 0.4  # of the side of the grid: shorter contours surround a few points
 _COARSE_PX = 512  # the error is smooth: where it is known is found on a small copy
 
 
@@ -122,8 +122,9 @@ def add_contours(picture: np.ndarray, error: ErrorMap, scene: Scene) -> list[flo
     """Draw contours of the expected error with labels, in place; return the levels."""
     drawn = []
     taken: list[np.ndarray] = []
+    least = round(_SHORTEST * max(error.expected_px.shape))
     for level in levels(error):
-        pieces = contour(error.expected_px, level, least_cells=_LEAST_CELLS)
+        pieces = contour(error.expected_px, level, least_cells=least)
         if not len(pieces):
             continue
         ends = scene.to_view(to_file(error, pieces))
