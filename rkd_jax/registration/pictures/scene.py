@@ -121,8 +121,13 @@ class Scene:
 
     @functools.cached_property
     def matched_view(self) -> np.ndarray:
-        """The registered image with the light of the fixed one, `[h, w(, 3)]` uint8."""
-        return match_light(self.registered_view, self.fixed_view, self.overlap)
+        """The registered image with the light of the fixed one, `[h, w(, 3)]` uint8.
+
+        What surrounds the field stays as it is: black.
+        """
+        lit = match_light(self.registered_view, self.fixed_view, self.overlap)
+        inside = self.field_registered.astype(np.uint8)
+        return cv2.copyTo(lit, inside, self.registered_view.copy())
 
     @functools.cached_property
     def field_fixed(self) -> np.ndarray:
