@@ -161,7 +161,8 @@ def test_error_of_a_picture_is_that_of_the_file():
     expected, _ = error.at(in_file)
     sure = np.isfinite(expected)
     assert known[sure].all()
-    np.testing.assert_allclose(values[sure], expected[sure], atol=1e-3)
+    # Older OpenCV rounds places to 1/32 of a cell.
+    np.testing.assert_allclose(values[sure], expected[sure], atol=0.02)
     # Half a cell of the grid beyond the last known points.
     assert known.mean() - sure.mean() < 0.06
     np.testing.assert_allclose(
