@@ -9,7 +9,7 @@ from rkd_jax.images.channels import green_or_fullest
 from rkd_jax.images.pictures import to_rgb8
 from rkd_jax.registration.pictures import marks
 from rkd_jax.registration.pictures.error_grid import sampled
-from rkd_jax.registration.pictures.overlay import add_contours
+from rkd_jax.registration.pictures.error_marks import add_contours
 from rkd_jax.registration.pictures.scene import Scene
 
 _COLORS = cv2.COLORMAP_VIRIDIS

@@ -153,14 +153,14 @@ def _scaled(image: np.ndarray, height: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _bar(width: int, registration: Registration) -> np.ndarray:
     """Return the bar of text below the matches, of as many lines as are needed."""
-    size, room = _LARGEST_TEXT, width - 2 * _EDGE_PX
+    size, limit = _LARGEST_TEXT, width - 2 * _EDGE_PX
     words = _result(registration).split()
     whole = marks.text_size(" ".join(words), size)[0]
-    size = max(_SMALLEST_TEXT, size * min(1.0, room / max(whole, 1)))
+    size = max(_SMALLEST_TEXT, size * min(1.0, limit / max(whole, 1)))
     lines = [""]
     for word in words:
         longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and marks.text_size(longer, size)[0] > room:
+        if lines[-1] and marks.text_size(longer, size)[0] > limit:
             lines.append(word)
         else:
             lines[-1] = longer

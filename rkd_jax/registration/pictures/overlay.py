@@ -6,15 +6,13 @@ import cv2
 import numpy as np
 
 from rkd_jax.images.pictures import to_rgb8
-from rkd_jax.registration.expected_error.error_map import ErrorMap
 from rkd_jax.registration.pictures import marks
-from rkd_jax.registration.pictures.error_grid import contour, levels, sampled, to_file
+from rkd_jax.registration.pictures.error_marks import add_contours, known_in
 from rkd_jax.registration.pictures.scene import Scene
 
 _DIMMED = (np.arange(256) * 0.45).astype(np.uint8)  # by grey level
 _TILES = 8
-_SHORTEST = 0.4  # of the side of the grid: shorter contours surround a few points
-_COARSE_PX = 512  # the error is smooth: where it is known is found on a small copy
+_LEAST_TILE_PX = 8  # smaller tiles have no lines between them
 
 
 def draw(scene: Scene) -> np.ndarray:
@@ -74,6 +72,8 @@ def tile_px(size: tuple[int, ...], tiles: int = _TILES) -> int:
 def _add_borders(picture: np.ndarray, overlap: np.ndarray) -> None:
     """Draw faint lines between the tiles, in place: with matched light they vanish."""
     side, width = tile_px(picture.shape[:2]), max(1, round(marks.unit(picture) / 2))
+    if side < _LEAST_TILE_PX:
+        return
     for axis, length in enumerate(picture.shape[:2]):
         for start in range(side, length, side):
             at: list[slice] = [slice(None), slice(None)]
@@ -106,45 +106,3 @@ def add_marks(picture: np.ndarray, scene: Scene) -> None:
         marks.outline(picture, scene.hull, marks.HULL)
         entries.append(("line", marks.HULL, "matches lie within"))
     marks.legend(picture, entries)
-
-
-def known_in(scene: Scene, error: ErrorMap) -> np.ndarray:
-    """Return where the error is known in the view, `[h, w]` bool."""
-    share = min(1.0, _COARSE_PX / max(scene.size))
-    coarse = tuple(max(1, round(side * share)) for side in scene.size)
-    scale = scene.scale * coarse[::-1] / scene.size[::-1]
-    _, known = sampled(error, coarse, scale)
-    size = scene.size[::-1]
-    return cv2.resize(known.astype(np.uint8) * 255, size) > 127
-
-
-def add_contours(picture: np.ndarray, error: ErrorMap, scene: Scene) -> list[float]:
-    """Draw contours of the expected error with labels, in place; return the levels."""
-    drawn = []
-    taken: list[np.ndarray] = []
-    least = round(_SHORTEST * max(error.expected_px.shape))
-    for level in levels(error):
-        pieces = contour(error.expected_px, level, least_cells=least)
-        if not len(pieces):
-            continue
-        ends = scene.to_view(to_file(error, pieces))
-        ends = ends[_inside(scene.overlap, ends).all(axis=1)]
-        if not len(ends):
-            continue
-        drawn.append(level)
-        marks.lines(picture, list(ends), marks.CONTOUR, marks.unit(picture))
-        middles = ends.mean(axis=1)
-        # The label goes to the piece that is farthest from the labels before.
-        gaps = [np.linalg.norm(middles - other, axis=1) for other in taken]
-        at = middles[np.argmax(np.min(gaps, axis=0)) if gaps else len(middles) // 2]
-        taken.append(at)
-        size = 0.45 * marks.unit(picture)
-        marks.text(picture, f"{level:g} px", tuple(at), size=size, color=marks.CONTOUR)
-    return drawn
-
-
-def _inside(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Return which points `[..., 2]` (x, y) lie on a mask `[h, w]`."""
-    limits = np.array(mask.shape[::-1]) - 1
-    nearest = np.clip(np.rint(points), 0, limits).astype(int)
-    return mask[nearest[..., 1], nearest[..., 0]]
