@@ -3,10 +3,10 @@
     python -m rkd_jax.register FIXED MOVING --out DIR [--weights NAME|FILE]
 
 writes into DIR: `registered.png` (the moving image in the frame of the fixed one),
-`overlay.png` (checkerboard of both), `matches.png`, `transform.json`, with `--pictures
-NAMES` other pictures, with `--format` other formats, and with
-`--points FILE` the landmarks of the moving image mapped to the fixed one
-(`points.csv`). Many pairs at once:
+`overlay.png` (checkerboard of both), `matches.png`, `matches.csv`, `transform.json`,
+with `--points FILE` the landmarks of the moving image mapped to the fixed one
+(`points.csv`), with `--pictures NAMES` other pictures, and with `--export NAMES` the
+transform for other programs. Many pairs at once:
 
     python -m rkd_jax.register PAIRS.csv --out DIR      (columns fixed, moving, name)
     python -m rkd_jax.register FOLDER --out DIR         (<name>_1 and <name>_2, ...;
@@ -78,7 +78,8 @@ def _run(args: argparse.Namespace) -> int:
         method = arguments.method_of(args)
         settings = {**matcher.settings(), "weights": args.weights, **method}
         settings["one_camera"] = args.one_camera
-        return Work(matcher, method, settings, arguments.picture_options(args))
+        pictures = arguments.picture_options(args)
+        return Work(matcher, method, settings, pictures, args.export)
 
     pairs = list_pairs(args.fixed, args.moving, note)
     if pairs is None:

@@ -70,7 +70,7 @@ def encode_png(image: np.ndarray) -> bytes:
     """Encode an image as PNG.
 
     Args:
-        image: `[H, W]` or `[H, W, 3]` RGB, uint8 or uint16.
+        image: `[H, W]`, or `[H, W, 3 or 4]` RGB with transparency, uint8 or uint16.
 
     Raises:
         ValueError: OpenCV cannot encode such an array.
@@ -98,7 +98,8 @@ def encode(image: np.ndarray, image_format: str) -> bytes:
         b'II'
     """
     if image.ndim == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        swap = cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR
+        image = cv2.cvtColor(image, swap)
     options = {
         "jpg": [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY],
         "tiff": [cv2.IMWRITE_TIFF_COMPRESSION, _TIFF_DEFLATE],

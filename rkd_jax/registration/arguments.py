@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from rkd_jax.registration import pictures
+from rkd_jax.registration.export_formats import FORMATS
 from rkd_jax.registration.families import CHOICES
 from rkd_jax.weights import packaged
 
@@ -59,6 +60,7 @@ def add_results(parser: argparse.ArgumentParser) -> None:
         help="of pictures (default: png); tiff keeps the values of the file, jpg has 8 "
         "bits",
     )
+    add_export(parser)
     parser.add_argument(
         "--json", action="store_true", help="print each result as one line of JSON"
     )
@@ -74,6 +76,29 @@ def _pictures(text: str) -> tuple[str, ...]:
         return pictures.parse_names(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def add_export(parser: argparse.ArgumentParser) -> None:
+    """Declare the formats of other programs: `export`, a tuple of names."""
+    parser.add_argument(
+        "--export",
+        type=_formats,
+        default=(),
+        metavar="NAMES",
+        help="write the transform for other programs, too, separated by commas: "
+        f"{', '.join(FORMATS)}",
+    )
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name not in FORMATS:
+            raise argparse.ArgumentTypeError(
+                f"expected names of {', '.join(FORMATS)}, separated by commas, found "
+                f"{name!r}"
+            )
+    return names
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 
 from rkd_jax.files import own_files
 from rkd_jax.files.csv_text import csv_text
-from rkd_jax.files.portable import portable
-from rkd_jax.registration.files import outputs
+from rkd_jax.registration import exports
+from rkd_jax.registration.files import outputs, transform_file
 from rkd_jax.registration.files.landmarks import check_inside
 from rkd_jax.registration.files.pair_names import CAMERA, TABLE
 from rkd_jax.registration.files.pairs import Pair
@@ -40,12 +40,14 @@ class Work:
         method: keyword arguments of `matcher.register`.
         settings: all that a result depends on, JSON-like.
         pictures: which are drawn.
+        export: formats of other programs to write, of `exports.FILES`.
     """
 
     matcher: Matcher
     method: dict[str, Any]
     settings: dict[str, Any]
     pictures: PictureOptions = dataclasses.field(default_factory=PictureOptions)
+    export: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,17 +117,13 @@ def _register(
 ) -> dict[str, Any]:
     """Register two photographs, write the files of the pair and return its summary."""
     found = work.matcher.register(*photos, **work.method, curvature=curvature)
-    files = outputs.results(found, photos, points, pictures=work.pictures)
-    summary = {
-        "fixed": portable(names[0]),
-        "moving": portable(names[1]),
-        **found.to_dict(),
-        "settings": work.settings,
-        **(more or {}),
-    }
+    files = outputs.results(
+        found, photos, points, pictures=work.pictures, export=work.export
+    )
+    summary = transform_file.describe(found, names, work.settings, more or {})
     if scale := outputs.registered_scale(files, photos[1], work.pictures):
         summary["registered_scale"] = scale
-    outputs.write(out, files, json.dumps(summary, indent=2) + "\n")
+    outputs.write(out, files, transform_file.to_text(summary) + "\n")
     return summary
 
 
@@ -172,7 +170,7 @@ def register_all(
 
     def known(pair: Pair) -> dict[str, Any] | None:
         wanted = {**more, "sha256": sha256[pair.name], "settings": work.settings}
-        return _finished(out / pair.name, wanted, pictures=work.pictures)
+        return _finished(out / pair.name, wanted, work)
 
     def register(pair: Pair, fixed: Photo, moving: Photo) -> dict[str, Any]:
         return _register(
@@ -211,16 +209,19 @@ def _digests_of(pair: Pair, digests: Mapping[pathlib.Path, str]) -> list[str]:
 
 
 def _finished(
-    folder: pathlib.Path, wanted: dict[str, Any], *, pictures: PictureOptions
+    folder: pathlib.Path, wanted: dict[str, Any], work: Work
 ) -> dict[str, Any] | None:
     """Return the summary of a pair that was registered (and drawn) so, or None."""
     summary = _json_object(folder / outputs.SUMMARY)
     same = json.loads(json.dumps(wanted))
     matches = all(summary.get(key) == value for key, value in same.items())
-    if not matches or "ok" not in summary or "reason" not in summary:
+    if not (matches and "ok" in summary and "reason" in summary):
         return None
-    drawn = pictures.files(ok=bool(summary["ok"])).values()
-    return summary if all((folder / name).is_file() for name in drawn) else None
+    ok = bool(summary["ok"])
+    drawn = work.pictures.files(ok=ok).values()
+    exported = [exports.FILES[name] for name in work.export] if ok else []
+    files = (outputs.MATCHES, *drawn, *exported)
+    return summary if all((folder / name).is_file() for name in files) else None
 
 
 def _json_object(path: pathlib.Path) -> dict[str, Any]:

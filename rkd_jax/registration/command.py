@@ -36,8 +36,13 @@ def register_one(args: argparse.Namespace, work: Callable[[], Work]) -> int:
     out, names = pathlib.Path(args.out), (str(args.fixed), str(args.moving))
     inputs = [name for name in (*names, args.points, args.weights) if name]
     points = None if args.points is None else read_points(args.points)
-    pictures = picture_options(args)
-    claim_one(out, inputs, pictures=pictures, points=points is not None)
+    claim_one(
+        out,
+        inputs,
+        pictures=picture_options(args),
+        points=points is not None,
+        export=args.export,
+    )
     from rkd_jax.registration import batch
 
     summary = batch.register_files(
@@ -64,8 +69,8 @@ def register_many(
         raise ValueError("--points: landmarks are of one pair; drop it for many pairs")
     out = pathlib.Path(args.out)
     inputs = [args.fixed, *([args.weights] if args.weights else [])]
-    pictures = picture_options(args)
-    claim_many(out, pairs, inputs, pictures=pictures, one_camera=args.one_camera)
+    how = {"pictures": picture_options(args), "one_camera": args.one_camera}
+    claim_many(out, pairs, inputs, **how, export=args.export)
     from rkd_jax.registration import batch
 
     results, stop = [], None

@@ -21,9 +21,10 @@ def claim_one(
     *,
     pictures: PictureOptions,
     points: bool,
+    export: Sequence[str] = (),
 ) -> None:
     """Refuse a folder where one pair's results would replace files of others."""
-    names = outputs.names(pictures=pictures, points=points)
+    names = outputs.names(pictures=pictures, points=points, export=export)
     removable = [out / name for name in outputs.ALL]
     own_files.claim([out / name for name in names], removable=removable, inputs=inputs)
 
@@ -35,6 +36,7 @@ def claim_many(
     *,
     pictures: PictureOptions,
     one_camera: bool,
+    export: Sequence[str] = (),
 ) -> None:
     """Refuse a folder where results of pairs would replace files or one another.
 
@@ -44,6 +46,7 @@ def claim_many(
         inputs: files that the run reads, besides the images of the pairs.
         pictures: which are drawn.
         one_camera: whether a camera is written.
+        export: formats of other programs that are written.
 
     Raises:
         OSError: a file is in the way; the message names it.
@@ -62,7 +65,7 @@ def claim_many(
                 f"{folder}: a file, where the results of a pair need a folder; choose "
                 "another --out, or move the file away"
             )
-    names = outputs.names(pictures=pictures, points=False)
+    names = outputs.names(pictures=pictures, points=False, export=export)
     own_files.claim(
         itertools.chain(
             [out / TABLE, *([out / CAMERA] if one_camera else [])],

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -13,33 +11,40 @@ import numpy as np
 
 from rkd_jax.files import own_files
 from rkd_jax.images.pictures import display_scale, encode, encode_gif
+from rkd_jax.registration import exports
 from rkd_jax.registration import pictures as kinds
+from rkd_jax.registration.files.point_files import (
+    MATCHES,
+    POINTS,
+    matches_text,
+    points_text,
+)
+from rkd_jax.registration.files.transform_file import NAME as SUMMARY
 from rkd_jax.registration.photo import Photo
 from rkd_jax.registration.pictures import PictureOptions
 from rkd_jax.registration.result import Registration
 
-SUMMARY = "transform.json"
-POINTS = "points.csv"
 _FRAME_MS = 600  # of an animation: time to find a place, and to see it move
-ALL = (SUMMARY, *kinds.all_files(), POINTS)
+ALL = (SUMMARY, *kinds.all_files(), POINTS, MATCHES, *exports.FILES.values())
+Content = bytes | Callable[[pathlib.Path], None]
+"""Of a file: its bytes, or what writes it."""
 
 
-def names(*, pictures: PictureOptions, points: bool) -> tuple[str, ...]:
+def names(
+    *, pictures: PictureOptions, points: bool, export: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Return which files a pair may get.
 
     >>> names(pictures=PictureOptions(()), points=True)
-    ('transform.json', 'points.csv')
+    ('transform.json', 'matches.csv', 'points.csv')
     """
-    return (SUMMARY, *pictures.files().values(), *((POINTS,) if points else ()))
-
-
-def _points_text(moving: np.ndarray, fixed: np.ndarray, inside: np.ndarray) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["x_moving", "y_moving", "x_fixed", "y_fixed", "among_matches"])
-    for row, among in zip(np.concatenate([moving, fixed], axis=1), inside, strict=True):
-        writer.writerow([*(f"{value:.3f}" for value in row), int(among)])
-    return text.getvalue()
+    return (
+        SUMMARY,
+        MATCHES,
+        *pictures.files().values(),
+        *((POINTS,) if points else ()),
+        *(exports.FILES[name] for name in export),
+    )
 
 
 def results(
@@ -48,7 +53,8 @@ def results(
     points: np.ndarray | None,
     *,
     pictures: PictureOptions,
-) -> dict[str, bytes]:
+    export: Sequence[str] = (),
+) -> dict[str, Content]:
     """Return the contents of all files of one pair but `transform.json`, by name.
 
     Args:
@@ -56,12 +62,18 @@ def results(
         photos: the fixed and the moving one, with their pixels if pictures are drawn.
         points: landmarks `[N, 2]` of the moving image to map, or None.
         pictures: which to draw.
+        export: names of formats of other programs, of `exports.FILES`.
     """
-    files = draw(registration, photos, pictures)
-    if registration.ok and points is not None:
+    files: dict[str, Content] = {**draw(registration, photos, pictures)}
+    matches, inliers = registration.matches, registration.inliers
+    files[MATCHES] = matches_text(matches, inliers).encode()
+    if not registration.ok:
+        return files
+    if points is not None:
         mapped = registration.warp_points(points)
-        inside = registration.supports(points)
-        files["points.csv"] = _points_text(points, mapped, inside).encode()
+        files[POINTS] = points_text(registration, points, mapped).encode()
+    inlying = matches.subset(inliers)
+    files.update(exports.writers(registration, export, lambda: inlying))
     return files
 
 
@@ -101,7 +113,7 @@ def draw(
 
 
 def registered_scale(
-    files: Mapping[str, bytes], moving: Photo, options: PictureOptions
+    files: Mapping[str, Content], moving: Photo, options: PictureOptions
 ) -> float | None:
     """Return by what values of the file are multiplied in `registered`.
 
@@ -123,7 +135,7 @@ def _encode(picture: kinds.Picture, image_format: str) -> bytes:
     return encode(picture, image_format)
 
 
-def write(out: pathlib.Path, files: dict[str, bytes], summary: str) -> None:
+def write(out: pathlib.Path, files: Mapping[str, Content], summary: str) -> None:
     """Write the files, drop those of an earlier run that do not hold any more.
 
     Args:
@@ -136,11 +148,11 @@ def write(out: pathlib.Path, files: dict[str, bytes], summary: str) -> None:
             rkd_jax did not write.
     """
     try:
-        # An older one would tell that the new files beside it are of its run.
+        # Beside an older one, the new files would seem to be of its run.
         own_files.remove(out / SUMMARY)
-        for name, data in files.items():
-            own_files.write_bytes(out / name, data)
-        for name in own_files.own_names(out).intersection(ALL) - set(files):
+        for name, content in files.items():
+            _write(out / name, content)
+        for name in own_files.own_names(out).intersection(ALL) - {SUMMARY, *files}:
             own_files.remove(out / name)
         # Last, so that a complete transform.json means that all files are there.
         own_files.write_text(out / SUMMARY, summary)
@@ -150,3 +162,11 @@ def write(out: pathlib.Path, files: dict[str, bytes], summary: str) -> None:
         raise OSError(
             f"{out}: cannot write there ({error.strerror or error}); give another --out"
         ) from error
+
+
+def _write(path: pathlib.Path, content: Content) -> None:
+    if isinstance(content, bytes):
+        own_files.write_bytes(path, content)
+        return
+    with own_files.replacing(path) as part:
+        content(part)

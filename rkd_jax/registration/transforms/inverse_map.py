@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 
 from rkd_jax.registration.transforms.sampling import (
-    OF_OPENCV,
+    as_dtype,
     check_interpolation,
+    samplable,
     sample,
 )
 
@@ -33,8 +34,7 @@ class Layer(NamedTuple):
     """An image to draw in the fixed frame.
 
     Attributes:
-        image: `[H, W]` or `[H, W, C]` uint8, uint16 or float; with "nearest" of any
-            dtype.
+        image: `[H, W]` or `[H, W, C]` of any numeric dtype.
         interpolation: "nearest", "linear" or "cubic".
         fill: value outside the moving image.
     """
@@ -216,16 +216,15 @@ class InverseMap:
                     f"{image.shape[:2]}"
                 )
             drawn.append(np.empty((*self._out_size, *image.shape[2:]), image.dtype))
-            if layer.interpolation != "nearest" and image.dtype not in OF_OPENCV:
-                image = image.astype(np.float32)
-            images.append(image)
+            images.append(samplable(image, layer.interpolation))
         far = -2.0 * max(self._in_size)
         for rows, x, y in self.strips():
             for places in (x, y):
                 cv2.patchNaNs(places, far)
                 np.clip(places, far, -2 * far, out=places)
             for layer, image, out in zip(layers, images, drawn, strict=True):
-                out[rows] = sample(image, x, y, layer.interpolation, layer.fill)
+                values = sample(image, x, y, layer.interpolation, layer.fill)
+                out[rows] = as_dtype(values, out.dtype)
         return drawn
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from made_photos import blank_photo
 from made_pictures import texture
-from made_registrations import made_registration
+from made_results import made_registration
 from PIL import Image
 
 from rkd_jax.images.pictures import display_scale
@@ -27,7 +27,9 @@ def _files(fixed, moving, options=DEFAULT, depth=None):
         for image in (fixed, moving)
     ]
     registration = made_registration(size, points=[])
-    return outputs.results(registration, photos, None, pictures=options)
+    files = outputs.results(registration, photos, None, pictures=options)
+    del files[outputs.MATCHES]
+    return files
 
 
 def _drawn(fixed, moving):

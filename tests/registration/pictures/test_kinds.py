@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from made_pictures import texture
-from made_registrations import made_error, made_registration
+from made_results import made_error, made_registration
 from PIL import Image
 
 from rkd_jax.images.pictures import encode_gif

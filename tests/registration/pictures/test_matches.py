@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made_registrations import made_error, made_registration
+from made_results import made_error, made_registration
 from scipy.spatial.distance import pdist
 
 from rkd_jax.registration.pictures.matches import (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from made_pictures import texture
-from made_registrations import made_error, made_registration
+from made_results import made_error, made_registration
 
 from rkd_jax.registration.pictures import marks, overlay
 from rkd_jax.registration.pictures.error_grid import (
