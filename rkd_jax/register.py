@@ -5,8 +5,8 @@
 writes into DIR: `registered.png` (the moving image in the frame of the fixed one),
 `overlay.png` (checkerboard of both), `matches.png`, `matches.csv`, `transform.json`,
 with `--points FILE` the landmarks of the moving image mapped to the fixed one
-(`points.csv`), and with `--export NAMES` the transform for other programs. Many pairs
-at once:
+(`points.csv`), with `--pictures NAMES` other pictures, and with `--export NAMES` the
+transform for other programs. Many pairs at once:
 
     python -m rkd_jax.register PAIRS.csv --out DIR      (columns fixed, moving, name)
     python -m rkd_jax.register FOLDER --out DIR         (<name>_1 and <name>_2, ...;
@@ -78,7 +78,8 @@ def _run(args: argparse.Namespace) -> int:
         method = arguments.method_of(args)
         settings = {**matcher.settings(), "weights": args.weights, **method}
         settings["one_camera"] = args.one_camera
-        return Work(matcher, method, settings, args.pictures, args.export)
+        pictures = arguments.picture_options(args)
+        return Work(matcher, method, settings, pictures, args.export)
 
     pairs = list_pairs(args.fixed, args.moving, note)
     if pairs is None:

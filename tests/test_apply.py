@@ -18,6 +18,7 @@ from rkd_jax.images.stored import read_stored
 from rkd_jax.registration.expected_error.error_map import ErrorMap
 from rkd_jax.registration.files import outputs, transform_file
 from rkd_jax.registration.matching.matches import Matches
+from rkd_jax.registration.pictures import PictureOptions
 from rkd_jax.registration.result import Registration
 from rkd_jax.registration.transforms import Frame, Radial
 
@@ -45,7 +46,7 @@ def made(*, ok=True, transform=TRUTH, error_map=None):
 
 
 def written(folder, found):
-    files = outputs.results(found, None, None, None, pictures=False)
+    files = outputs.results(found, (), None, pictures=PictureOptions(()))
     content = transform_file.describe(found, ("f.png", "m.png"), {}, {})
     outputs.write(folder, files, transform_file.to_text(content))
     return folder
@@ -301,7 +302,7 @@ EXPORTS = {"displacement.mha", "opencv_maps.npz", "bigwarp.csv", "qupath.json"}
 def test_exports_of_a_saved_transform_are_those_of_register(pair, capsys):
     found = made()
     names = ("itk", "opencv", "bigwarp", "qupath")
-    files = outputs.results(found, None, None, None, pictures=False, export=names)
+    files = outputs.results(found, (), None, pictures=PictureOptions(()), export=names)
     content = transform_file.describe(found, ("f.png", "m.png"), {}, {})
     outputs.write(pair / "new", files, transform_file.to_text(content))
     assert run("new", "--export", "itk,opencv,bigwarp,qupath", "--out", "out") == 0
@@ -329,7 +330,7 @@ def test_exports_of_a_saved_transform_are_those_of_register(pair, capsys):
     assert run("new", "--export", "qupath", "--out", "new") == 0
     # A pair that is not registered gets none, and loses those of an earlier run.
     lost = made(ok=False)
-    files = outputs.results(lost, None, None, None, pictures=False, export=names)
+    files = outputs.results(lost, (), None, pictures=PictureOptions(()), export=names)
     assert set(files) == {"matches.csv"}
     outputs.write(pair / "new", files, "{}")
     left = {path.name for path in pathlib.Path("new").iterdir()} - {own_files.LIST}

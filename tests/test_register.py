@@ -224,6 +224,8 @@ def test_usage_errors_exit_2(capsys):
         ([], "the following arguments are required: FIXED, --out"),
         (["a.png", "b.png"], "the following arguments are required: --out"),
         (["a.png", "--out", "out", "--transform", "bent"], "invalid choice: 'bent'"),
+        (["a.png", "--out", "out", "--pictures", "x"], "unknown picture 'x'; expected"),
+        (["a.png", "--out", "out", "--format", "bmp"], "invalid choice: 'bmp'"),
     ):
         with pytest.raises(SystemExit) as caught:
             main(words)
@@ -258,7 +260,7 @@ def test_a_crash_while_drawing_leaves_earlier_results(files, tmp_path, monkeypat
     def fail(*_):
         raise ValueError("no memory")
 
-    monkeypatch.setattr("rkd_jax.registration.files.outputs.overlay_picture", fail)
+    monkeypatch.setattr("rkd_jax.registration.pictures.overlay.checkerboard", fail)
     assert _run(files, "moving.png", "moving.png", tmp_path) == 2
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
@@ -310,6 +312,18 @@ def test_folder_of_pairs_is_registered_and_finished_pairs_skipped(
     assert _many(out, folder) == 3
     drawn = {p.name for p in (out / "a").iterdir()}
     assert {"matches.png", "overlay.png", "registered.png"} < drawn
+    # Done again if a picture is missing, and only then.
+    more = ["--pictures", "overlay,matches", "--format", "jpg"]
+    assert _many(out, folder, *more) == 3
+    pictures = ["matches.jpg", "overlay.jpg"]
+    pictures.insert(0, "matches.csv")
+    assert _visible(out / "a") == [*pictures, "transform.json"]
+    assert _visible(out / "c") == ["matches.csv", "matches.jpg", "transform.json"]
+    with monkeypatch.context() as patch:
+        patch.setattr("rkd_jax.registration.matcher.Matcher.photo", refuse)
+        for names in ("overlay", "matches", "none"):
+            assert _many(out, folder, "--pictures", names, "--format", "jpg") == 3
+    assert _visible(out / "a") == [*pictures, "transform.json"]
     # Another image, or another setting, and it is done again.
     shutil.copy(folder / "c_2.png", folder / "a_2.png")
     assert _many(out, folder, "--no-pictures") == 3

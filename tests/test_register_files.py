@@ -245,14 +245,14 @@ def test_a_folder_that_cannot_be_made_is_refused(work, capsys, no_network, place
 def test_whatever_goes_wrong_with_a_pair_the_others_are_done(
     work, capsys, monkeypatch, error
 ):
-    read = photo.read_image
+    read = photo.read_with_depth
 
     def fail(source, **more):
         if str(source).endswith("other.png"):
             raise error
         return read(source, **more)
 
-    monkeypatch.setattr(photo, "read_image", fail)
+    monkeypatch.setattr(photo, "read_with_depth", fail)
     rows = "fixed.png,other.png,bad\nfixed.png,moving.png,good\n"
     (work / "list.csv").write_text(f"fixed,moving,name\n{rows}")
     assert _run("list.csv", "--no-pictures", "--out", "out") == 2

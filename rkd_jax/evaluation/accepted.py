@@ -19,9 +19,10 @@ from rkd_jax.evaluation.predictions import Prediction
 from rkd_jax.files import own_files
 from rkd_jax.images.pictures import encode_png
 from rkd_jax.images.prepare import read_image
-from rkd_jax.registration.files import outputs
 from rkd_jax.registration.files.pairs import Pair
 from rkd_jax.registration.matching.matches import Matches
+from rkd_jax.registration.pictures import matches, overlay
+from rkd_jax.registration.pictures.scene import Scene
 from rkd_jax.registration.result import Registration
 from rkd_jax.registration.transforms import Transform
 
@@ -128,8 +129,8 @@ def _picture(prediction: Prediction, pair: Pair) -> np.ndarray:
         fixed_size=fixed.shape[:2],
         moving_size=moving.shape[:2],
     )
-    drawn = dict(outputs.draw(registration, fixed, moving))
-    left, right = drawn["matches.png"], drawn["overlay.png"]
+    scene = Scene(registration, fixed, moving)
+    left, right = matches.draw(scene), overlay.draw(scene)
     width = max(1, round(right.shape[1] * left.shape[0] / right.shape[0]))
     right = cv2.resize(right, (width, left.shape[0]), interpolation=cv2.INTER_AREA)
     return np.concatenate([left, right], axis=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,31 @@ MAX_MEGAPIXELS = 100.0
 MIN_SIDE_PX = 32
 MOST_ELONGATED = 20
 """Longer to shorter side; of a working size of 768 px the shorter one has 38 px."""
+
+
+class Depth(NamedTuple):
+    """Which values an image had before it became uint8, or float32 in 0..1.
+
+    Attributes:
+        dtype: uint8, uint16 or float32.
+        top: the value that became 255 (uint8) or 1.0 (float32).
+
+    >>> Depth.of(np.zeros((2, 2), np.uint16)).top
+    65535.0
+    """
+
+    dtype: np.dtype
+    top: float
+
+    @classmethod
+    def of(cls, pixels: np.ndarray) -> Depth:
+        """Return the depth of pixels as a file holds them."""
+        if pixels.dtype == np.uint8:
+            return cls(np.dtype(np.uint8), 255.0)
+        if pixels.dtype == np.uint16:
+            return cls(np.dtype(np.uint16), 65535.0)
+        whole = pixels.dtype.kind != "f" or (pixels.size and float(pixels.max()) > 1.0)
+        return cls(np.dtype(np.float32), 255.0 if whole else 1.0)
 
 
 def describe(source: Any) -> str:
@@ -71,19 +96,35 @@ def read_image(
     >>> read_image(np.zeros((4, 5, 1), np.uint8)).shape
     (4, 5)
     """
+    return read_with_depth(source, max_megapixels=max_megapixels, name=name)[0]
+
+
+def read_with_depth(
+    source: str | os.PathLike[str] | bytes | np.ndarray,
+    *,
+    max_megapixels: float = MAX_MEGAPIXELS,
+    name: str | None = None,
+) -> tuple[np.ndarray, Depth]:
+    """Read an image as `read_image` does, and which values the file has.
+
+    >>> image, depth = read_with_depth(np.full((2, 2), 4095, np.uint16))
+    >>> image.dtype.name, depth.dtype.name
+    ('float32', 'uint16')
+    """
     name = describe(source) if name is None else name
     if isinstance(source, (str, os.PathLike)):
         source = image_files.read_bytes(pathlib.Path(source))
     if isinstance(source, (bytes, bytearray, memoryview)):
         image = decoding.decode(bytes(source), name, max_megapixels)
-        return _from_array(image, name)
+        return _from_array(image, name), Depth.of(image)
     image = np.asarray(source)
     if image.ndim in (2, 3) and image.size:
         try:
             decoding.check_size(image.shape[1], image.shape[0], max_megapixels)
         except RefusedError as error:
             raise ValueError(f"{name}: {error}") from None
-    return _from_array(image, name)
+    checked = _from_array(image, name)
+    return checked, Depth.of(image)
 
 
 def check_sides(width: int, height: int, name: str) -> None:

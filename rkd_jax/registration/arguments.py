@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from rkd_jax.registration import pictures
 from rkd_jax.registration.export_formats import FORMATS
 from rkd_jax.registration.families import CHOICES
 from rkd_jax.weights import packaged
@@ -39,14 +40,42 @@ def add_results(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--pictures",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="write registered.png, overlay.png and matches.png",
+        type=_pictures,
+        default=pictures.DEFAULT,
+        metavar="NAMES",
+        help=f"which to write: of {', '.join(pictures.PICTURES)}, with commas between "
+        f"them; or all, or none (default: {','.join(pictures.DEFAULT)})",
+    )
+    parser.add_argument(
+        "--no-pictures",
+        dest="pictures",
+        action="store_const",
+        const=(),
+        help="write none",
+    )
+    parser.add_argument(
+        "--format",
+        choices=pictures.FORMATS,
+        default="png",
+        help="of pictures (default: png); tiff keeps the values of the file, jpg has 8 "
+        "bits",
     )
     add_export(parser)
     parser.add_argument(
         "--json", action="store_true", help="print each result as one line of JSON"
     )
+
+
+def picture_options(args: argparse.Namespace) -> pictures.PictureOptions:
+    """Return which pictures the arguments of `add_results` ask for."""
+    return pictures.PictureOptions(args.pictures, args.format)
+
+
+def _pictures(text: str) -> tuple[str, ...]:
+    try:
+        return pictures.parse_names(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:

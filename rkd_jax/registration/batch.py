@@ -25,6 +25,7 @@ from rkd_jax.registration.many import (
 )
 from rkd_jax.registration.matcher import Matcher
 from rkd_jax.registration.photo import Photo
+from rkd_jax.registration.pictures import PictureOptions
 from rkd_jax.runtime.command import describe_error
 
 _UNREADABLE = "unreadable: "  # in place of a digest
@@ -38,14 +39,14 @@ class Work:
         matcher: finds the transforms.
         method: keyword arguments of `matcher.register`.
         settings: all that a result depends on, JSON-like.
-        pictures: whether to draw.
+        pictures: which are drawn.
         export: formats of other programs to write, of `exports.FILES`.
     """
 
     matcher: Matcher
     method: dict[str, Any]
     settings: dict[str, Any]
-    pictures: bool = True
+    pictures: PictureOptions = dataclasses.field(default_factory=PictureOptions)
     export: tuple[str, ...] = ()
 
 
@@ -116,14 +117,12 @@ def _register(
 ) -> dict[str, Any]:
     """Register two photographs, write the files of the pair and return its summary."""
     found = work.matcher.register(*photos, **work.method, curvature=curvature)
-    fixed, moving = (photo.original for photo in photos)
     files = outputs.results(
-        found, fixed, moving, points, pictures=work.pictures, export=work.export
+        found, photos, points, pictures=work.pictures, export=work.export
     )
     summary = transform_file.describe(found, names, work.settings, more or {})
-    if "registered.png" in files and moving.dtype != np.uint8:
-        # Times what a value of the file is of its 65535.
-        summary["registered_scale"] = outputs.display_scale(moving)
+    if scale := outputs.registered_scale(files, photos[1], work.pictures):
+        summary["registered_scale"] = scale
     outputs.write(out, files, transform_file.to_text(summary) + "\n")
     return summary
 
@@ -156,7 +155,7 @@ def register_all(
         # What cannot be read now may be another file later: its path tells it apart.
         {p: str(p) if d.startswith(_UNREADABLE) else d for p, d in digests.items()},
         rounds=1 + calibrates,
-        keep_pixels=work.pictures,
+        keep_pixels=bool(work.pictures.names),
     )
     if calibrates:
         curvature = find_camera(
@@ -213,15 +212,15 @@ def _finished(
     folder: pathlib.Path, wanted: dict[str, Any], work: Work
 ) -> dict[str, Any] | None:
     """Return the summary of a pair that was registered (and drawn) so, or None."""
-    if work.pictures and not (folder / "matches.png").is_file():
-        return None
     summary = _json_object(folder / outputs.SUMMARY)
     same = json.loads(json.dumps(wanted))
     matches = all(summary.get(key) == value for key, value in same.items())
     if not (matches and "ok" in summary and "reason" in summary):
         return None
-    exported = work.export if summary["ok"] else ()
-    files = (outputs.MATCHES, *(exports.FILES[name] for name in exported))
+    ok = bool(summary["ok"])
+    drawn = work.pictures.files(ok=ok).values()
+    exported = [exports.FILES[name] for name in work.export] if ok else []
+    files = (outputs.MATCHES, *drawn, *exported)
     return summary if all((folder / name).is_file() for name in files) else None
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rkd_jax.registration.arguments import picture_options
 from rkd_jax.registration.files.claims import claim_many, claim_one
 from rkd_jax.registration.files.landmarks import read_points
 from rkd_jax.registration.files.pairs import Pair
@@ -38,7 +39,7 @@ def register_one(args: argparse.Namespace, work: Callable[[], Work]) -> int:
     claim_one(
         out,
         inputs,
-        pictures=args.pictures,
+        pictures=picture_options(args),
         points=points is not None,
         export=args.export,
     )
@@ -68,7 +69,7 @@ def register_many(
         raise ValueError("--points: landmarks are of one pair; drop it for many pairs")
     out = pathlib.Path(args.out)
     inputs = [args.fixed, *([args.weights] if args.weights else [])]
-    how = {"pictures": args.pictures, "one_camera": args.one_camera}
+    how = {"pictures": picture_options(args), "one_camera": args.one_camera}
     claim_many(out, pairs, inputs, **how, export=args.export)
     from rkd_jax.registration import batch
 

@@ -15,8 +15,8 @@ from rkd_jax.images.prepare import (
     field_box,
     fit_to,
     normalize,
-    read_image,
 )
+from rkd_jax.images.reading import Depth, read_with_depth
 from rkd_jax.keypoints import Keypoints
 from rkd_jax.registration.options import MatcherOptions
 from rkd_jax.registration.transforms import Frame
@@ -38,6 +38,7 @@ class Photo(Resized):
         levels: `[H, W]` uint8, the normalized file.
         original: `[H, W]` or `[H, W, 3]`, the file as `read_image` gives it; None where
             a caller dropped it to save memory.
+        depth: which values the file has, of which `original` was made.
         keypoints: in pixels of `image`, K rows; None before they are looked for.
         xy: `[K, 2]` float64, the keypoints in file pixels; NaN where undefined.
     """
@@ -46,6 +47,7 @@ class Photo(Resized):
     frame: Frame
     levels: np.ndarray
     original: np.ndarray | None
+    depth: Depth | None = None
     keypoints: Keypoints | None = None
     xy: np.ndarray | None = None
 
@@ -80,7 +82,7 @@ def prepare_photo(
         >>> photo.image.shape, photo.size, photo.file_size
         ((48, 48), (32, 48), (60, 90))
     """
-    original = read_image(source, name=name)
+    original, depth = read_with_depth(source, name=name)
     bright = brightest(original)  # both searches for the field start from it
     normalized = normalize(original, name=name)
     prepared = fit_to(
@@ -105,4 +107,5 @@ def prepare_photo(
         frame=Frame.of_box(prepared.box),
         levels=cv2.convertScaleAbs(normalized, alpha=255.0),
         original=original,
+        depth=depth,
     )

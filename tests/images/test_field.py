@@ -5,7 +5,12 @@ import pytest
 from made_pictures import texture
 
 from rkd_jax.data.records import Item, Records
-from rkd_jax.images.field import field_of_view, prepared_field, rim_px
+from rkd_jax.images.field import (
+    display_field,
+    field_of_view,
+    prepared_field,
+    rim_px,
+)
 from rkd_jax.images.prepare import fit_to
 from rkd_jax.registration.matcher import load_matcher
 from rkd_jax.synthetic import fundus
@@ -29,6 +34,22 @@ def test_field_is_the_disc(kind):
     assert inner.shape == (130, 130)
     expected = _disc(130, 130, 64.5, 64.5, 400 * 130 / 900 - rim_px(130))
     assert (inner != expected).mean() < 0.03
+
+
+def test_displayed_field_is_the_disc_without_rim_and_tab():
+    """Hull and disc differ by black wedges beside a tab: these must not be shown."""
+    disc = _disc(900, 1300, 650, 450, 400)
+    image = np.where(disc, 150, 0).astype(np.uint8)
+    image[430:470, 1030:1090] = 150  # a tab
+    wedge = field_of_view(image) & (image == 0)
+    assert wedge.sum() > 2000
+    field = display_field(image) > 127
+    assert not (field & (image == 0)).any()
+    # Less than 1 % of the side is lost around.
+    assert field[_disc(900, 1300, 650, 450, 400 - 13)].all()
+    whole = np.full((100, 160), 150, np.uint8)
+    assert (display_field(whole) == 255).all()
+    assert not display_field(np.zeros((90, 90), np.float32)).any()
 
 
 def test_full_frame_image_is_all_field_but_padding_is_none():

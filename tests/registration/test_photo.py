@@ -36,7 +36,7 @@ def test_two_files_are_read_and_encoded_once_each(tmp_path, moving, monkeypatch)
         names.append(str(tmp_path / f"{name}.png"))
         cv2.imwrite(names[-1], part)
     seen = {"read": 0, "encoded": 0}
-    read, encode = photo.read_image, SiftKeypoints._one
+    read, encode = photo.read_with_depth, SiftKeypoints._one
 
     def counted_read(*given, **more):
         seen["read"] += 1
@@ -46,7 +46,7 @@ def test_two_files_are_read_and_encoded_once_each(tmp_path, moving, monkeypatch)
         seen["encoded"] += 1
         return encode(self, image)
 
-    monkeypatch.setattr(photo, "read_image", counted_read)
+    monkeypatch.setattr(photo, "read_with_depth", counted_read)
     monkeypatch.setattr(SiftKeypoints, "_one", counted_encode)
     matcher = load_matcher(method="sift", working_size=320)
     work = batch.Work(matcher, {}, matcher.settings())

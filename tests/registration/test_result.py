@@ -8,7 +8,7 @@ from made_photos import blank_pair
 
 from rkd_jax.registration.fitting.fit import Fit
 from rkd_jax.registration.matching.matches import Matches
-from rkd_jax.registration.pictures import matches_picture, overlay_picture
+from rkd_jax.registration.pictures.matches import matches_picture
 from rkd_jax.registration.result import Registration
 from rkd_jax.registration.transforms import Frame, Homography, Quadratic
 from rkd_jax.registration.verdict.confidence import (
@@ -212,22 +212,6 @@ def test_logistic_fit_is_calibrated_and_keeps_the_signs():
     assert sure.mean() == pytest.approx(chance.mean(), abs=0.03)
     with pytest.raises(ValueError, match="at least 10"):
         fit_logistic(rows[:20], np.ones(20, bool))
-
-
-def test_overlay_alternates_inside_both_fields():
-    fixed, registered = (
-        np.full((64, 64), 200, np.uint8),
-        np.full((64, 64), 100, np.uint8),
-    )
-    left, top = np.zeros((2, 64, 64), bool)
-    left[:, :48], top[:32] = True, True
-    picture = overlay_picture(fixed, registered, left, top, tiles=8)[..., 0]
-    inside = picture[:32, :48]
-    assert inside[0, 0] == 200
-    assert inside[0, 8] == inside[8, 0] == 100
-    assert (inside == 200).mean() == 0.5
-    assert picture[40, 10] == int(200 * 0.45)
-    assert picture[10, 60] == int(100 * 0.45)
 
 
 def test_matches_picture_shows_lines_of_both_kinds():

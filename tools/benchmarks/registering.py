@@ -46,7 +46,7 @@ class Ours:
         self.spans = collections.defaultdict(list)
         self.matcher = matcher.load_matcher(weights, working_size=working_size)
         parts = (
-            (photo, "read_image", "reading"),
+            (photo, "read_with_depth", "reading"),
             (encoder, "prepare_photo", "preparing"),
             (self.matcher.detector, "_more_points", "points"),
             (self.matcher.detector, "_detect", "network"),

@@ -12,13 +12,14 @@ from rkd_jax.files import own_files
 from rkd_jax.registration.files import outputs
 from rkd_jax.registration.files.pair_names import CAMERA, TABLE, same_up_to_case
 from rkd_jax.registration.files.pairs import Pair
+from rkd_jax.registration.pictures import PictureOptions
 
 
 def claim_one(
     out: pathlib.Path,
     inputs: Iterable[str],
     *,
-    pictures: bool,
+    pictures: PictureOptions,
     points: bool,
     export: Sequence[str] = (),
 ) -> None:
@@ -33,7 +34,7 @@ def claim_many(
     pairs: Sequence[Pair],
     inputs: Iterable[str],
     *,
-    pictures: bool,
+    pictures: PictureOptions,
     one_camera: bool,
     export: Sequence[str] = (),
 ) -> None:
@@ -43,7 +44,7 @@ def claim_many(
         out: folder of the run.
         pairs: of the run.
         inputs: files that the run reads, besides the images of the pairs.
-        pictures: whether they are drawn.
+        pictures: which are drawn.
         one_camera: whether a camera is written.
         export: formats of other programs that are written.
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import numpy as np
 
 from rkd_jax.files import own_files
-from rkd_jax.images.field import field_of_view
-from rkd_jax.images.pictures import encode_png
+from rkd_jax.images.pictures import display_scale, encode, encode_gif
 from rkd_jax.registration import exports
+from rkd_jax.registration import pictures as kinds
 from rkd_jax.registration.files.point_files import (
     MATCHES,
     POINTS,
@@ -19,73 +20,51 @@ from rkd_jax.registration.files.point_files import (
     points_text,
 )
 from rkd_jax.registration.files.transform_file import NAME as SUMMARY
-from rkd_jax.registration.pictures import matches_picture, overlay_picture
+from rkd_jax.registration.photo import Photo
+from rkd_jax.registration.pictures import PictureOptions
 from rkd_jax.registration.result import Registration
-from rkd_jax.registration.transforms.inverse_map import InverseMap, Layer
 
-PICTURES = ("registered.png", "overlay.png", "matches.png")
-ALL = (SUMMARY, *PICTURES, POINTS, MATCHES, *exports.FILES.values())
+_FRAME_MS = 600  # of an animation: time to find a place, and to see it move
+ALL = (SUMMARY, *kinds.all_files(), POINTS, MATCHES, *exports.FILES.values())
 Content = bytes | Callable[[pathlib.Path], None]
 """Of a file: its bytes, or what writes it."""
 
 
 def names(
-    *, pictures: bool, points: bool, export: Sequence[str] = ()
+    *, pictures: PictureOptions, points: bool, export: Sequence[str] = ()
 ) -> tuple[str, ...]:
     """Return which files a pair may get.
 
-    >>> names(pictures=False, points=True)
+    >>> names(pictures=PictureOptions(()), points=True)
     ('transform.json', 'matches.csv', 'points.csv')
     """
     return (
         SUMMARY,
         MATCHES,
-        *(PICTURES if pictures else ()),
+        *pictures.files().values(),
         *((POINTS,) if points else ()),
         *(exports.FILES[name] for name in export),
     )
 
 
-def display_scale(image: np.ndarray) -> float:
-    """Return by what to multiply an image so that one can look at it.
-
-    Cameras of 10 to 14 bits leave most of a 16-bit file's range empty, and the picture
-    black. 1 for 8 bits, and where the values reach half of the range.
-
-    Args:
-        image: uint8, or float in 0..1.
-
-    >>> display_scale(np.full((2, 2), 0.0625, np.float32))
-    16.0
-    """
-    if image.dtype == np.uint8:
-        return 1.0
-    highest = float(image.max())
-    return 1.0 if highest == 0.0 or highest >= 0.5 else 1.0 / highest
-
-
 def results(
     registration: Registration,
-    fixed: np.ndarray,
-    moving: np.ndarray,
+    photos: Sequence[Photo],
     points: np.ndarray | None,
     *,
-    pictures: bool = True,
+    pictures: PictureOptions,
     export: Sequence[str] = (),
 ) -> dict[str, Content]:
     """Return the contents of all files of one pair but `transform.json`, by name.
 
     Args:
         registration: of the pair.
-        fixed: the image as read.
-        moving: the image as read.
+        photos: the fixed and the moving one, with their pixels if pictures are drawn.
         points: landmarks `[N, 2]` of the moving image to map, or None.
-        pictures: whether to draw.
+        pictures: which to draw.
         export: names of formats of other programs, of `exports.FILES`.
     """
-    files: dict[str, Content] = {}
-    if pictures:
-        files.update(_encoded(draw(registration, fixed, moving)))
+    files: dict[str, Content] = {**draw(registration, photos, pictures)}
     matches, inliers = registration.matches, registration.inliers
     files[MATCHES] = matches_text(matches, inliers).encode()
     if not registration.ok:
@@ -99,51 +78,61 @@ def results(
 
 
 def draw(
-    registration: Registration, fixed: np.ndarray, moving: np.ndarray
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Draw the pictures of one pair.
+    registration: Registration, photos: Sequence[Photo], options: PictureOptions
+) -> dict[str, bytes]:
+    """Draw and encode the pictures of one pair.
 
     Args:
         registration: of the pair.
-        fixed: the image as read.
-        moving: the image as read.
+        photos: the fixed and the moving one, with their pixels.
+        options: which pictures; of a pair that is not registered, the matches alone.
 
-    Yields:
-        Name of the file and picture; matches only where the pair is not registered.
+    Returns:
+        The files' contents by their names.
     """
-    fixed, moving = (_brightened(image) for image in (fixed, moving))
-    yield "matches.png", matches_picture(fixed, moving, registration)
-    if not registration.ok or registration.transform is None:
-        return
-    inverse = InverseMap(
-        registration.transform.apply_inverse,
-        registration.fixed_size,
-        registration.moving_size,
+    files = options.files(ok=registration.ok)
+    if not files:
+        return {}
+    from rkd_jax.registration.pictures.scene import Scene
+
+    fixed, moving = photos
+    scene = Scene(
+        registration,
+        fixed.original,
+        moving.original,
+        depth=moving.depth,
+        own_values=options.own_values,
     )
-    field = field_of_view(moving).astype(np.uint8)
-    registered, reach = inverse.draw([Layer(moving), Layer(field, "nearest")])
-    yield "registered.png", _full_depth(registered)
-    field_fixed = field_of_view(fixed)
-    yield "overlay.png", overlay_picture(fixed, registered, field_fixed, reach > 0)
-
-
-def _encoded(pictures: Iterable[tuple[str, np.ndarray]]) -> dict[str, bytes]:
-    """Return pictures as PNG, by name; one is encoded while the next one is drawn."""
+    # One picture is encoded while the next one is drawn.
     with ThreadPoolExecutor() as pool:
-        files = {name: pool.submit(encode_png, picture) for name, picture in pictures}
-        return {name: encoded.result() for name, encoded in files.items()}
+        encoded = {
+            file: pool.submit(_encode, kinds.load(name)(scene), options.format)
+            for name, file in files.items()
+        }
+        return {file: waiting.result() for file, waiting in encoded.items()}
 
 
-def _full_depth(image: np.ndarray) -> np.ndarray:
-    """Return uint8 as it is, else uint16: what has more than 8 bits loses none."""
-    if image.dtype == np.uint8:
-        return image
-    return np.rint(np.clip(image, 0.0, 1.0) * 65535).astype(np.uint16)
+def registered_scale(
+    files: Mapping[str, Content], moving: Photo, options: PictureOptions
+) -> float | None:
+    """Return by what values of the file are multiplied in `registered`.
+
+    None without this picture, of files of 8 bits, and where values are kept.
+    """
+    if kinds.file_name("registered", options.format) not in files:
+        return None
+    if options.own_values or moving.original.dtype == np.uint8:
+        return None
+    return display_scale(moving.original)
 
 
-def _brightened(image: np.ndarray) -> np.ndarray:
-    scale = display_scale(image)
-    return image if scale == 1.0 else np.minimum(image * np.float32(scale), 1.0)
+def _encode(picture: kinds.Picture, image_format: str) -> bytes:
+    """Encode a picture, or the frames of an animation."""
+    if isinstance(picture, list):
+        return encode_gif(picture, frame_ms=_FRAME_MS)
+    if image_format == "jpg" and picture.dtype == np.uint16:
+        picture = cv2.convertScaleAbs(picture, alpha=255 / 65535)
+    return encode(picture, image_format)
 
 
 def write(out: pathlib.Path, files: Mapping[str, Content], summary: str) -> None:
@@ -163,9 +152,8 @@ def write(out: pathlib.Path, files: Mapping[str, Content], summary: str) -> None
         own_files.remove(out / SUMMARY)
         for name, content in files.items():
             _write(out / name, content)
-        for name in ALL:
-            if name != SUMMARY and name not in files:
-                own_files.remove(out / name)
+        for name in own_files.own_names(out).intersection(ALL) - {SUMMARY, *files}:
+            own_files.remove(out / name)
         # Last, so that a complete transform.json means that all files are there.
         own_files.write_text(out / SUMMARY, summary)
     except FileExistsError:

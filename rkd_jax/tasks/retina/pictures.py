@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from rkd_jax.images.pictures import to_rgb8
-from rkd_jax.registration.pictures import draw_matches
+from rkd_jax.registration.pictures.matches import draw_matches
 
 
 def matches_picture(

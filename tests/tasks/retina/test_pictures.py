@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rkd_jax.registration.pictures import INLIER, OUTLIER
+from rkd_jax.registration.pictures.matches import INLIER, OUTLIER
 from rkd_jax.tasks.retina.pictures import matches_picture
 
 IMAGES = np.stack([np.full((20, 30), 0.2), np.full((20, 30), 0.6)])
@@ -19,7 +19,7 @@ def assert_line(picture, row, first, last, color):
     clear = draw()[row, first:last].astype(int)
     found = picture[row, first:last]
     expected = 0.6 * np.array(color) + 0.4 * clear
-    np.testing.assert_allclose(found[4:-4], expected[4:-4], atol=25)
+    np.testing.assert_allclose(found[5:-5], expected[5:-5], atol=25)
     np.testing.assert_allclose(found[[0, -1]], [color] * 2, atol=25)
 
 
