@@ -1,0 +1,135 @@
+"""Connect to the workers of a Dask cluster: those of a scheduler, or new processes.
+
+with connected(Workers(jobs=4)) as cluster:
+    for item, result in cluster.run(items, work, prepare): ...
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import platform
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rkd_jax.runtime import extras
+from rkd_jax.runtime.cluster_run import Cluster, WorkersError
+from rkd_jax.runtime.workers import Workers
+from rkd_jax.version import __version__
+
+_ANSWER_S = 10.0
+# Ctrl-C reaches all processes of a terminal: this one ends the workers itself.
+_WORKER_START = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+
+
+@contextlib.contextmanager
+def connected(
+    workers: Workers,
+    *,
+    most: int | None = None,
+    note: Callable[[str], None] = lambda text: None,
+) -> Iterator[Cluster]:
+    """Start workers, or connect to those of a scheduler; end what was started.
+
+    Args:
+        workers: which.
+        most: no more processes are started on this machine than this.
+        note: gets a line about what a user may want to know.
+
+    Raises:
+        MissingExtraError: Dask is not installed.
+        WorkersError: no scheduler there, no workers, or they have another version.
+    """
+    extras.require("cluster")
+    from distributed import Client
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_quiet())
+        if workers.scheduler:
+            address = workers.scheduler
+        else:
+            jobs = workers.jobs if most is None else max(1, min(workers.jobs, most))
+            address = stack.enter_context(_local(jobs))
+        try:
+            client = Client(address, timeout=_ANSWER_S, set_as_default=False)
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            raise WorkersError(
+                f"{workers.flag}: no Dask scheduler answers there ({error}); start one "
+                "with `dask scheduler`, and give the address that it prints"
+            ) from error
+        stack.callback(client.close, timeout=1)
+        try:
+            client.wait_for_workers(1, timeout=_ANSWER_S)
+        except TimeoutError as error:
+            raise WorkersError(
+                f"{workers.flag}: the scheduler has no workers; start some with "
+                f"`dask worker {workers.scheduler}`"
+            ) from error
+        _check_versions(client, workers.flag)
+        yield Cluster(client, note)
+
+
+@contextlib.contextmanager
+def _local(jobs: int) -> Iterator[Any]:
+    """Start processes on this machine, each with its share of the cores."""
+    import dask
+    from distributed import LocalCluster
+
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    share = str(max(1, cores // jobs))
+    names = ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    environment = dict.fromkeys(names, share)  # NPROC: the threads of XLA
+    environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # they share a GPU
+    # Each death is counted here, where it is known whose fault it was.
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+        cluster = LocalCluster(
+            n_workers=jobs,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            # A worker that waits for memory would wait for ever: nothing is spilled.
+            memory_limit=0,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+            env=environment,
+            preload=[_WORKER_START],
+        )
+    try:
+        yield cluster
+    finally:
+        cluster.close(timeout=5)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Let Dask's log be silent: what matters becomes an error or a note here."""
+    from distributed.utils import silence_logging_cmgr
+
+    with contextlib.ExitStack() as stack:
+        for root in ("distributed", "tornado"):
+            stack.enter_context(silence_logging_cmgr(logging.CRITICAL, root))
+        yield
+
+
+def _versions() -> dict[str, str]:
+    """Return what must be the same in a worker and here."""
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"rkd_jax": __version__, "Python": python}
+
+
+def _check_versions(client: Any, flag: str) -> None:
+    """Refuse workers that would not do what this process would do."""
+    here = _versions()
+    for address, found in sorted(client.run(_versions, on_error="return").items()):
+        if isinstance(found, Exception):
+            raise WorkersError(
+                f"{flag}: the worker {address} cannot use rkd_jax ({found}); install "
+                f"rkd_jax {__version__} there"
+            )
+        for name, version in here.items():
+            if found[name] != version:
+                raise WorkersError(
+                    f"{flag}: the worker {address} has {name} {found[name]}, this "
+                    f"command {version}; install the same version there"
+                )
