@@ -107,7 +107,7 @@ def warped(
         views.append(np.where(inside, view, 0).astype(np.uint8))
     if light:
         keys = jax.random.split(jax.random.key(seed), 2)
-        views = [_lit(key, view) for key, view in zip(keys, views, strict=True)]
+        views = [lit(key, view) for key, view in zip(keys, views, strict=True)]
     if hard:
         views = [_spoilt(rng, view) for view in views]
     to_fixed = Radial(np.linalg.inv(fixed_view) @ moving_view, curvature, field, field)
@@ -187,11 +187,11 @@ def _as_3x3(affine: np.ndarray) -> np.ndarray:
     return np.vstack([affine, [0.0, 0.0, 1.0]])
 
 
-def _lit(key: jax.Array, image: np.ndarray) -> np.ndarray:
-    """Change the light of a uint8 image `[H, W]` within its field."""
+def lit(key: jax.Array, image: np.ndarray) -> np.ndarray:
+    """Give a uint8 image `[H, W]` the light of a visit, within its field."""
     field = field_of_view(image)
-    lit = _light(key, jnp.asarray(image, jnp.float32) / 255.0)
-    return np.where(field, np.round(np.asarray(lit) * 255.0), 0).astype(np.uint8)
+    light = _light(key, jnp.asarray(image, jnp.float32) / 255.0)
+    return np.where(field, np.round(np.asarray(light) * 255.0), 0).astype(np.uint8)
 
 
 def _spoilt(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:

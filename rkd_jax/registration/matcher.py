@@ -18,6 +18,7 @@ import numpy as np
 
 from rkd_jax.keypoints import Keypoints
 from rkd_jax.registration.encoder import Detector, Encoder
+from rkd_jax.registration.expected_error.estimate import estimate_errors, problem_of
 from rkd_jax.registration.fitting.curvature import Curvature
 from rkd_jax.registration.matching.guided import fit_pair
 from rkd_jax.registration.matching.pair import Pair
@@ -122,7 +123,13 @@ class Matcher:
                 estimator=method.estimator,
                 curvature=method.curvature,
             )
-        return judge(fit, matches, evidence, pair)
+        found = judge(fit, matches, evidence, pair)
+        if not found.ok:
+            return found
+        problem = problem_of(fit, matches, pair, method.estimator, method.curvature)
+        return dataclasses.replace(
+            found, error_map=estimate_errors(fit, problem, pair)
+        )
 
     def _as_taken(self, fixed: Photo, moving: Photo, method: _Method) -> Registration:
         """Register two photographs as the cameras took them."""

@@ -32,7 +32,7 @@ class Choice:
     fit: Fit
 
 
-def _blocks(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def blocks_and_folds(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Split points `[N, 2]` into 6x6 blocks of equal shares, and blocks into folds."""
     ranks = np.argsort(np.argsort(points, axis=0, kind="stable"), axis=0)
     column, row = (ranks * _BLOCKS // max(len(points), 1)).T
@@ -105,7 +105,7 @@ def choose(
     if len(fits) < 2:
         name = next(iter(fits), first)
         return Choice(name, {}, fits.get(name) or families[name](problem))
-    blocks, folds = _blocks(problem.moving[near])
+    blocks, folds = blocks_and_folds(problem.moving[near])
     losses = {
         n: _held_out(families[n], problem.subset(near, f.transform), folds)
         for n, f in fits.items()

@@ -29,14 +29,14 @@ _FITS = fit_homography, fit_radial, fit_quadratic, fit_radial_quadratic, fit_thi
 FAMILIES: Mapping[str, Family] = MappingProxyType(dict(zip(NAMES, _FITS, strict=True)))
 
 _FLAT = ("homography", "quadratic")  # families that need no frames
-# Pairs that a family must have to be a candidate: three for each parameter.
-_LEAST = {
+LEAST = {
     "homography": 4,
     "radial": 27,
     "quadratic": 60,
     "radial_quadratic": 63,
     "thin_plate": 150,
 }
+"""Pairs that a family must have to be a candidate: three for each parameter."""
 
 
 def _degenerate(points: np.ndarray) -> str:
@@ -50,16 +50,19 @@ def _degenerate(points: np.ndarray) -> str:
     return ""
 
 
+def candidates(problem: Problem) -> tuple[str, ...]:
+    """Return the families that can be fitted with what is known of the fields."""
+    return tuple(FAMILIES) if problem.frames is not None else _FLAT
+
+
 def choose_family(problem: Problem) -> Choice:
     """Choose among all families that a problem has frames and pairs for."""
-    curved = problem.frames is not None
-    names = FAMILIES if curved else _FLAT
     if problem.start is None:
-        first = (fit_radial if curved else fit_homography)(problem)
+        first = (fit_homography if problem.frames is None else fit_radial)(problem)
         if first.transform is None:
             return Choice("homography", {}, first)
         problem = dataclasses.replace(problem, start=first.transform)
-    return choose(problem, {name: FAMILIES[name] for name in names}, _LEAST)
+    return choose(problem, {n: FAMILIES[n] for n in candidates(problem)}, LEAST)
 
 
 def fit(
@@ -147,4 +150,4 @@ def fit(
     )
     result = choose_family(problem).fit if family == AUTO else FAMILIES[family](problem)
     inliers[finite] = result.inliers
-    return dataclasses.replace(result, inliers=inliers)
+    return dataclasses.replace(result, inliers=inliers, threshold_px=threshold_px)

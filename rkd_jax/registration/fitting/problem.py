@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -18,11 +19,13 @@ class Fit:
         transform: moving to fixed; None if nothing could be fitted.
         inliers: `[M]` bool, the pairs that the estimator kept.
         reason: empty on success.
+        threshold_px: inlier distance in the fixed image; NaN of a family's own result.
     """
 
     transform: Transform | None
     inliers: np.ndarray
     reason: str = ""
+    threshold_px: float = math.nan
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
