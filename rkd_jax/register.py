@@ -77,7 +77,7 @@ def _run(args: argparse.Namespace) -> int:
         method = arguments.method_of(args)
         settings = {**matcher.settings(), "weights": args.weights, **method}
         settings["one_camera"] = args.one_camera
-        return Work(matcher, method, settings, args.pictures)
+        return Work(matcher, method, settings, args.pictures, args.export)
 
     pairs = list_pairs(args.fixed, args.moving, note)
     if pairs is None:

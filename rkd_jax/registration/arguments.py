@@ -4,6 +4,7 @@ import argparse
 import pathlib
 from typing import Any
 
+from rkd_jax.registration.export_formats import FORMATS
 from rkd_jax.registration.families import CHOICES
 
 # How a pair is registered: arguments of `add_fit` and of `matcher.register`.
@@ -42,9 +43,33 @@ def add_results(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="write registered.png, overlay.png and matches.png",
     )
+    add_export(parser)
     parser.add_argument(
         "--json", action="store_true", help="print each result as one line of JSON"
     )
+
+
+def add_export(parser: argparse.ArgumentParser) -> None:
+    """Declare the formats of other programs: `export`, a tuple of names."""
+    parser.add_argument(
+        "--export",
+        type=_formats,
+        default=(),
+        metavar="NAMES",
+        help="write the transform for other programs, too, separated by commas: "
+        f"{', '.join(FORMATS)}",
+    )
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name not in FORMATS:
+            raise argparse.ArgumentTypeError(
+                f"expected names of {', '.join(FORMATS)}, separated by commas, found "
+                f"{name!r}"
+            )
+    return names
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:

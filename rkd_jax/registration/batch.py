@@ -12,8 +12,8 @@ import numpy as np
 
 from rkd_jax.files import own_files
 from rkd_jax.files.csv_text import csv_text
-from rkd_jax.files.portable import portable
-from rkd_jax.registration.files import outputs
+from rkd_jax.registration import exports
+from rkd_jax.registration.files import outputs, transform_file
 from rkd_jax.registration.files.landmarks import check_inside
 from rkd_jax.registration.files.pair_names import CAMERA, TABLE
 from rkd_jax.registration.files.pairs import Pair
@@ -39,12 +39,14 @@ class Work:
         method: keyword arguments of `matcher.register`.
         settings: all that a result depends on, JSON-like.
         pictures: whether to draw.
+        export: formats of other programs to write, of `exports.FILES`.
     """
 
     matcher: Matcher
     method: dict[str, Any]
     settings: dict[str, Any]
     pictures: bool = True
+    export: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,18 +117,14 @@ def _register(
     """Register two photographs, write the files of the pair and return its summary."""
     found = work.matcher.register(*photos, **work.method, curvature=curvature)
     fixed, moving = (photo.original for photo in photos)
-    files = outputs.results(found, fixed, moving, points, pictures=work.pictures)
-    summary = {
-        "fixed": portable(names[0]),
-        "moving": portable(names[1]),
-        **found.to_dict(),
-        "settings": work.settings,
-        **(more or {}),
-    }
+    files = outputs.results(
+        found, fixed, moving, points, pictures=work.pictures, export=work.export
+    )
+    summary = transform_file.describe(found, names, work.settings, more or {})
     if "registered.png" in files and moving.dtype != np.uint8:
         # Times what a value of the file is of its 65535.
         summary["registered_scale"] = outputs.display_scale(moving)
-    outputs.write(out, files, json.dumps(summary, indent=2) + "\n")
+    outputs.write(out, files, transform_file.to_text(summary) + "\n")
     return summary
 
 
@@ -173,7 +171,7 @@ def register_all(
 
     def known(pair: Pair) -> dict[str, Any] | None:
         wanted = {**more, "sha256": sha256[pair.name], "settings": work.settings}
-        return _finished(out / pair.name, wanted, pictures=work.pictures)
+        return _finished(out / pair.name, wanted, work)
 
     def register(pair: Pair, fixed: Photo, moving: Photo) -> dict[str, Any]:
         return _register(
@@ -212,15 +210,20 @@ def _digests_of(pair: Pair, digests: Mapping[pathlib.Path, str]) -> list[str]:
 
 
 def _finished(
-    folder: pathlib.Path, wanted: dict[str, Any], *, pictures: bool
+    folder: pathlib.Path, wanted: dict[str, Any], work: Work
 ) -> dict[str, Any] | None:
     """Return the summary of a pair that was registered (and drawn) so, or None."""
-    if pictures and not (folder / "matches.png").is_file():
+    if work.pictures and not (folder / "matches.png").is_file():
         return None
     summary = _json_object(folder / outputs.SUMMARY)
     same = json.loads(json.dumps(wanted))
     matches = all(summary.get(key) == value for key, value in same.items())
-    return summary if matches and "ok" in summary and "reason" in summary else None
+    if not (matches and "ok" in summary and "reason" in summary):
+        return None
+    exported = [exports.FILES[name] for name in work.export]
+    if summary["ok"] and not all((folder / name).is_file() for name in exported):
+        return None
+    return summary
 
 
 def _json_object(path: pathlib.Path) -> dict[str, Any]:

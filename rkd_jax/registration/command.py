@@ -35,7 +35,13 @@ def register_one(args: argparse.Namespace, work: Callable[[], Work]) -> int:
     out, names = pathlib.Path(args.out), (str(args.fixed), str(args.moving))
     inputs = [name for name in (*names, args.points, args.weights) if name]
     points = None if args.points is None else read_points(args.points)
-    claim_one(out, inputs, pictures=args.pictures, points=points is not None)
+    claim_one(
+        out,
+        inputs,
+        pictures=args.pictures,
+        points=points is not None,
+        export=args.export,
+    )
     from rkd_jax.registration import batch
 
     summary = batch.register_files(
@@ -63,7 +69,7 @@ def register_many(
     out = pathlib.Path(args.out)
     inputs = [args.fixed, *([args.weights] if args.weights else [])]
     how = {"pictures": args.pictures, "one_camera": args.one_camera}
-    claim_many(out, pairs, inputs, **how)
+    claim_many(out, pairs, inputs, **how, export=args.export)
     from rkd_jax.registration import batch
 
     results, stop = [], None

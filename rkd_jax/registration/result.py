@@ -6,17 +6,17 @@ import dataclasses
 import math
 from typing import Any
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
+from rkd_jax.registration.approximation import best_matrix
 from rkd_jax.registration.expected_error.error_map import ErrorMap
+from rkd_jax.registration.mapped import Mapped, convex_hull
 from rkd_jax.registration.matching.matches import Matches
 from rkd_jax.registration.transforms import Frame, Transform
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Registration:
+class Registration(Mapped):
     """What is known about a pair after matching and fitting.
 
     Attributes:
@@ -48,99 +48,38 @@ class Registration:
     frames: tuple[Frame, Frame] | None = None
     error_map: ErrorMap | None = None
 
-    def _trusted(self) -> Transform:
-        if not self.ok or self.transform is None:
-            raise ValueError(
-                f"the pair is not registered: {self.reason}; see `.matches`, or "
-                "use `.transform` (if there is one) at your own risk"
-            )
-        return self.transform
-
-    def warp_points(self, points: npt.ArrayLike) -> np.ndarray:
-        """Map points `[..., 2]` (x, y) of the moving file to the fixed file.
-
-        Raises:
-            ValueError: if the pair is not registered.
-        """
-        return self._trusted().apply(points)
-
-    def expected_error(self, points: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Return by how many pixels of the fixed file mapped points may be off.
-
-        Args:
-            points: `[..., 2]` (x, y) in pixels of the moving file.
-
-        Returns:
-            The expected (median) error, and a bound that holds in nine cases of ten,
-            `[...]` each; NaN where nothing supports the transform.
-
-        Raises:
-            ValueError: if the pair is not registered.
-        """
-        mapped = self._trusted().apply(points)
-        if self.error_map is None:
-            unknown = np.full(mapped.shape[:-1], np.nan)
-            return unknown, unknown.copy()
-        return self.error_map.at(mapped)
-
-    def supports(self, points: npt.ArrayLike) -> np.ndarray:
-        """Return which points `[N, 2]` of the moving file lie among the inliers.
-
-        Beyond the hull of the inliers a transform is a guess that no match confirms.
-
-        Returns:
-            `[N]` bool.
-        """
-        kept = self.matches.points_moving[self.inliers].astype(np.float32)
-        if len(kept) < 3:
-            return np.zeros(len(points), bool)
-        hull = cv2.convexHull(kept)
-        return np.array(
-            [
-                cv2.pointPolygonTest(hull, (float(x), float(y)), False) >= 0
-                for x, y in np.asarray(points)
-            ],
-            bool,
-        )
-
-    def warp_image(self, image: Any, *, interpolation: str = "linear") -> np.ndarray:
-        """Draw the moving image in the fixed frame, zeros where it does not reach.
-
-        Args:
-            image: the moving image, or another of its size (a label map with
-                `interpolation="nearest"`): path or array.
-            interpolation: "nearest", "linear" or "cubic".
-
-        Returns:
-            `[H, W(, C)]` of the fixed image's size, with the dtype of `image`.
-
-        Raises:
-            ValueError: if the pair is not registered or the size is another.
-        """
-        from rkd_jax.images.prepare import read_image
-
-        transform = self._trusted()
-        array = image if isinstance(image, np.ndarray) else read_image(image)
-        if array.shape[:2] != tuple(self.moving_size):
-            raise ValueError(
-                f"image: expected height and width {tuple(self.moving_size)} of the "
-                f"moving image, found {array.shape[:2]}"
-            )
-        return transform.warp(array, self.fixed_size, interpolation=interpolation)
+    @property
+    def hull(self) -> np.ndarray | None:
+        return convex_hull(self.matches.points_moving[self.inliers])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready summary without the matches."""
+        """Return a summary ready for JSON, without the matches.
+
+        `docs/transform_file.md` describes the keys.
+        """
+        matrix, hull, errors = best_matrix(self), self.hull, self.error_map
         return {
             "ok": self.ok,
             "reason": self.reason,
             "confidence": round(self.confidence, 4),
+            "fixed_size": list(self.fixed_size),
+            "moving_size": list(self.moving_size),
             "transform": None if self.transform is None else self.transform.to_dict(),
+            "matrix": None if matrix is None else matrix.matrix.tolist(),
+            "matrix_residual_px": None if matrix is None else matrix.residual(),
+            "supported_area": None if hull is None else _shortest(hull),
+            "expected_error": None
+            if errors is None
+            else {**errors.summary(), "map": errors.to_dict()},
             "matches": len(self.matches),
             "inliers": int(self.inliers.sum()),
             "evidence": {
                 name: round(value, 4) if math.isfinite(value) else None
                 for name, value in self.evidence.items()
             },
-            "fixed_size": list(self.fixed_size),
-            "moving_size": list(self.moving_size),
         }
+
+
+def _shortest(points: np.ndarray) -> list[list[float]]:
+    """Return float32 as the shortest numbers that are read back as the same."""
+    return [[float(str(value)) for value in row] for row in points]

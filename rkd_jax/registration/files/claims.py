@@ -15,10 +15,15 @@ from rkd_jax.registration.files.pairs import Pair
 
 
 def claim_one(
-    out: pathlib.Path, inputs: Iterable[str], *, pictures: bool, points: bool
+    out: pathlib.Path,
+    inputs: Iterable[str],
+    *,
+    pictures: bool,
+    points: bool,
+    export: Sequence[str] = (),
 ) -> None:
     """Refuse a folder where one pair's results would replace files of others."""
-    names = outputs.names(pictures=pictures, points=points)
+    names = outputs.names(pictures=pictures, points=points, export=export)
     removable = [out / name for name in outputs.ALL]
     own_files.claim([out / name for name in names], removable=removable, inputs=inputs)
 
@@ -30,6 +35,7 @@ def claim_many(
     *,
     pictures: bool,
     one_camera: bool,
+    export: Sequence[str] = (),
 ) -> None:
     """Refuse a folder where results of pairs would replace files or one another.
 
@@ -39,6 +45,7 @@ def claim_many(
         inputs: files that the run reads, besides the images of the pairs.
         pictures: whether they are drawn.
         one_camera: whether a camera is written.
+        export: formats of other programs that are written.
 
     Raises:
         OSError: a file is in the way; the message names it.
@@ -57,7 +64,7 @@ def claim_many(
                 f"{folder}: a file, where the results of a pair need a folder; choose "
                 "another --out, or move the file away"
             )
-    names = outputs.names(pictures=pictures, points=False)
+    names = outputs.names(pictures=pictures, points=False, export=export)
     own_files.claim(
         itertools.chain(
             [out / TABLE, *([out / CAMERA] if one_camera else [])],

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,23 +11,39 @@ import numpy as np
 from rkd_jax.files import own_files
 from rkd_jax.images.field import field_of_view
 from rkd_jax.images.pictures import encode_png
+from rkd_jax.registration import exports
+from rkd_jax.registration.files.point_files import (
+    MATCHES,
+    POINTS,
+    matches_text,
+    points_text,
+)
+from rkd_jax.registration.files.transform_file import NAME as SUMMARY
 from rkd_jax.registration.pictures import matches_picture, overlay_picture
 from rkd_jax.registration.result import Registration
 from rkd_jax.registration.transforms.inverse_map import InverseMap, Layer
 
-SUMMARY = "transform.json"
 PICTURES = ("registered.png", "overlay.png", "matches.png")
-POINTS = "points.csv"
-ALL = (SUMMARY, *PICTURES, POINTS)
+ALL = (SUMMARY, *PICTURES, POINTS, MATCHES, *exports.FILES.values())
+Content = bytes | Callable[[pathlib.Path], None]
+"""Of a file: its bytes, or what writes it."""
 
 
-def names(*, pictures: bool, points: bool) -> tuple[str, ...]:
+def names(
+    *, pictures: bool, points: bool, export: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Return which files a pair may get.
 
     >>> names(pictures=False, points=True)
-    ('transform.json', 'points.csv')
+    ('transform.json', 'matches.csv', 'points.csv')
     """
-    return (SUMMARY, *(PICTURES if pictures else ()), *((POINTS,) if points else ()))
+    return (
+        SUMMARY,
+        MATCHES,
+        *(PICTURES if pictures else ()),
+        *((POINTS,) if points else ()),
+        *(exports.FILES[name] for name in export),
+    )
 
 
 def display_scale(image: np.ndarray) -> float:
@@ -50,15 +64,6 @@ def display_scale(image: np.ndarray) -> float:
     return 1.0 if highest == 0.0 or highest >= 0.5 else 1.0 / highest
 
 
-def _points_text(moving: np.ndarray, fixed: np.ndarray, inside: np.ndarray) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["x_moving", "y_moving", "x_fixed", "y_fixed", "among_matches"])
-    for row, among in zip(np.concatenate([moving, fixed], axis=1), inside, strict=True):
-        writer.writerow([*(f"{value:.3f}" for value in row), int(among)])
-    return text.getvalue()
-
-
 def results(
     registration: Registration,
     fixed: np.ndarray,
@@ -66,7 +71,8 @@ def results(
     points: np.ndarray | None,
     *,
     pictures: bool = True,
-) -> dict[str, bytes]:
+    export: Sequence[str] = (),
+) -> dict[str, Content]:
     """Return the contents of all files of one pair but `transform.json`, by name.
 
     Args:
@@ -75,12 +81,20 @@ def results(
         moving: the image as read.
         points: landmarks `[N, 2]` of the moving image to map, or None.
         pictures: whether to draw.
+        export: names of formats of other programs, of `exports.FILES`.
     """
-    files = _encoded(draw(registration, fixed, moving)) if pictures else {}
-    if registration.ok and points is not None:
+    files: dict[str, Content] = {}
+    if pictures:
+        files.update(_encoded(draw(registration, fixed, moving)))
+    matches, inliers = registration.matches, registration.inliers
+    files[MATCHES] = matches_text(matches, inliers).encode()
+    if not registration.ok:
+        return files
+    if points is not None:
         mapped = registration.warp_points(points)
-        inside = registration.supports(points)
-        files["points.csv"] = _points_text(points, mapped, inside).encode()
+        files[POINTS] = points_text(registration, points, mapped).encode()
+    inlying = matches.subset(inliers)
+    files.update(exports.writers(registration, export, lambda: inlying))
     return files
 
 
@@ -132,7 +146,7 @@ def _brightened(image: np.ndarray) -> np.ndarray:
     return image if scale == 1.0 else np.minimum(image * np.float32(scale), 1.0)
 
 
-def write(out: pathlib.Path, files: dict[str, bytes], summary: str) -> None:
+def write(out: pathlib.Path, files: Mapping[str, Content], summary: str) -> None:
     """Write the files, drop those of an earlier run that do not hold any more.
 
     Args:
@@ -147,10 +161,10 @@ def write(out: pathlib.Path, files: dict[str, bytes], summary: str) -> None:
     try:
         # An older one would tell that the new files beside it are of its run.
         own_files.remove(out / SUMMARY)
-        for name, data in files.items():
-            own_files.write_bytes(out / name, data)
-        for name in (*PICTURES, POINTS):
-            if name not in files:
+        for name, content in files.items():
+            _write(out / name, content)
+        for name in ALL:
+            if name != SUMMARY and name not in files:
                 own_files.remove(out / name)
         # Last, so that a complete transform.json means that all files are there.
         own_files.write_text(out / SUMMARY, summary)
@@ -160,3 +174,11 @@ def write(out: pathlib.Path, files: dict[str, bytes], summary: str) -> None:
         raise OSError(
             f"{out}: cannot write there ({error.strerror or error}); give another --out"
         ) from error
+
+
+def _write(path: pathlib.Path, content: Content) -> None:
+    if isinstance(content, bytes):
+        own_files.write_bytes(path, content)
+        return
+    with own_files.replacing(path) as part:
+        content(part)

@@ -11,6 +11,7 @@ import numpy as np
 from rkd_jax.registration.fitting.problem import Fit, Problem
 from rkd_jax.registration.fitting.projective import fit_homography, fit_radial
 from rkd_jax.registration.fitting.quadratic import correction_frame
+from rkd_jax.registration.fitting.spread import spread_out
 from rkd_jax.registration.transforms import ThinPlate
 from rkd_jax.registration.transforms.thin_plate import thin_plate_terms
 
@@ -19,18 +20,6 @@ _KNOTS = 32
 _SMOOTHING = np.logspace(-7, 2, 19)  # penalties tried, times the sum of the weights
 _REACH = (2.0, 1.5, 1.0)  # of each round, in inlier thresholds
 _SCALE = 0.4
-
-
-def _spread_out(points: np.ndarray, count: int) -> np.ndarray:
-    """Choose points far from each other: each next one is the farthest, `[K]`."""
-    chosen = [int(np.argmin(np.sum((points - points.mean(axis=0)) ** 2, axis=1)))]
-    away = np.full(len(points), np.inf)
-    while len(chosen) < min(count, len(points)):
-        away = np.minimum(away, np.sum((points - points[chosen[-1]]) ** 2, axis=1))
-        if away.max() < 1e-6:
-            break
-        chosen.append(int(np.argmax(away)))
-    return np.array(chosen)
 
 
 class _Spline:
@@ -98,7 +87,7 @@ def fit_thin_plate(problem: Problem) -> Fit:
     if use.sum() < MIN_THIN_PLATE:
         return Fit(flat, start.inliers)
     places = np.where(finite[:, None], (mapped - center) / scale, 0.0)
-    knots = places[use][_spread_out(places[use], _KNOTS)]
+    knots = places[use][spread_out(places[use], _KNOTS)]
     spline = _Spline(places, knots)
     error = target
     coefficients = np.zeros((spline.design.shape[1], 2))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from rkd_jax.registration.transforms.checks import check_keys
 from rkd_jax.registration.transforms.inverse_map import InverseMap, Layer
 
 _FAMILIES: dict[str, type[Transform]] = {}
+_UNITS = "px"
 
 
 def as_points(points: Any) -> np.ndarray:
@@ -56,55 +59,94 @@ class Transform:
         raise NotImplementedError
 
     def parameters(self) -> dict[str, Any]:
-        """Return what `__init__` takes, as lists and floats."""
+        """Return the parameters in pixels of the files, as lists and floats.
+
+        They have the names of the fields; `from_parameters` reads them back.
+        """
         raise NotImplementedError
 
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> Transform:
+        """Build the transform from what `parameters` returns."""
+        return cls(**parameters)
+
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description; `from_dict` reads it back."""
+        """Return a JSON-ready description in pixels; `from_dict` reads it back.
+
+        `docs/transform_file.md` has the formulas of every family.
+        """
         return {
             "family": self.family,
             "direction": "moving_to_fixed",
+            "units": _UNITS,
             **self.parameters(),
         }
 
     @staticmethod
-    def from_dict(description: dict[str, Any]) -> Transform:
+    def from_dict(description: Mapping[str, Any]) -> Transform:
         """Rebuild the transform that `to_dict` described.
 
+        A description without "units" is of an earlier version, whose numbers are the
+        fields of the class; it is rebuilt exactly.
+
         Raises:
-            ValueError: if the family is unknown.
+            ValueError: if the family is unknown, or a parameter is missing or no
+                finite number.
         """
-        description = dict(description)
-        family = description.pop("family", None)
-        description.pop("direction", None)
-        if family not in _FAMILIES:
+        if not isinstance(description, Mapping):
+            raise ValueError(
+                "expected a transform, an object with family and parameters, found "
+                f"{description!r:.60}"
+            )
+        parameters = dict(description)
+        family = parameters.pop("family", None)
+        direction = parameters.pop("direction", "moving_to_fixed")
+        units = parameters.pop("units", None)
+        if not isinstance(family, str) or family not in _FAMILIES:
             raise ValueError(
                 f"family: expected one of {sorted(_FAMILIES)}, found {family!r}"
             )
-        return _FAMILIES[family](**description)
+        for name, value, known in (
+            ("direction", direction, ("moving_to_fixed",)),
+            ("units", units, (_UNITS, None)),
+        ):
+            if value not in known:
+                raise ValueError(f"{name}: expected {known[0]!r}, found {value!r}")
+        cls = _FAMILIES[family]
+        check_keys(cls, parameters)
+        try:
+            return (
+                cls(**parameters) if units is None else cls.from_parameters(parameters)
+            )
+        except TypeError as error:  # a text or an object in place of a number
+            raise ValueError(f"{family}: expected numbers ({error})") from error
 
     def warp(
         self,
         image: np.ndarray,
         out_size: tuple[int, int],
         *,
+        inverse: bool = False,
         interpolation: str = "linear",
         fill: float = 0.0,
     ) -> np.ndarray:
-        """Draw the moving image in the fixed frame.
+        """Draw the moving image in the fixed frame, or with `inverse` the other way.
 
         Args:
-            image: `[H, W]` or `[H, W, C]` uint8, uint16 or float.
-            out_size: (height, width) of the fixed frame.
+            image: `[H, W]` or `[H, W, C]` of the moving image (with `inverse`: of the
+                fixed one), of any numeric dtype.
+            out_size: (height, width) of the frame to draw in.
+            inverse: draw the fixed image in the moving frame.
             interpolation: "nearest", "linear" or "cubic".
-            fill: value outside the moving image.
+            fill: value outside the image.
 
         Returns:
             `[H', W'(, C)]` with the dtype of `image`.
         """
         image = np.asarray(image)
-        inverse = InverseMap(self.apply_inverse, out_size, image.shape[:2])
-        return inverse.draw([Layer(image, interpolation, fill)])[0]
+        way_back = self.apply if inverse else self.apply_inverse
+        drawer = InverseMap(way_back, out_size, image.shape[:2])
+        return drawer.draw([Layer(image, interpolation, fill)])[0]
 
     def overlap(
         self,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rkd_jax.registration.transforms.base import Transform, as_points
+from rkd_jax.registration.transforms.checks import finite_array
 
 
 def project(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -25,10 +26,7 @@ def project(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 def as_matrix(matrix: Any) -> np.ndarray:
     """Return a finite float64 `[3, 3]` matrix; refuse anything else."""
-    matrix = np.asarray(matrix, np.float64)
-    if matrix.shape != (3, 3) or not np.all(np.isfinite(matrix)):
-        raise ValueError(f"matrix: expected 3x3 finite values, found {matrix}")
-    return matrix
+    return finite_array("matrix", matrix, (3, 3))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

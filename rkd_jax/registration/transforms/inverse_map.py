@@ -13,7 +13,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from rkd_jax.registration.transforms.sampling import check_interpolation, sample
+from rkd_jax.registration.transforms.sampling import (
+    as_dtype,
+    check_interpolation,
+    samplable,
+    sample,
+)
 
 TOLERANCE_PX = 0.05  # of the moving image; OpenCV rounds places to 1/32 px anyway
 _STEP_PX = 16  # between the first points; a power of 2
@@ -29,7 +34,7 @@ class Layer(NamedTuple):
     """An image to draw in the fixed frame.
 
     Attributes:
-        image: `[H, W]` or `[H, W, C]` uint8, uint16 or float.
+        image: `[H, W]` or `[H, W, C]` of any numeric dtype.
         interpolation: "nearest", "linear" or "cubic".
         fill: value outside the moving image.
     """
@@ -211,16 +216,15 @@ class InverseMap:
                     f"{image.shape[:2]}"
                 )
             drawn.append(np.empty((*self._out_size, *image.shape[2:]), image.dtype))
-            if image.dtype not in (np.uint8, np.uint16, np.float32):
-                image = image.astype(np.float32)
-            images.append(image)
+            images.append(samplable(image, layer.interpolation))
         far = -2.0 * max(self._in_size)
         for rows, x, y in self.strips():
             for places in (x, y):
                 cv2.patchNaNs(places, far)
                 np.clip(places, far, -2 * far, out=places)
             for layer, image, out in zip(layers, images, drawn, strict=True):
-                out[rows] = sample(image, x, y, layer.interpolation, layer.fill)
+                values = sample(image, x, y, layer.interpolation, layer.fill)
+                out[rows] = as_dtype(values, out.dtype)
         return drawn
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from rkd_jax.geometry.radial import bend, unbend
 from rkd_jax.registration.transforms.base import Transform, as_points
+from rkd_jax.registration.transforms.checks import check_keys, finite_array
 from rkd_jax.registration.transforms.frame import Frame
 from rkd_jax.registration.transforms.homography import as_matrix, project
 
@@ -54,14 +55,13 @@ class Radial(Transform):
         matrix = as_matrix(self.matrix)
         object.__setattr__(self, "matrix", matrix)
         object.__setattr__(self, "_inverse", np.linalg.inv(matrix))
+        finite_array("curvature", self.curvature, ())
         if not 0 <= self.curvature <= MAX_CURVATURE:
             raise ValueError(
                 f"curvature: expected 0 to {MAX_CURVATURE:g}, found {self.curvature}"
             )
         for name in ("moving_frame", "fixed_frame"):
-            frame = getattr(self, name)
-            if isinstance(frame, Mapping):
-                object.__setattr__(self, name, Frame(**frame))
+            object.__setattr__(self, name, _as_frame(name, getattr(self, name)))
 
     def apply(self, points: npt.ArrayLike) -> np.ndarray:
         field = self.moving_frame.to_field(as_points(points))
@@ -80,8 +80,28 @@ class Radial(Transform):
 
     def parameters(self) -> dict[str, Any]:
         return {
-            "matrix": self.matrix.tolist(),
+            "matrix": self.projective().tolist(),
             "curvature": float(self.curvature),
             "moving_frame": dataclasses.asdict(self.moving_frame),
             "fixed_frame": dataclasses.asdict(self.fixed_frame),
         }
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> Radial:
+        moving, fixed = (
+            _as_frame(name, parameters[name])
+            for name in ("moving_frame", "fixed_frame")
+        )
+        of_pixels = as_matrix(parameters["matrix"])
+        matrix = fixed.matrix() @ of_pixels @ np.linalg.inv(moving.matrix())
+        return cls(matrix, parameters["curvature"], moving, fixed)
+
+
+def _as_frame(name: str, value: Any) -> Frame:
+    """Return a frame, also of its description {"x", "y", "radius"} in pixels."""
+    if isinstance(value, Frame):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name}: expected x, y and radius, found {value!r:.60}")
+    check_keys(Frame, value, f"{name}.")
+    return Frame(**value)

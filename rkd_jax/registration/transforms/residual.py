@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rkd_jax.registration.transforms.base import Transform, as_points
+from rkd_jax.registration.transforms.checks import finite_array, positive
 from rkd_jax.registration.transforms.homography import Homography
 from rkd_jax.registration.transforms.radial import Radial
 
@@ -20,18 +21,6 @@ def monomials(points: np.ndarray) -> np.ndarray:
     """Return (1, x, y, x^2, xy, y^2) of points `[..., 2]`, `[..., 6]`."""
     x, y = points[..., 0], points[..., 1]
     return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
-
-
-def finite_array(name: str, value: Any, shape: tuple[int | None, ...]) -> np.ndarray:
-    """Return float64 of a shape (None: any length); refuse anything else."""
-    array = np.asarray(value, np.float64)
-    fits = array.ndim == len(shape) and all(
-        wanted in (None, found)
-        for wanted, found in zip(shape, array.shape, strict=True)
-    )
-    if not fits or not np.all(np.isfinite(array)):
-        raise ValueError(f"{name}: expected finite {shape}, found {value}")
-    return array
 
 
 class Corrected(Transform):
@@ -98,8 +87,7 @@ class _QuadraticShift(Corrected):
             object.__setattr__(
                 self, name, finite_array(name, getattr(self, name), shape)
             )
-        if not self.scale > 0:
-            raise ValueError(f"scale: expected a positive number, found {self.scale}")
+        object.__setattr__(self, "scale", positive("scale", self.scale))
 
     def _shift(self, points: np.ndarray) -> np.ndarray:
         return monomials((points - self.center) / self.scale) @ self.residual.T
@@ -174,7 +162,9 @@ class RadialQuadratic(_QuadraticShift):
 
     def __post_init__(self) -> None:
         if isinstance(self.base, Mapping):
-            object.__setattr__(self, "base", Transform.from_dict(dict(self.base)))
+            object.__setattr__(self, "base", Transform.from_dict(self.base))
+        if not isinstance(self.base, Radial):
+            raise ValueError(f"base: expected a radial transform, found {self.base!r}")
         object.__setattr__(self, "_base", self.base)
         self._check()
 

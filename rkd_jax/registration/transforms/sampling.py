@@ -10,6 +10,10 @@ INTERPOLATIONS = {
     "linear": cv2.INTER_LINEAR,
     "cubic": cv2.INTER_CUBIC,
 }
+# What OpenCV's `remap` takes.
+_NATIVE = (np.uint8, np.uint16, np.int16, np.float32, np.float64)
+# With other numbers of channels it weighs pixels more coarsely, or stops.
+_CHANNELS = (1, 3, 4)
 _LONGEST_PX = 32766  # OpenCV counts the pixels of `remap` in 16 bits
 _RIM_PX = 3  # no interpolation reads a pixel farther from its place
 
@@ -22,6 +26,30 @@ def check_interpolation(name: str) -> None:
         )
 
 
+def samplable(image: np.ndarray, interpolation: str) -> np.ndarray:
+    """Return an image as `sample` takes it; `as_dtype` brings the values back.
+
+    Nearest takes numbers of any type as they are, so that each label stays exact.
+    """
+    if image.dtype in _NATIVE or interpolation == "nearest":
+        return image
+    return image.astype(np.float64)
+
+
+def as_dtype(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return values as another dtype: whole numbers are rounded, not cut.
+
+    >>> as_dtype(np.array([1.6, -3.0, 300.0]), np.dtype(np.uint8)).tolist()
+    [2, 0, 255]
+    """
+    if values.dtype == dtype or dtype.kind == "f":
+        return values.astype(dtype, copy=False)
+    if dtype.kind == "b":
+        return values >= 0.5
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    return np.rint(values).clip(low, high).astype(dtype)
+
+
 def sample(
     image: np.ndarray, x: np.ndarray, y: np.ndarray, interpolation: str, fill: float
 ) -> np.ndarray:
@@ -31,7 +59,7 @@ def sample(
     cut to the part that is needed, and places are halved until their part is small.
 
     Args:
-        image: `[H, W]` or `[H, W, C]`, uint8, uint16 or float32.
+        image: `[H, W]` or `[H, W, C]`, of `samplable`.
         x: `[H', W']` float32, columns; no NaN.
         y: `[H', W']` float32, rows; no NaN.
         interpolation: a key of `INTERPOLATIONS`.
@@ -46,6 +74,12 @@ def sample(
         >>> sample(image, x, y, "linear", 7).tolist()
         [[25, 7]]
     """
+    if image.dtype not in _NATIVE:
+        return _nearest(image, x, y, fill)
+    if image.ndim == 3 and image.shape[2] not in _CHANNELS:
+        planes = (np.ascontiguousarray(plane) for plane in np.moveaxis(image, 2, 0))
+        done = [sample(plane, x, y, interpolation, fill) for plane in planes]
+        return np.stack(done, axis=-1)
     if max(*image.shape[:2], *x.shape) > _LONGEST_PX:
         return _sample_parts(image, x, y, interpolation, fill)
     drawn = cv2.remap(
@@ -57,6 +91,18 @@ def sample(
         borderValue=(fill,) * 4,
     )
     return drawn.reshape(*x.shape, *image.shape[2:])
+
+
+def _nearest(
+    image: np.ndarray, x: np.ndarray, y: np.ndarray, fill: float
+) -> np.ndarray:
+    """Return the values of the nearest pixels, of any dtype."""
+    column, row = np.rint(x).astype(np.int64), np.rint(y).astype(np.int64)
+    height, width = image.shape[:2]
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    out = np.full((*x.shape, *image.shape[2:]), fill, image.dtype)
+    out[inside] = image[row[inside], column[inside]]
+    return out
 
 
 def _sample_parts(

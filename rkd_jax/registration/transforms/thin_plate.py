@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rkd_jax.registration.transforms.base import Transform
-from rkd_jax.registration.transforms.residual import Corrected, finite_array
+from rkd_jax.registration.transforms.checks import finite_array, positive
+from rkd_jax.registration.transforms.residual import Corrected
 
 _CHUNK = 1 << 10  # points at once: points x knots stay in the processor's cache
 
@@ -63,19 +64,17 @@ class ThinPlate(Corrected):
 
     def __post_init__(self) -> None:
         if isinstance(self.base, Mapping):
-            object.__setattr__(self, "base", Transform.from_dict(dict(self.base)))
+            object.__setattr__(self, "base", Transform.from_dict(self.base))
+        if not isinstance(self.base, Transform):
+            raise ValueError(f"base: expected a transform, found {self.base!r:.60}")
         object.__setattr__(self, "_base", self.base)
-        knots = np.asarray(self.knots, np.float64)
-        if not knots.size:  # JSON knows no empty [0, 2]
-            object.__setattr__(self, "knots", np.zeros((0, 2)))
-        knots = finite_array("knots", self.knots, (None, 2))
-        shapes = {"knots": (None, 2), "weights": (2, len(knots) + 3), "center": (2,)}
-        for name, shape in shapes.items():
+        knots = _as_knots(self.knots)
+        object.__setattr__(self, "knots", knots)
+        for name, shape in (("weights", (2, len(knots) + 3)), ("center", (2,))):
             object.__setattr__(
                 self, name, finite_array(name, getattr(self, name), shape)
             )
-        if not self.scale > 0:
-            raise ValueError(f"scale: expected a positive number, found {self.scale}")
+        object.__setattr__(self, "scale", positive("scale", self.scale))
 
     def _by_chunks(self, points: np.ndarray, columns: int, function: Any) -> np.ndarray:
         """Evaluate at points `[..., 2]`: `[..., columns]`."""
@@ -111,8 +110,21 @@ class ThinPlate(Corrected):
     def parameters(self) -> dict[str, Any]:
         return {
             "base": self.base.to_dict(),
-            "knots": self.knots.tolist(),
+            "knots": (self.center + self.scale * self.knots).tolist(),
             "weights": self.weights.tolist(),
             "center": self.center.tolist(),
             "scale": float(self.scale),
         }
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> ThinPlate:
+        knots = _as_knots(parameters["knots"])
+        center = finite_array("center", parameters["center"], (2,))
+        scale = positive("scale", parameters["scale"])
+        return cls(**{**parameters, "knots": (knots - center) / scale})
+
+
+def _as_knots(value: Any) -> np.ndarray:
+    """Return `[K, 2]`; JSON knows no empty `[0, 2]`."""
+    empty = isinstance(value, list) and not value
+    return np.zeros((0, 2)) if empty else finite_array("knots", value, (None, 2))

@@ -1,0 +1,137 @@
+"""The matrices that come nearest to a transform, and how far off they are."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rkd_jax.registration.mapped import Mapped
+from rkd_jax.registration.transforms.homography import project
+
+_GRID = 32  # points a side
+_LEAST = 6  # points that a matrix is fitted to
+
+
+class Approximation(NamedTuple):
+    """A matrix in place of a transform.
+
+    Attributes:
+        matrix: `[3, 3]` from moving to fixed pixels, the last number 1.
+        median_px: median distance to the transform, in pixels of the fixed file, over
+            what both photographs show.
+        largest_px: the largest one.
+    """
+
+    matrix: np.ndarray
+    median_px: float
+    largest_px: float
+
+    def residual(self) -> dict[str, float]:
+        """Return the distances ready for JSON."""
+        return {
+            "median": round(self.median_px, 4),
+            "largest": round(self.largest_px, 4),
+        }
+
+
+def shared_points(mapped: Mapped) -> tuple[np.ndarray, np.ndarray]:
+    """Return a grid over what both photographs show.
+
+    The grid of the expected error where it is known, which leaves out what lies beside
+    the camera's field; else one over the overlap of the two frames.
+
+    Returns:
+        Moving and fixed points `[N, 2]`, of which the transform maps one to the other.
+    """
+    if mapped.transform is None:
+        return np.zeros((0, 2)), np.zeros((0, 2))
+    if mapped.error_map is not None:
+        known = mapped.error_map
+        grid = np.stack(np.meshgrid(known.x, known.y), axis=-1)[known.overlap]
+    else:
+        height, width = mapped.fixed_size
+        axes = (np.arange(_GRID) + 0.5) / _GRID
+        axes = axes * width - 0.5, axes * height - 0.5
+        grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
+    source = mapped.transform.apply_inverse(grid)
+    last = np.array(mapped.moving_size[::-1]) - 1.0
+    inside = np.all((source >= 0) & (source <= last), axis=-1)
+    return source[inside], grid[inside]
+
+
+def best_matrix(mapped: Mapped) -> Approximation | None:
+    """Fit a projective matrix to a transform by least squares over the overlap.
+
+    None where the transform is None, or maps too little.
+
+    Example:
+        >>> from rkd_jax.registration.files.transform_file import SavedTransform
+        >>> from rkd_jax.registration.transforms import Homography
+        >>> shift = Homography([[2, 0, 10], [0, 2, 0], [0, 0, 2]])
+        >>> found = best_matrix(SavedTransform.of(shift, (90, 90), (80, 80)))
+        >>> found.matrix.round(9).tolist(), found.largest_px < 1e-9
+        ([[1.0, 0.0, 5.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], True)
+    """
+    moving, fixed = shared_points(mapped)
+    if len(moving) < _LEAST:
+        return None
+    matrix = _projective(moving, fixed)
+    if matrix is None or abs(matrix[2, 2]) < 1e-9 * np.abs(matrix).max():
+        return None
+    return _measured(matrix / matrix[2, 2], moving, fixed)
+
+
+def best_affine(mapped: Mapped) -> Approximation | None:
+    """Fit an affine matrix to a transform, as `best_matrix`."""
+    moving, fixed = shared_points(mapped)
+    if len(moving) < _LEAST:
+        return None
+    terms = np.concatenate([moving, np.ones((len(moving), 1))], axis=1)
+    rows, *_ = np.linalg.lstsq(terms, fixed, rcond=None)
+    matrix = np.concatenate([rows.T, [[0.0, 0.0, 1.0]]])
+    return _measured(matrix, moving, fixed)
+
+
+def _measured(
+    matrix: np.ndarray, moving: np.ndarray, fixed: np.ndarray
+) -> Approximation | None:
+    off = np.linalg.norm(project(matrix, moving) - fixed, axis=1)
+    if not np.isfinite(off).all():
+        return None
+    return Approximation(matrix, float(np.median(off)), float(off.max()))
+
+
+def _projective(moving: np.ndarray, fixed: np.ndarray) -> np.ndarray | None:
+    """Return the projective matrix with the least squared distances, or None."""
+    from scipy.optimize import least_squares
+
+    units = [_unit(points) for points in (moving, fixed)]
+    u, v = (project(unit, p) for unit, p in zip(units, (moving, fixed), strict=True))
+    one, zero = np.ones((len(u), 1)), np.zeros((len(u), 3))
+    rows = np.concatenate([u, one], axis=1)
+    equations = np.concatenate(
+        [
+            np.concatenate([rows, zero, -v[:, :1] * rows], axis=1),
+            np.concatenate([zero, rows, -v[:, 1:] * rows], axis=1),
+        ]
+    )
+    start = np.linalg.svd(equations, full_matrices=False)[2][-1]
+    if abs(start[8]) < 1e-9:
+        return None
+
+    def off(parameters: np.ndarray) -> np.ndarray:
+        matrix = np.append(parameters, 1.0).reshape(3, 3)
+        return np.nan_to_num(project(matrix, u) - v, nan=1e3).ravel()
+
+    found = least_squares(off, start[:8] / start[8], method="lm", xtol=1e-12)
+    matrix = np.append(found.x, 1.0).reshape(3, 3)
+    return np.linalg.inv(units[1]) @ matrix @ units[0]
+
+
+def _unit(points: np.ndarray) -> np.ndarray:
+    """Return the matrix that brings points to mean 0 and size 1."""
+    center = points.mean(axis=0)
+    scale = 1.0 / max(float(np.abs(points - center).max()), 1e-9)
+    x, y = -scale * center
+    return np.array([[scale, 0.0, x], [0.0, scale, y], [0.0, 0.0, 1.0]])

@@ -1,0 +1,9 @@
+"""Names of the formats in which a transform is written for other programs."""
+
+FORMATS = {
+    "itk": "displacement.mha",
+    "opencv": "opencv_maps.npz",
+    "bigwarp": "bigwarp.csv",
+    "qupath": "qupath.json",
+}
+"""The file of each format, in the folder of a pair."""
