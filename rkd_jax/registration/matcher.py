@@ -127,9 +127,7 @@ class Matcher:
         if not found.ok:
             return found
         problem = problem_of(fit, matches, pair, method.estimator, method.curvature)
-        return dataclasses.replace(
-            found, error_map=estimate_errors(fit, problem, pair)
-        )
+        return dataclasses.replace(found, error_map=estimate_errors(fit, problem, pair))
 
     def _as_taken(self, fixed: Photo, moving: Photo, method: _Method) -> Registration:
         """Register two photographs as the cameras took them."""

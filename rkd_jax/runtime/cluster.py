@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import platform
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from rkd_jax.runtime import extras
-from rkd_jax.runtime.cluster_run import Cluster, WorkersError
+from rkd_jax.runtime.cluster_run import Cluster, DaskCluster, ThisProcess, WorkersError
+from rkd_jax.runtime.process import cores, share_of
 from rkd_jax.runtime.workers import Workers
 from rkd_jax.version import __version__
 
@@ -26,6 +26,7 @@ _WORKER_START = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 @contextlib.contextmanager
 def connected(
     workers: Workers,
+    prepare: Callable[[], Any],
     *,
     most: int | None = None,
     note: Callable[[str], None] = lambda text: None,
@@ -34,6 +35,8 @@ def connected(
 
     Args:
         workers: which.
+        prepare: called once in each process that works, and can be pickled; its
+            result goes to the functions of `Cluster.run`.
         most: no more processes are started on this machine than this.
         note: gets a line about what a user may want to know.
 
@@ -41,6 +44,9 @@ def connected(
         MissingExtraError: Dask is not installed.
         WorkersError: no scheduler there, no workers, or they have another version.
     """
+    if not workers.flag:
+        yield ThisProcess(prepare)
+        return
     extras.require("cluster")
     from distributed import Client
 
@@ -67,7 +73,7 @@ def connected(
                 f"`dask worker {workers.scheduler}`"
             ) from error
         _check_versions(client, workers.flag)
-        yield Cluster(client, note)
+        yield DaskCluster(client, prepare, note)
 
 
 @contextlib.contextmanager
@@ -76,12 +82,10 @@ def _local(jobs: int) -> Iterator[Any]:
     import dask
     from distributed import LocalCluster
 
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    share = str(max(1, cores // jobs))
-    names = ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    environment = dict.fromkeys(names, share)  # NPROC: the threads of XLA
-    environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # they share a GPU
+    environment = {
+        **share_of(max(1, cores() // jobs)),
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # they share a GPU
+    }
     # Each death is counted here, where it is known whose fault it was.
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
         cluster = LocalCluster(

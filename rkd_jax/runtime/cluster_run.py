@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import itertools
 import math
 import pickle
@@ -17,18 +18,23 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-State = TypeVar("State")
 
 MOST_DEATHS = 3
 """An item is given up when so many workers died at it."""
 AHEAD = 16
 """At most so many items for each thread of the workers are held by `Cluster.run`."""
+MOST_TOGETHER = 8
+"""Consecutive items that belong together are given to a worker in such groups."""
 _LOOK_EVERY_S = 10.0
 _LOST = "the scheduler of the workers is lost; what is finished is kept, start again"
+
+
+def _never(last: Any, item: Any) -> bool:
+    return False
 
 
 class WorkersError(OSError):
@@ -53,43 +59,26 @@ class _Batch:
         return self.deaths >= MOST_DEATHS - 1
 
 
-class Cluster:
-    """Workers that are connected; see `rkd_jax.runtime.cluster`.
-
-    Args:
-        client: a `distributed.Client`.
-        note: gets a line about what a user may want to know.
-    """
-
-    def __init__(self, client: Any, note: Callable[[str], None]) -> None:
-        self._client, self._note = client, note
-
-    def threads(self) -> int:
-        """Return how many items the workers can work on at once, at least 1."""
-        return max(1, sum(self._client.nthreads().values()))
+class Cluster(Protocol):
+    """Works on items; see `rkd_jax.runtime.cluster.connected`."""
 
     def run(
         self,
         items: Iterable[Item],
-        work: Callable[[State, Item], Result],
-        prepare: Callable[[], State],
+        work: Callable[[Any, Item], Result],
         *,
-        together: Callable[[Item, Item], bool] = lambda last, item: False,
-        most_together: int = 8,
+        together: Callable[[Item, Item], bool] = _never,
     ) -> Iterator[tuple[Item, Result | WorkerLostError]]:
         """Yield each item with its result, in the order of the items.
 
-        No more than `AHEAD` times the threads of the workers are taken from `items`
-        before their results are yielded: memory does not grow with their number.
+        Few items are taken from `items` before the results of earlier ones are
+        yielded: memory does not grow with their number.
 
         Args:
             items: what to work on; can be pickled.
-            work: returns the result of an item; a function of a module, or a
-                `functools.partial` of one. What it raises ends the run.
-            prepare: called once in each process of the workers; its result goes to
-                `work`.
+            work: returns the result of what `prepare` returned and an item; can be
+                pickled. What it raises ends the run.
             together: whether an item should go to the worker of the one before it.
-            most_together: such items in a row, at most.
 
         Yields:
             Item and result; a `WorkerLostError` where `MOST_DEATHS` workers died.
@@ -98,23 +87,73 @@ class Cluster:
             WorkersError: the scheduler is lost.
             Exception: what `work` or `prepare` raises, with a note of the worker.
         """
-        batches = _batches(iter(items), together, most_together)
-        yield from _Run(self._client, self._note, work, prepare).results(batches)
+
+
+class ThisProcess:
+    """Works on items one after the other, here.
+
+    Args:
+        prepare: called once; its result goes to `work`.
+
+    Example:
+        >>> list(ThisProcess(lambda: 10).run([1, 2], lambda state, item: state + item))
+        [(1, 11), (2, 12)]
+    """
+
+    def __init__(self, prepare: Callable[[], Any]) -> None:
+        self._prepare = functools.cache(prepare)
+
+    def run(
+        self,
+        items: Iterable[Item],
+        work: Callable[[Any, Item], Result],
+        *,
+        together: Callable[[Item, Item], bool] = _never,
+    ) -> Iterator[tuple[Item, Result | WorkerLostError]]:
+        """Yield each item with its result: see `Cluster.run`."""
+        for item in items:
+            yield item, work(self._prepare(), item)
+
+
+class DaskCluster:
+    """Workers that are connected.
+
+    At most `AHEAD` items for each of their threads are taken, and not yielded yet, at
+    a time; `MOST_TOGETHER` consecutive ones that belong together are one task.
+
+    Args:
+        client: a `distributed.Client`.
+        prepare: called once in each process of the workers.
+        note: gets a line about what a user may want to know.
+    """
+
+    def __init__(
+        self, client: Any, prepare: Callable[[], Any], note: Callable[[str], None]
+    ) -> None:
+        self._client, self._prepare, self._note = client, prepare, note
+        self._token = uuid.uuid4().hex
+
+    def run(
+        self,
+        items: Iterable[Item],
+        work: Callable[[Any, Item], Result],
+        *,
+        together: Callable[[Item, Item], bool] = _never,
+    ) -> Iterator[tuple[Item, Result | WorkerLostError]]:
+        """Yield each item with its result: see `Cluster.run`."""
+        task = pickle.dumps((work, self._prepare))
+        run = _Run(self._client, self._note, self._token, task)
+        yield from run.results(_batches(iter(items), together))
 
 
 class _Run:
     """One run over items: what is running, and what waits for its turn."""
 
     def __init__(
-        self,
-        client: Any,
-        note: Callable[[str], None],
-        work: Callable[[Any, Any], Any],
-        prepare: Callable[[], Any],
+        self, client: Any, note: Callable[[str], None], token: str, work: bytes
     ) -> None:
         self._client, self._note = client, note
-        self._token = uuid.uuid4().hex
-        self._work = pickle.dumps((work, prepare))
+        self._token, self._work = token, work
         self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._running: dict[Any, _Batch] = {}
         self._held: list[_Batch] = []  # in order: not yielded yet
@@ -148,11 +187,11 @@ class _Run:
                 if self._again[0].suspect and self._running:
                     return  # it will be alone
                 batch = self._again.popleft()
-            elif sum(len(b.items) for b in self._held) >= AHEAD * self._threads:
-                return
-            elif (found := next(batches, None)) is None:
-                return
             else:
+                held = sum(len(batch.items) for batch in self._held)
+                found = next(batches, None) if held < AHEAD * self._threads else None
+                if found is None:
+                    return
                 batch = found
                 self._held.append(batch)
             future = self._client.submit(
@@ -221,14 +260,14 @@ class _Run:
 
 
 def _batches(
-    items: Iterator[Any], together: Callable[[Any, Any], bool], most: int
+    items: Iterator[Any], together: Callable[[Any, Any], bool]
 ) -> Iterator[_Batch]:
-    """Yield consecutive items that belong together, at most so many, lazily."""
+    """Yield consecutive items that belong together, lazily."""
     first = list(itertools.islice(items, 1))
     while first:
         batch, first = first, []
         for item in items:
-            if len(batch) == most or not together(batch[-1], item):
+            if len(batch) == MOST_TOGETHER or not together(batch[-1], item):
                 first = [item]
                 break
             batch.append(item)
