@@ -81,6 +81,7 @@ setup(
             "py.typed",
             "pretrained/*.safetensors",
             "pretrained/*.md",
+            "registration/expected_error/*.json",
             "registration/verdict/*.json",
         ]
     },

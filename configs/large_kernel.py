@@ -7,7 +7,7 @@ Variants, joined by commas after a colon:
     kernels_1357   a 7x7 branch too (the paper's ablation)
     crops          256-pixel crops and faster learning, for a CPU
     gpu            512-pixel crops in batches of eight and bfloat16, for one GPU
-    robust         other modalities, bent and turned views, as the packaged `default`
+    robust         other modalities, bent and turned views, as in `unet_robust`
     upstream       numbers and quirks of RKD's code; not with crops
 """
 

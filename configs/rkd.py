@@ -15,7 +15,7 @@ Variants, joined by commas after a colon:
                    quirks; not with crops or demo
     crops          256-pixel crops and faster learning, for a CPU
     gpu            512-pixel crops in batches of eight and bfloat16, for one GPU
-    robust         other modalities, bent and turned views, as the packaged `default`
+    robust         other modalities, bent and turned views, as in `unet_robust`
     demo           minutes on two cores: small networks, synthetic eyes, and the same
                    student without teacher for comparison
 """

@@ -5,12 +5,12 @@ descriptor size, because the loss compares its descriptors with the teacher's:
 
     python -m rkd_jax.train --config configs/small.py:crops,robust \
         --config.data.kind=superretina --config.data.data_dir=DIR \
-        --config.task.teacher.weights=default
+        --config.task.teacher.weights=unet_robust
 
 Variants, joined by commas after a colon:
     crops      256-pixel crops and faster learning, for a CPU
     gpu        512-pixel crops in batches of eight and bfloat16, for one GPU
-    robust     other modalities, bent and turned views, as the packaged `default`
+    robust     other modalities, bent and turned views, as the packaged `unet_robust`
 """
 
 from rkd_jax.config import Config, parse_variants

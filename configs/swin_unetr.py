@@ -8,7 +8,7 @@ Variants, joined by commas after a colon:
     pretrained   masked-region and rotation pre-training of the encoder first
     crops        256-pixel crops and faster learning, for a CPU
     gpu          512-pixel crops in batches of eight and bfloat16, for one GPU
-    robust       other modalities, bent and turned views, as the packaged `default`
+    robust       other modalities, bent and turned views, as the packaged `unet_robust`
     upstream     numbers and quirks of RKD's code; not with crops
 """
 

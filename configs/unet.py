@@ -6,7 +6,7 @@
 Variants, joined by commas after a colon:
     crops      256-pixel crops and faster learning, for a CPU
     gpu        512-pixel crops in batches of eight and bfloat16, for one GPU
-    robust     other modalities, bent and turned views, as the packaged `default`
+    robust     other modalities, bent and turned views, as the packaged `unet_robust`
     demo       minutes on two cores, synthetic eyes
     upstream   numbers and quirks of SuperRetina's code; not with crops or demo
 """

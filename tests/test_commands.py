@@ -10,8 +10,8 @@ import pytest
 
 from rkd_jax import __main__ as commands
 from rkd_jax import __version__, weights
-from rkd_jax.registration import arguments
 from rkd_jax.runtime import shipped
+from rkd_jax.weights import packaged
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -65,7 +65,7 @@ def test_every_command_shows_its_arguments_without_jax(tmp_path, command):
     assert "--" in done.stdout
     assert "__main__" not in done.stdout
     if command in ("register", "evaluate fire"):
-        names = ", ".join(arguments.packaged_weights())
+        names = ", ".join(packaged.names())
         assert f"({names})" in " ".join(done.stdout.split())
 
 
@@ -97,9 +97,9 @@ def test_the_version_is_the_same_everywhere():
 
 
 def test_the_packaged_weights_are_listed():
-    names = arguments.packaged_weights()
-    assert names[0] == weights.find().stem == "default"
-    assert {"default", "small", "unet", "large", "large_kernel"} <= set(names)
+    names = packaged.names()
+    assert names[0] == weights.find().stem == packaged.DEFAULT
+    assert {"unet_robust", "small", "unet", "large", "large_kernel"} <= set(names)
     assert all(weights.find(name).stem == name for name in names)
 
 

@@ -1,11 +1,11 @@
 """Arguments that the commands share: which keypoints, and how a transform is fitted."""
 
 import argparse
-import pathlib
 from typing import Any
 
 from rkd_jax.registration.export_formats import FORMATS
 from rkd_jax.registration.families import CHOICES
+from rkd_jax.weights import packaged
 
 # How a pair is registered: arguments of `add_fit` and of `matcher.register`.
 METHOD = ("transform", "estimator", "guided", "two_pass")
@@ -78,7 +78,7 @@ def add_network(parser: argparse.ArgumentParser) -> None:
         "--weights",
         metavar="NAME|FILE",
         help="weights that come with the package, by name "
-        f"({', '.join(packaged_weights())}), or a .safetensors file",
+        f"({', '.join(packaged.names())}), the first by default; or a file",
     )
     parser.add_argument(
         "--method",
@@ -111,19 +111,6 @@ def add_network(parser: argparse.ArgumentParser) -> None:
         help="try other turns and scales where a pair is not registered as it was "
         "taken (default: yes)",
     )
-
-
-def packaged_weights() -> list[str]:
-    """Return the names of the weights that come with the package, the default first.
-
-    As `weights.find` knows them, without JAX.
-
-    >>> packaged_weights()[0]
-    'default'
-    """
-    folder = pathlib.Path(__file__).parents[1] / "pretrained"
-    names = (path.stem for path in folder.glob("*.safetensors"))
-    return sorted(names, key=lambda name: (name != "default", name))
 
 
 def working_size(text: str) -> int:

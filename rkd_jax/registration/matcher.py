@@ -19,6 +19,7 @@ import numpy as np
 from rkd_jax.keypoints import Keypoints
 from rkd_jax.registration.encoder import Detector, Encoder
 from rkd_jax.registration.expected_error.estimate import estimate_errors, problem_of
+from rkd_jax.registration.expected_error.model import error_model_digest
 from rkd_jax.registration.fitting.curvature import Curvature
 from rkd_jax.registration.matching.guided import fit_pair
 from rkd_jax.registration.matching.pair import Pair
@@ -71,6 +72,7 @@ class Matcher:
             **dataclasses.asdict(self.options),
             "working_size": self.working_size,
             "confidence_sha256": model_digest(),
+            "error_model_sha256": error_model_digest(),
             "version": __version__,
         }
 
@@ -126,8 +128,10 @@ class Matcher:
         found = judge(fit, matches, evidence, pair)
         if not found.ok:
             return found
-        problem = problem_of(fit, matches, pair, method.estimator, method.curvature)
-        return dataclasses.replace(found, error_map=estimate_errors(fit, problem, pair))
+        problem = problem_of(found, method.estimator, method.curvature)
+        return dataclasses.replace(
+            found, error_map=estimate_errors(found, problem, pair)
+        )
 
     def _as_taken(self, fixed: Photo, moving: Photo, method: _Method) -> Registration:
         """Register two photographs as the cameras took them."""

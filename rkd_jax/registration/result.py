@@ -33,6 +33,9 @@ class Registration(Mapped):
         frames: where the camera's field lies in the moving and in the fixed file, with
             the narrower one's radius for both where the search found the pair
             (`rkd_jax.registration.transforms.frame.common_frames`); None if unknown.
+        threshold_px: inlier distance in the fixed file.
+        scale: pixels of a 768-pixel working image, in which the evidence is, to one of
+            the fixed file.
         error_map: by how many pixels the transform may be off; None unless `ok`.
     """
 
@@ -46,6 +49,8 @@ class Registration(Mapped):
     fixed_size: tuple[int, int]
     moving_size: tuple[int, int]
     frames: tuple[Frame, Frame] | None = None
+    threshold_px: float = math.nan
+    scale: float = math.nan
     error_map: ErrorMap | None = None
 
     @property

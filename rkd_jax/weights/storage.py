@@ -17,6 +17,7 @@ import safetensors
 import safetensors.numpy
 
 from rkd_jax.files import atomic
+from rkd_jax.weights import packaged
 from rkd_jax.weights.foreign import CONVERTER, advise, list_names
 
 FORMAT = "rkd_jax.weights.1"
@@ -162,23 +163,26 @@ def find(name: str | os.PathLike[str] | None = None) -> Path:
 
     Args:
         name: A file, or the name of one that comes with the package ("small"); None
-            takes "default".
+            takes the default (`packaged.DEFAULT`).
 
     Raises:
-        FileNotFoundError: There is none; the message lists the names there are.
+        FileNotFoundError: There is none, or it has another name now; the message lists
+            the names there are.
 
     >>> find("small").name
     'small.safetensors'
     """
-    name = "default" if name is None else os.fspath(name)
-    path, package = Path(name), Path(__file__).parents[1] / "pretrained"
+    name = packaged.DEFAULT if name is None else os.fspath(name)
+    path = Path(name)
     if path.is_file():
         return path
-    named = package / f"{name}.safetensors"
+    named = packaged.FOLDER / f"{name}.safetensors"
     if path.name == name and named.is_file():
         return named
-    names = sorted(file.stem for file in package.glob("*.safetensors"))
+    names = packaged.names()
     what = "a folder, no weight file" if path.is_dir() else "no such weight file"
+    if name in packaged.RENAMED:
+        what = f"these weights are called {packaged.RENAMED[name]} now"
     raise FileNotFoundError(
         f"{name}: {what}; with the package come the names "
         f"{', '.join(names) or '(none: reinstall it)'}; others are made by "

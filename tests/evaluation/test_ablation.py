@@ -54,7 +54,7 @@ def test_ablation_refuses_names_it_cannot_use(benchmark, tmp_path, capsys):
     arguments = ["ablation", "--data_dir", str(benchmark), "--out", str(tmp_path / "o")]
     for more, message in (
         (["--weights", "file.safetensors"], "expected NAME=FILE"),
-        (["--weights", "sift=default"], "is taken"),
+        (["--weights", "sift=small"], "is taken"),
         (["--weights", "a=none.safetensors"], "none.safetensors: no such weight file"),
         (["--compare", "sift", "swin"], "--compare swin: expected one of ['sift']"),
     ):

@@ -110,8 +110,8 @@ def test_scale_is_judged_in_working_pixels():
 def test_few_matches_and_little_coverage_are_not_accepted():
     few = _judge(TURN, right=7)
     assert not few.ok
-    assert few.reason == "7 matches agree, at least 8 must"
-    crowded = _judge(TURN, span=(300, 360))
+    assert few.reason.startswith("only 7 matches agree (confidence 0.")
+    crowded = _judge(TURN, right=12, span=(300, 360), asymmetry_px=60.0)
     assert not crowded.ok
     assert "cover" in crowded.reason
     weak = _judge(TURN, right=10, wrong=300, near=30)
@@ -119,21 +119,19 @@ def test_few_matches_and_little_coverage_are_not_accepted():
     assert "30 lie where they should against 20 by chance" in weak.reason
 
 
-@pytest.mark.parametrize("model", [MODEL, packaged_model()])
-def test_as_many_similar_points_as_by_chance_are_not_accepted(model):
-    """A Poisson count of mean 20 is above 29 twice in a hundred times."""
-    chance = _judge(TURN, near=29, model=model)
+def test_the_reason_names_what_chance_gives():
+    chance = _judge(TURN, right=12, wrong=100, near=29)
     assert not chance.ok
     assert chance.reason.startswith(
         "29 similar points lie where they should against 20"
     )
-    assert "too few more" not in _judge(TURN, near=31, model=model).reason
 
 
-def test_similar_points_that_lie_as_by_chance_are_not_accepted():
-    strewn = _judge(TURN, near_error_px=4 / np.sqrt(2))
-    assert not strewn.ok
-    assert strewn.reason.startswith("similar points lie 2.8 px from where")
+def test_no_limit_overrules_the_confidence():
+    """Blurred photographs: all similar points are found, but each is 3 px off."""
+    blurred = _judge(TURN, noise=1.5, near_error_px=3.0, model=packaged_model())
+    assert blurred.ok
+    assert blurred.reason == ""
 
 
 def test_points_are_told_to_lie_among_the_matches_or_beyond():

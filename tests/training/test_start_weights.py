@@ -66,9 +66,9 @@ def test_named_files_are_found_and_checked_for_what_they_are():
     task.teacher.weights = "unet"
     found = start_weights.find_named(config, ("start", "teacher"))
     assert found == {"teacher": str(weights.find("unet"))}
-    config.init_weights = "default"
+    config.init_weights = "unet_robust"
     found = start_weights.find_named(config, ("start", "teacher"))
-    assert found["start"] == str(weights.find("default"))
+    assert found["start"] == str(weights.find("unet_robust"))
     config.init_weights = "large"
     with pytest.raises(ValueError, match="holds weights of swin_unetr"):
         start_weights.find_named(config, ("start", "teacher"))

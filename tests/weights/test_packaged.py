@@ -13,7 +13,7 @@ from rkd_jax import weights
 from rkd_jax.config import as_dict, flatten_dict
 from rkd_jax.synthetic import fundus
 
-FOLDER = weights.find("default").parent
+FOLDER = weights.find().parent
 FILES = sorted(FOLDER.glob("*.safetensors"))
 SIZE = 512
 
@@ -25,7 +25,7 @@ def pairs():
 
 def test_the_promised_names_are_there():
     names = {path.stem for path in FILES}
-    assert {"default", "unet", "small", "large", "large_kernel"} <= names
+    assert {"unet_robust", "unet", "small", "large", "large_kernel"} <= names
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -8,37 +8,43 @@ from rkd_jax.registration.expected_error.error_map import ErrorMap
 from rkd_jax.registration.expected_error.evidence import features
 from rkd_jax.registration.expected_error.model import ErrorModel, packaged_error_model
 from rkd_jax.registration.fitting.curvature import Curvature
-from rkd_jax.registration.fitting.problem import Fit, Problem
-from rkd_jax.registration.matching.matches import Matches
+from rkd_jax.registration.fitting.problem import Problem
 from rkd_jax.registration.matching.pair import Pair
 from rkd_jax.registration.photo import Photo
+from rkd_jax.registration.result import Registration
 
 _POINTS = 24  # of the grid along the longer side
 
 
 def problem_of(
-    fit: Fit, matches: Matches, pair: Pair, estimator: str, curvature: Curvature | None
+    found: Registration,
+    estimator: str = "magsac",
+    curvature: Curvature | None = None,
 ) -> Problem:
-    """Return what a fit solved, started from its solution."""
+    """Return what the fit of a registration solved, started from its solution."""
     return Problem(
-        moving=matches.points_moving,
-        fixed=matches.points_fixed,
-        frames=pair.frames,
+        moving=found.matches.points_moving,
+        fixed=found.matches.points_fixed,
+        frames=found.frames,
         estimator=estimator,
-        threshold_px=fit.threshold_px,
+        threshold_px=found.threshold_px,
         curvature=curvature or Curvature.prior(),
-        start=fit.transform,
+        start=found.transform,
     )
 
 
 def estimate_errors(
-    fit: Fit, problem: Problem, pair: Pair, *, model: ErrorModel | None = None
+    found: Registration,
+    problem: Problem,
+    pair: Pair,
+    *,
+    model: ErrorModel | None = None,
 ) -> ErrorMap:
-    """Estimate by how many pixels a fit may be off, over the fixed image.
+    """Estimate by how many pixels a registration may be off, over the fixed image.
 
     Args:
-        fit: of the pair, with a transform.
-        problem: what it solved (`problem_of`).
+        found: of the pair, with a transform.
+        problem: what its fit solved (`problem_of`).
         pair: the photographs.
         model: None takes the packaged one.
     """
@@ -50,16 +56,14 @@ def estimate_errors(
         for side in (height, width)
     )
     grid = np.stack(np.meshgrid(x, y), axis=-1)
-    source = fit.transform.apply_inverse(grid)
+    source = found.transform.apply_inverse(grid)
     usable = np.isfinite(source).all(axis=-1)
-    found = np.full((2, *usable.shape), np.nan)
-    rows = features(
-        source[usable], fit.transform, problem, fit.inliers, pair.fixed_scale
-    )
-    found[:, usable] = model.levels(rows)
+    levels = np.full((2, *usable.shape), np.nan)
+    rows = features(source[usable], problem, found.inliers, found.scale)
+    levels[:, usable] = model.levels(rows)
     overlap = usable & _shown(pair.fixed, grid)
     overlap[usable] &= _shown(pair.moving, source[usable])
-    return ErrorMap(x, y, *(found / pair.fixed_scale), overlap)
+    return ErrorMap(x, y, *(levels / found.scale), overlap)
 
 
 def _shown(photo: Photo, points: np.ndarray) -> np.ndarray:

@@ -29,11 +29,7 @@ _DISTANCE_UNIT_PX = 100.0
 
 
 def features(
-    points_moving: np.ndarray,
-    transform: Transform,
-    problem: Problem,
-    inliers: np.ndarray,
-    scale: float,
+    points_moving: np.ndarray, problem: Problem, inliers: np.ndarray, scale: float
 ) -> np.ndarray:
     """Measure what supports a transform at places of the moving image.
 
@@ -53,14 +49,14 @@ def features(
 
     Args:
         points_moving: `[N, 2]` in the moving file.
-        transform: of the pair.
-        problem: the matches that it was fitted to, and how.
+        problem: the matches, how they were fitted, and the result as its `start`.
         inliers: `[M]` bool.
         scale: pixels of a 768-pixel working image to one of the fixed file.
 
     Returns:
         `[N, 9]` float64, in the order of `FEATURES`; finite, at least 0.
     """
+    transform = problem.start
     mapped = transform.apply(points_moving)
     others = [
         FAMILIES[name](problem.subset(np.ones(len(inliers), bool), transform)).transform
@@ -75,7 +71,7 @@ def features(
     whole, _ = _nearest(points_moving, problem.moving, transform, scale, mapped)
     columns = [
         np.ones(len(mapped)),
-        _spread(_refits(problem, transform), points_moving, mapped, scale),
+        _spread(_refits(problem), points_moving, mapped, scale),
         _spread(others, points_moving, mapped, scale),
         np.sqrt(np.mean(np.sum(around**2, axis=2), axis=1)),
         np.linalg.norm(around.mean(axis=1), axis=1),
@@ -88,8 +84,9 @@ def features(
     return np.minimum(np.nan_to_num(values, nan=_LOST_PX, posinf=_LOST_PX), _LOST_PX)
 
 
-def _refits(problem: Problem, transform: Transform) -> list[Transform | None]:
+def _refits(problem: Problem) -> list[Transform | None]:
     """Fit the family again without each of four quarters of the neighborhoods."""
+    transform = problem.start
     _, folds = blocks_and_folds(problem.moving)
     return [
         FAMILIES[transform.family](problem.subset(folds != fold, transform)).transform

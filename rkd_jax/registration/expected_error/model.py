@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import json
 import pathlib
 from collections.abc import Mapping
@@ -33,7 +34,7 @@ class ErrorModel:
     """Weights of the features for each level, and where nothing is known.
 
     Attributes:
-        weights: `[F]` at least 0, by level.
+        weights: `[F]` at least 0, by level; the levels of `LEVELS` are used.
         farthest_px: the third nearest inlier may be so far away (pixels of a 768-pixel
             image); beyond, the error is not known.
         largest_px: nor where its bound would be above this.
@@ -96,6 +97,12 @@ class ErrorModel:
         weights = content.pop("weights")
         arrays = {level: np.array(values) for level, values in weights.items()}
         return cls(arrays, **content)
+
+
+@functools.cache
+def error_model_digest() -> str:
+    """Return the SHA-256 of the packaged model's file."""
+    return hashlib.sha256(FILE.read_bytes()).hexdigest()
 
 
 @functools.cache

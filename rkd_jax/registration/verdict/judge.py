@@ -12,11 +12,11 @@ from rkd_jax.registration.result import Registration
 from rkd_jax.registration.verdict.confidence import ConfidenceModel, packaged_model
 from rkd_jax.registration.verdict.evidence import implausible
 
-_MIN_SUPPORT = 8  # matches; four of them fit any homography
-_MIN_COVERAGE_FRAC = 0.03  # of the overlap, by the hull of the supporting points
-_MAX_NEAR_ERROR_PX = 2.5  # points strewn at random within 4 px lie 2.8 px off
-_CHANCE_DEVIATIONS = 2.0  # of a count: a smaller surplus may be chance
 _MIN_CONFIDENCE = 0.5
+# What a refused pair lacks; in the order in which the reason names it.
+_FEW_MATCHES = 8  # four of them fit any homography
+_LITTLE_COVERAGE_FRAC = 0.03  # of the overlap, by the hull of the supporting points
+_CHANCE_DEVIATIONS = 2.0  # of a count: a smaller surplus may be chance
 
 
 def judge(
@@ -29,14 +29,8 @@ def judge(
 ) -> Registration:
     """Decide whether to accept a fit.
 
-    A fit of random matches also has a matrix and a few inliers. A fit is accepted only
-    if
+    A fit of random matches also has a matrix and a few inliers. A fit is accepted if
 
-    - at least 8 of the matches by descriptors alone lie within 4 px (all pixels are of
-      a 768-pixel working image);
-    - the hull of these covers at least 3 % of the overlap of both frames;
-    - the median distance of the matches found near it is at most 2.5 px, and there are
-      more of them than chance gives, by two standard deviations of a count;
     - where it is supported, and wherever both fields show the eye, it keeps the
       orientation, scales by less than 3 and stretches one axis by less than 2 against
       the other, and so does its projective part at the corners of the moving image
@@ -48,7 +42,8 @@ def judge(
     model of the evidence: number and share of the supporting matches, matches found
     near it against those found beside it, their distance, coverage, and how well a fit
     in the other direction agrees (`verdict.confidence`). An implausible
-    transform has confidence 0.
+    transform has confidence 0. No count and no distance overrules the confidence: see
+    docs/registration.md for what such limits did on made pairs.
 
     Args:
         fit: result of `fitting.fit.fit`.
@@ -83,35 +78,29 @@ def judge(
         fixed_size=tuple(pair.fixed.file_size),
         moving_size=tuple(pair.moving.file_size),
         frames=pair.frames,
+        threshold_px=fit.threshold_px,
+        scale=pair.fixed_scale,
     )
 
 
 def _doubt(evidence: Mapping[str, float], confidence: float) -> str:
-    """Return which evidence is missing, or an empty text."""
-    count = int(evidence["support"])
-    if count < _MIN_SUPPORT:
-        return f"{count} matches agree, at least {_MIN_SUPPORT} must"
-    covered, off = evidence["coverage"], evidence["near_error_px"]
-    if covered < _MIN_COVERAGE_FRAC:
-        return (
-            f"the matches that agree cover {covered:.1%} of the overlap, at least "
-            f"{_MIN_COVERAGE_FRAC:.0%} must be"
-        )
-    if off > _MAX_NEAR_ERROR_PX:
-        return (
-            f"similar points lie {off:.1f} px from where they should, at most "
-            f"{_MAX_NEAR_ERROR_PX:g} px is allowed"
-        )
+    """Return which evidence a pair lacks, or an empty text if it is accepted."""
+    if confidence >= _MIN_CONFIDENCE:
+        return ""
+    count, covered = int(evidence["support"]), evidence["coverage"]
     near, chance = evidence["near"], evidence["near_by_chance"]
+    sure = f"(confidence {confidence:.2f})"
+    if count < _FEW_MATCHES:
+        return f"only {count} matches agree {sure}"
+    if covered < _LITTLE_COVERAGE_FRAC:
+        return f"the matches that agree cover {covered:.1%} of the overlap {sure}"
     if near - chance <= _CHANCE_DEVIATIONS * math.sqrt(chance + 1.0):
         return (
             f"{near:.0f} similar points lie where they should against {chance:.0f} by "
-            "chance: too few more"
+            f"chance {sure}"
         )
-    if confidence < _MIN_CONFIDENCE:
-        return (
-            f"the evidence is weak (confidence {confidence:.2f}): {count} matches "
-            f"agree, {near:.0f} lie where they should against {chance:.0f} by chance, "
-            f"there and back is off by {evidence['asymmetry_px']:.1f} px"
-        )
-    return ""
+    return (
+        f"the evidence is weak {sure}: {count} matches "
+        f"agree, {near:.0f} lie where they should against {chance:.0f} by chance, "
+        f"there and back is off by {evidence['asymmetry_px']:.1f} px"
+    )

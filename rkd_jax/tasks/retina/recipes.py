@@ -49,7 +49,7 @@ def fill_gpu(config: Config) -> None:
 
 
 def other_modalities(config: Config) -> None:
-    """Train for any two visits and modalities, as the packaged `default`.
+    """Train for any two visits and modalities, as the packaged `unet_robust`.
 
     Bent views, wider turns and zooms, and views whose vessels are bright or hazy.
     """
