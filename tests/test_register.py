@@ -334,7 +334,7 @@ def test_one_camera_shares_its_curvature(folder, tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("calibrated again")
 
-    monkeypatch.setattr("rkd_jax.registration.many.calibrate", refuse)
+    monkeypatch.setattr("rkd_jax.registration.all_pairs.combine", refuse)
     assert _many(out, folder, *options) == 3
 
 

@@ -44,11 +44,13 @@ def uses(
     >>> [use.again for use in uses([Pair("1", a, b), Pair("2", a, c)])]
     [(True, False), (False, False)]
     """
-    last: dict[Hashable, int] = {}
+    # The hash takes less memory than the key; if two were equal, a photograph would be
+    # kept too long.
+    last: dict[int, int] = {}
     for number, pair in enumerate(pairs):
-        last[key(pair.fixed)] = last[key(pair.moving)] = number
+        last[hash(key(pair.fixed))] = last[hash(key(pair.moving))] = number
     for number, pair in enumerate(pairs):
-        fixed, moving = (last[key(path)] for path in (pair.fixed, pair.moving))
+        fixed, moving = (last[hash(key(path))] for path in (pair.fixed, pair.moving))
         yield Use(pair, (fixed > number, moving > number))
 
 
@@ -93,24 +95,22 @@ class Photographs:
         Raises:
             OSError, ValueError: one of them cannot be read.
         """
-        fixed, moving = (
-            self._one(path, key) for path, key in zip(paths, keys, strict=True)
-        )
-        with self._lock:
-            for key, photo, again in zip(keys, (fixed, moving), use.again, strict=True):
+        found: dict[Hashable, Photo] = {}
+        for path, key, again in zip(paths, keys, use.again, strict=True):
+            with self._lock:
+                photo = found.get(key) or self._kept.get(key)
+            found[key] = photo or self._read(path)
+            with self._lock:
                 self._drop(key)
                 if again:
-                    self._kept[key] = photo
-                    self._bytes += _nbytes(photo)
-            while self._bytes > self._most_bytes:
-                self._drop(next(iter(self._kept)))
+                    self._kept[key] = found[key]
+                    self._bytes += _nbytes(found[key])
+                while self._bytes > self._most_bytes:
+                    self._drop(next(iter(self._kept)))
+        fixed, moving = (found[key] for key in keys)
         return fixed, moving
 
-    def _one(self, path: pathlib.Path, key: Hashable) -> Photo:
-        with self._lock:
-            kept = self._kept.get(key)
-        if kept is not None:
-            return kept
+    def _read(self, path: pathlib.Path) -> Photo:
         photo = self._matcher.photo(path)
         return photo if self._keep_pixels else dataclasses.replace(photo, original=None)
 

@@ -14,7 +14,7 @@ _LINE_EVERY_S = 20.0
 
 
 def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """Yield the items, with a bar on stderr; in a log file it moves every 20 s.
+    """Yield the items, with a bar on stderr; in a log file a line every 20 s.
 
     Args:
         items: in this order.
@@ -26,10 +26,23 @@ def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterato
     """
     from tqdm import tqdm
 
-    every_s = 0.1 if sys.stderr.isatty() else _LINE_EVERY_S
+    file, every_s = sys.stderr, 0.1
+    if not file.isatty():
+        file, every_s = _Lines(), _LINE_EVERY_S
     yield from tqdm(
-        items, total=total, unit=f" {what}s", mininterval=every_s, file=sys.stderr
+        items, total=total, unit=f" {what}s", mininterval=every_s, file=file
     )
+
+
+class _Lines:
+    """Stderr as a log file: a bar that moves becomes lines."""
+
+    def write(self, text: str) -> None:
+        if line := text.strip():
+            print(line, file=sys.stderr)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def bar_aside() -> contextlib.AbstractContextManager[None]:
