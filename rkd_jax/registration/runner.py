@@ -6,6 +6,7 @@ import dataclasses
 import json
 import pathlib
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from rkd_jax.files import own_files
@@ -20,7 +21,6 @@ from rkd_jax.registration.photo import Photo
 from rkd_jax.registration.recipe import Recipe
 from rkd_jax.registration.table import Result
 from rkd_jax.runtime.command import describe_error
-from rkd_jax.runtime.memory import keep_freed_memory
 from rkd_jax.runtime.process import prepare_start, take_share
 
 
@@ -48,11 +48,13 @@ class Runner:
             curvature: of the camera that took it, if that is known.
         """
         began = time.perf_counter()
-        more = {} if curvature is None else {"camera_curvature": curvature.mean}
+        more: dict[str, Any] = {}
+        if curvature is not None:
+            more["camera_curvature"] = curvature.mean
         pair, folder = use.pair, self._out / use.pair.name
         try:
             digests = digests_of(pair, self._base)
-            if digests is not None:
+            if None not in digests:
                 more["sha256"] = digests
                 summary = _finished(folder, more, self._work)
                 if summary is not None:
@@ -88,11 +90,14 @@ class Runner:
         except Exception:
             return None  # the pair's error comes when it is registered
 
-    def _photos(self, use: Use, digests: list[str] | None) -> tuple[Photo, Photo]:
+    def _photos(self, use: Use, digests: Sequence[str | None]) -> tuple[Photo, Photo]:
         paths = [self._base / path for path in (use.pair.fixed, use.pair.moving)]
         # What cannot be read now may be another file later: its path tells it apart.
-        photos = self._photographs.of(paths, digests or list(map(str, paths)), use)
-        if digests is None:
+        keys = [
+            digest or str(path) for digest, path in zip(digests, paths, strict=True)
+        ]
+        photos = self._photographs.of(paths, keys, use)
+        if None in digests:
             raise OSError("a photograph could not be read at first; start again")
         return photos
 
@@ -103,12 +108,15 @@ class Runner:
         return text
 
 
-def digests_of(pair: Pair, base: pathlib.Path = pathlib.Path()) -> list[str] | None:
-    """Return the SHA-256 of both photographs; None if one cannot be read."""
-    try:
-        return [own_files.digest(base / path) for path in (pair.fixed, pair.moving)]
-    except OSError:
-        return None
+def digests_of(pair: Pair, base: pathlib.Path = pathlib.Path()) -> list[str | None]:
+    """Return the SHA-256 of both photographs; None of one that cannot be read."""
+    found: list[str | None] = []
+    for path in (pair.fixed, pair.moving):
+        try:
+            found.append(own_files.digest(base / path))
+        except OSError:
+            found.append(None)
+    return found
 
 
 def _finished(
@@ -170,7 +178,6 @@ class Order:
                 "system, under the same paths"
             )
         prepare_start()
-        keep_freed_memory()
         take_share()
         work = self.recipe.work(self.base)
         for name in {**self.settings, **work.settings}:

@@ -1,13 +1,16 @@
 """Connect to the workers of a Dask cluster: those of a scheduler, or new processes.
 
-with connected(Workers(jobs=4)) as cluster:
-    for item, result in cluster.run(items, work, prepare): ...
+    with connected(Workers(jobs=4), prepare) as cluster:
+        for item, result in cluster.run(items, work): ...
+
+Without workers the same lines work in this process, and Dask is not imported.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import platform
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,8 +22,6 @@ from rkd_jax.runtime.workers import Workers
 from rkd_jax.version import __version__
 
 _ANSWER_S = 10.0
-# Ctrl-C reaches all processes of a terminal: this one ends the workers itself.
-_WORKER_START = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 
 
 @contextlib.contextmanager
@@ -86,6 +87,7 @@ def _local(jobs: int) -> Iterator[Any]:
         **share_of(max(1, cores() // jobs)),
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # they share a GPU
     }
+    before = dict(os.environ)
     # Each death is counted here, where it is known whose fault it was.
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
         cluster = LocalCluster(
@@ -94,15 +96,17 @@ def _local(jobs: int) -> Iterator[Any]:
             host="127.0.0.1",
             # A worker that waits for memory would wait for ever: nothing is spilled.
             memory_limit=0,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
             env=environment,
-            preload=[_WORKER_START],
+            preload=["rkd_jax.runtime.cluster_worker"],
         )
     try:
         yield cluster
     finally:
         cluster.close(timeout=5)
+        os.environ.clear()  # Dask sets variables for its workers here, too
+        os.environ.update(before)
 
 
 @contextlib.contextmanager
