@@ -21,6 +21,7 @@ from rkd_jax.registration.photo import Photo
 from rkd_jax.registration.recipe import Recipe
 from rkd_jax.registration.table import Result
 from rkd_jax.runtime.command import describe_error
+from rkd_jax.runtime.memory import keep_freed_memory
 from rkd_jax.runtime.process import prepare_start, take_share
 
 
@@ -178,6 +179,7 @@ class Order:
                 "system, under the same paths"
             )
         prepare_start()
+        keep_freed_memory()
         take_share()
         work = self.recipe.work(self.base)
         for name in {**self.settings, **work.settings}:

@@ -127,17 +127,23 @@ def _versions() -> dict[str, str]:
 
 
 def _check_versions(client: Any, flag: str) -> None:
-    """Refuse workers that would not do what this process would do."""
+    """Refuse a cluster that would not do what this process would do."""
+    try:
+        found = {"the scheduler": client.run_on_scheduler(_versions)}
+    except Exception as error:
+        found = {"the scheduler": error}
+    for address, answer in client.run(_versions, on_error="return").items():
+        found[f"the worker {address}"] = answer
     here = _versions()
-    for address, found in sorted(client.run(_versions, on_error="return").items()):
-        if isinstance(found, Exception):
+    for place, answer in found.items():
+        if isinstance(answer, Exception):
             raise WorkersError(
-                f"{flag}: the worker {address} cannot use rkd_jax ({found}); install "
-                f"rkd_jax {__version__} there"
+                f"{flag}: {place} cannot use rkd_jax ({answer}); install rkd_jax "
+                f"{__version__} there"
             )
         for name, version in here.items():
-            if found[name] != version:
+            if answer[name] != version:
                 raise WorkersError(
-                    f"{flag}: the worker {address} has {name} {found[name]}, this "
-                    f"command {version}; install the same version there"
+                    f"{flag}: {place} has {name} {answer[name]}, this command "
+                    f"{version}; install the same version there"
                 )

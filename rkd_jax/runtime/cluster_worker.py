@@ -3,15 +3,13 @@
 import signal
 from typing import Any
 
-from rkd_jax.runtime.memory import keep_freed_memory
-
 
 def dask_setup(worker: Any) -> None:
-    """Set up a worker, before it has threads that work.
+    """Let Ctrl-C, which reaches all processes of a terminal, end the command alone.
+
+    The command then ends its workers.
 
     Args:
         worker: Dask's.
     """
-    # Ctrl-C reaches all processes of a terminal: the command ends the workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    keep_freed_memory()

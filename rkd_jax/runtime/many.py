@@ -11,6 +11,7 @@ from typing import TypeVar
 T = TypeVar("T")
 SAVE_EVERY_S = 10.0
 _LINE_EVERY_S = 20.0
+_NO_BAR_S = 1.0  # what ends sooner, such as by an error, shows none
 
 
 def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
@@ -30,7 +31,12 @@ def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterato
     if not file.isatty():
         file, every_s = _Lines(), _LINE_EVERY_S
     yield from tqdm(
-        items, total=total, unit=f" {what}s", mininterval=every_s, file=file
+        items,
+        total=total,
+        unit=f" {what}s",
+        mininterval=every_s,
+        delay=_NO_BAR_S,
+        file=file,
     )
 
 

@@ -228,8 +228,8 @@ def test_a_scheduler_without_workers_is_refused(impatient):
             ModuleNotFoundError("No module named 'rkd_jax'"),
             "cannot use rkd_jax .No mod",
         ),
-        ({"rkd_jax": "0.0.1"}, r"tcp://b:1 has rkd_jax 0\.0\.1, this command "),
-        ({"Python": "3.1"}, r"tcp://b:1 has Python 3\.1, this command 3\."),
+        ({"rkd_jax": "0.0.1"}, r"has rkd_jax 0\.0\.1, this command "),
+        ({"Python": "3.1"}, r"has Python 3\.1, this command 3\."),
     ],
 )
 def test_workers_of_another_version_are_refused(found, message):
@@ -237,11 +237,20 @@ def test_workers_of_another_version_are_refused(found, message):
     answer = {**here, **found} if isinstance(found, dict) else found
 
     class Client:
+        def __init__(self, scheduler):
+            self.scheduler = scheduler
+
         def run(self, function, on_error):
             return {"tcp://a:1": function(), "tcp://b:1": answer}
 
-    with pytest.raises(WorkersError, match=f"--scheduler s: the worker .*{message}"):
-        cluster._check_versions(Client(), "--scheduler s")
+        def run_on_scheduler(self, function):
+            if isinstance(self.scheduler, Exception):
+                raise self.scheduler
+            return self.scheduler
+
+    for scheduler, place in ((here, "worker tcp://b:1"), (answer, "scheduler")):
+        with pytest.raises(WorkersError, match=f"--scheduler s: the {place} {message}"):
+            cluster._check_versions(Client(scheduler), "--scheduler s")
 
 
 def test_without_dask_its_extra_is_named(monkeypatch):
