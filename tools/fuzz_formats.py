@@ -298,7 +298,7 @@ def _predictions() -> bytes:
         *("S01", False, True, "", 0.9, json.dumps({"family": "homography"})),
         ("a", "b"),
         *(np.ones((3, 2)), np.ones((3, 2)), np.ones(3, bool)),
-        *(np.ones((2, 4)), np.ones((2, 2))),
+        *(np.ones((2, 4)), np.ones((2, 2)), np.ones((2, 2))),
     )
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "a.npz"

@@ -23,6 +23,7 @@ from rkd_jax.registration.transforms.homography import project
 CAUSES = ("none", "blurred", "enlarged", "compressed", "dark")
 _LONGEST_PX = 1600  # larger photographs are reduced: a made pair is not to take long
 _VIEW = 0.5  # of the photograph's width, that each of two views has
+_SIDES = (768, 1000, 1280)  # of a made image: few, as each compiles its light anew
 
 
 class Movement:
@@ -86,7 +87,7 @@ def second_visit(
     photograph = Frame.of_box(field_box(image))
     curvature = rng.uniform(0, 0.2)
     whole = cause == "enlarged" or rng.random() < 0.5
-    side = int(rng.integers(700, 1300))
+    side = int(rng.choice(_SIDES))
     field = Frame.of_size((side, side))
     enlarged = rng.uniform(1.5, 3.5) if cause == "enlarged" else 1.0
     reach = 1 - 1 / enlarged if cause == "enlarged" else rng.uniform(0, 0.65)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rkd_jax.data.fire import load_control_points
-from rkd_jax.evaluation import arguments, pairs
+from rkd_jax.evaluation import arguments, expected_error, pairs
 from rkd_jax.evaluation.predictions import Prediction
 from rkd_jax.metrics import fire
 from rkd_jax.registration.files.pairs import Pair
@@ -131,7 +131,14 @@ def score(
         }
         for result, prediction in zip(found, predictions, strict=True)
     ]
-    return fire.score(found), rows
+    metrics = fire.score(found)
+    metrics["expected_error"] = {
+        name: expected_error.score(
+            [p for p, r in zip(predictions, found, strict=True) if r.category == name]
+        )
+        for name in fire.CLASSES
+    }
+    return metrics, rows
 
 
 def _table(metrics: dict[str, Any]) -> str:
@@ -154,4 +161,8 @@ def _table(metrics: dict[str, Any]) -> str:
         )
         + f"; {metrics['eyes']} eyes; P37 left out"
     )
+    lines += [
+        f"{name}: {expected_error.text(numbers)}"
+        for name, numbers in metrics["expected_error"].items()
+    ]
     return "\n".join(lines)

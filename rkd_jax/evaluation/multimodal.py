@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax.evaluation import arguments, pairs
+from rkd_jax.evaluation import arguments, expected_error, pairs
 from rkd_jax.evaluation.predictions import Prediction
 from rkd_jax.files.tables import Row, find_column, number, read_table, refuse_shifted
 from rkd_jax.images.image_files import list_images
@@ -39,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
     say(
         f"{metrics['success']:.1%} of {metrics['pairs']:.0f} pairs below "
         f"{SUCCESS_PX:g} px, AUC {metrics['auc']:.3f}, {metrics['ok']} reported as "
-        f"registered\nwritten to {args.out}"
+        f"registered\n{expected_error.text(metrics['expected_error'])}\n"
+        f"written to {args.out}"
     )
     return 0
 
@@ -158,4 +159,6 @@ def score(
         f"success: mean landmark error strictly below {SUCCESS_PX:g} px of the files"
     )
     accepted = sum(prediction.ok for prediction in predictions)
-    return {"protocol": protocol, **numbers, "ok": accepted}, rows
+    metrics = {"protocol": protocol, **numbers, "ok": accepted}
+    metrics["expected_error"] = expected_error.score(predictions)
+    return metrics, rows

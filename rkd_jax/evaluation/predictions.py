@@ -28,7 +28,7 @@ TABLE = "pairs.csv"
 # Per pair of any length: joined in the file.
 _RAGGED = {
     *("points_fixed", "points_moving", "inliers"),
-    *("control_true", "control_predicted"),
+    *("control_true", "control_predicted", "control_expected"),
 }
 _DAMAGED_NPZ = (
     *(OSError, EOFError, ValueError, KeyError, TypeError, AttributeError),
@@ -55,6 +55,8 @@ class Prediction:
         control_true: `[N, 4]` annotation x_fixed, y_fixed, x_moving, y_moving.
         control_predicted: `[N, 2]` moving control points mapped to the fixed image,
             NaN if failed.
+        control_expected: `[N, 2]` their expected error and its bound in pixels of the
+            fixed file, NaN where not known.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Prediction:
     inliers: np.ndarray
     control_true: np.ndarray
     control_predicted: np.ndarray
+    control_expected: np.ndarray
 
     @property
     def family(self) -> str:
@@ -95,6 +98,9 @@ def prediction_of(
         mapped = np.full((len(control), 2), np.nan)
     else:
         mapped = transform.apply(control[:, 2:])
+    expected = np.full((len(control), 2), np.nan)
+    if registration.error_map is not None:
+        expected = np.stack(registration.error_map.at(mapped), axis=-1)
     return Prediction(
         name=pair.name,
         failed=transform is None,
@@ -108,6 +114,7 @@ def prediction_of(
         inliers=registration.inliers,
         control_true=control,
         control_predicted=mapped,
+        control_expected=expected,
     )
 
 
@@ -146,6 +153,11 @@ def load_predictions(
 
 def _predictions(arrays: dict[str, np.ndarray]) -> list[Prediction]:
     """Part what `save_predictions` joined."""
+    if "control_expected" not in arrays:  # version 0.2.0 expected no error
+        count = arrays["control_true_count"]
+        unknown = np.full((int(count.sum()), 2), np.nan)
+        arrays = {**arrays, "control_expected": unknown}
+        arrays["control_expected_count"] = count
     columns = []
     for field in dataclasses.fields(Prediction):
         values = arrays[field.name]

@@ -79,6 +79,7 @@ def test_ablation_counts_what_is_accepted_and_wrong_without_p37():
             inliers=np.ones(5, bool),
             control_true=true,
             control_predicted=true[:, :2] + off,
+            control_expected=np.full((2, 2), np.nan),
         )
 
     found = [

@@ -90,6 +90,7 @@ def prediction(name, ok, confidence):
         inliers=np.ones(4, bool),
         control_true=np.zeros((0, 4)),
         control_predicted=np.zeros((0, 2)),
+        control_expected=np.zeros((0, 2)),
     )
 
 

@@ -24,6 +24,7 @@ FEATURES = (
 
 _NEAREST = 8  # matches around a place that tell of it
 _FAR = 3  # the distance to so many of them counts: one alone may be wrong
+_FEWEST = 4  # matches that fix a homography
 _LOST_PX = 100.0  # stands for what cannot be measured
 _DISTANCE_UNIT_PX = 100.0
 
@@ -58,8 +59,9 @@ def features(
     """
     transform = problem.start
     mapped = transform.apply(points_moving)
+    every = np.ones(len(inliers), bool)
     others = [
-        FAMILIES[name](problem.subset(np.ones(len(inliers), bool), transform)).transform
+        _fit_again(name, problem, every)
         for name in candidates(problem)
         if name != transform.family and inliers.sum() >= LEAST[name]
     ]
@@ -84,12 +86,18 @@ def features(
     return np.minimum(np.nan_to_num(values, nan=_LOST_PX, posinf=_LOST_PX), _LOST_PX)
 
 
+def _fit_again(family: str, problem: Problem, kept: np.ndarray) -> Transform | None:
+    """Fit a family to some of the matches; None where they are too few."""
+    if kept.sum() < _FEWEST:
+        return None
+    return FAMILIES[family](problem.subset(kept, problem.start)).transform
+
+
 def _refits(problem: Problem) -> list[Transform | None]:
     """Fit the family again without each of four quarters of the neighborhoods."""
-    transform = problem.start
     _, folds = blocks_and_folds(problem.moving)
     return [
-        FAMILIES[transform.family](problem.subset(folds != fold, transform)).transform
+        _fit_again(problem.start.family, problem, folds != fold)
         for fold in np.unique(folds)
     ]
 
