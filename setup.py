@@ -42,6 +42,7 @@ TEST = [
     "pytest>=8.0",
     "pytest-xdist>=3.5",
     "setuptools>=77",
+    "SimpleITK>=2.4",  # draws by the displacement field that `--export itk` writes
 ]
 DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.27"]
 

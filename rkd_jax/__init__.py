@@ -1,8 +1,9 @@
 """rkd_jax: retinal keypoints, matching and registration in JAX.
 
 `load_matcher(weights).register(fixed, moving)` registers photographs,
-`register_pair(fixed, moving)` is its short form, `losses` may be used alone. Names are
-loaded when they are first used, so that importing the package costs nothing.
+`register_pair(fixed, moving)` is its short form, `load_transform(path)` reads what the
+command wrote, `losses` may be used alone. Names are loaded when they are first used, so
+that importing the package costs nothing.
 """
 
 from __future__ import annotations
@@ -15,18 +16,27 @@ from rkd_jax.version import __version__ as __version__
 if TYPE_CHECKING:
     from rkd_jax import losses as losses
     from rkd_jax.keypoints import Keypoints as Keypoints
+    from rkd_jax.registration.files.transform_file import (
+        SavedTransform as SavedTransform,
+    )
+    from rkd_jax.registration.files.transform_file import (
+        load_transform as load_transform,
+    )
     from rkd_jax.registration.matcher import load_matcher as load_matcher
     from rkd_jax.registration.matcher import register_pair as register_pair
     from rkd_jax.registration.options import MatcherOptions as MatcherOptions
     from rkd_jax.registration.result import Registration as Registration
     from rkd_jax.runtime.compile_cache import keep_compiled as keep_compiled
 
+_TRANSFORM_FILE = "rkd_jax.registration.files.transform_file"
 _PUBLIC = {
     "Keypoints": ("rkd_jax.keypoints", "Keypoints"),
     "MatcherOptions": ("rkd_jax.registration.options", "MatcherOptions"),
     "Registration": ("rkd_jax.registration.result", "Registration"),
+    "SavedTransform": (_TRANSFORM_FILE, "SavedTransform"),
     "keep_compiled": ("rkd_jax.runtime.compile_cache", "keep_compiled"),
     "load_matcher": ("rkd_jax.registration.matcher", "load_matcher"),
+    "load_transform": (_TRANSFORM_FILE, "load_transform"),
     "losses": ("rkd_jax.losses", None),
     "register_pair": ("rkd_jax.registration.matcher", "register_pair"),
 }

@@ -14,6 +14,7 @@ BAD_INPUT = 2
 # Module, what it does.
 COMMANDS = {
     "register": ("rkd_jax.register", "register photographs"),
+    "apply": ("rkd_jax.apply", "apply a transform to images and points"),
     "evaluate": ("rkd_jax.evaluate", "measure on a benchmark"),
     "train": ("rkd_jax.train", "train an experiment"),
     "prepare": ("rkd_jax.data.builders.__main__", "prepare a data set for TFDS"),

@@ -25,7 +25,7 @@ LAYERS = (
     {"tasks"},
     {"training"},
     {"evaluation"},
-    {"train", "evaluate", "register"},
+    {"train", "evaluate", "register", "apply"},
     {"__main__"},
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from made_pictures import texture
 
+import rkd_jax
 from rkd_jax.evaluate import main as evaluate_main
 from rkd_jax.models.tiles import apply_in_tiles
 from rkd_jax.register import main
@@ -57,6 +58,7 @@ def test_success_writes_all_files(files, tmp_path, capsys, family):
     assert code == 0
     assert "registered: " + family in capsys.readouterr().out
     assert _visible(tmp_path) == [
+        "matches.csv",
         "matches.png",
         "overlay.png",
         "points.csv",
@@ -69,8 +71,27 @@ def test_success_writes_all_files(files, tmp_path, capsys, family):
     expected = TRUTH.apply(moving)
     mapped = Transform.from_dict(summary["transform"]).apply(moving)
     np.testing.assert_allclose(mapped, expected, atol=0.7)
-    table = np.loadtxt(tmp_path / "points.csv", delimiter=",", skiprows=1)
+    with open(tmp_path / "points.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = ("x_moving", "y_moving", "x_fixed", "y_fixed", "among_matches")
+    table = [[float(row[name]) for name in names] for row in rows]
     np.testing.assert_allclose(table, np.c_[moving, mapped, np.ones(3)], atol=1e-3)
+    saved = rkd_jax.load_transform(tmp_path)
+    for name, errors in zip(
+        ("expected_error_px", "error_bound_90_px"), saved.expected_error(moving)
+    ):
+        for row, error in zip(rows, errors):
+            if np.isnan(error):
+                assert row[name] == "not known"
+            else:
+                assert float(row[name]) == pytest.approx(error, abs=0.02)
+    matches = np.genfromtxt(tmp_path / "matches.csv", delimiter=",", names=True)
+    assert len(matches) == summary["matches"]
+    assert matches["inlier"].sum() == summary["inliers"]
+    kept = matches[matches["inlier"] == 1]
+    off = saved.warp_points(np.c_[kept["x_moving"], kept["y_moving"]])
+    off = np.linalg.norm(off - np.c_[kept["x_fixed"], kept["y_fixed"]], axis=1)
+    assert np.median(off) < 1
     fixed, registered = _read(files / "fixed.png"), _read(tmp_path / "registered.png")
     assert registered.shape == fixed.shape
     inside = TRUTH.overlap((260, 260), (280, 300), margin_px=5)
@@ -96,7 +117,7 @@ def test_unrelated_pair_exits_3_and_removes_old_results(files, tmp_path, capsys)
     assert _run(files, "fixed.png", "other.png", tmp_path, *points) == 3
     assert capsys.readouterr().out.startswith("not registered: ")
     left = _visible(tmp_path)
-    assert left == ["matches.png", "transform.json"]
+    assert left == ["matches.csv", "matches.png", "transform.json"]
     summary = json.loads((tmp_path / "transform.json").read_text())
     assert summary["ok"] is False
     assert summary["reason"]
@@ -274,7 +295,7 @@ def test_folder_of_pairs_is_registered_and_finished_pairs_skipped(
         ("b", "True"),
         ("c", "False"),
     ]
-    assert _visible(out / "a") == ["transform.json"]
+    assert _visible(out / "a") == ["matches.csv", "transform.json"]
     before = (out / "a" / "transform.json").read_bytes()
 
     def refuse(*_, **__):
@@ -291,7 +312,15 @@ def test_folder_of_pairs_is_registered_and_finished_pairs_skipped(
     shutil.copy(folder / "c_2.png", folder / "a_2.png")
     assert _many(out, folder, "--no-pictures") == 3
     assert (out / "a" / "transform.json").read_bytes() != before
-    assert _many(out, folder, "--no-pictures", "--transform", "homography") == 3
+    more = ["--no-pictures", "--transform", "homography", "--export", "qupath"]
+    assert _many(out, folder, *more) == 3
+    assert (out / "b" / "qupath.json").is_file()
+    assert not (out / "c" / "qupath.json").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr("rkd_jax.registration.matcher.Matcher.photos", refuse)
+        assert _many(out, folder, *more) == 3
+        # What is not there yet is made, by registering again.
+        assert _many(out, folder, *more[:-1], "qupath,bigwarp") == 2
     summary = json.loads((out / "b" / "transform.json").read_text())
     assert summary["settings"]["transform"] == "homography"
 

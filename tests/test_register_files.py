@@ -72,7 +72,7 @@ def no_network(monkeypatch):
 NAMES = ["transform.json", "registered.png", "overlay.png", "matches.png"]
 
 
-@pytest.mark.parametrize("name", [*NAMES, "points.csv"])
+@pytest.mark.parametrize("name", [*NAMES, "points.csv", "matches.csv", "qupath.json"])
 @pytest.mark.parametrize("link", [False, True])
 def test_one_pair_replaces_no_file_of_others(work, capsys, no_network, name, link):
     (work / "marks.csv").write_text("x,y\n50,60\n")
@@ -81,7 +81,8 @@ def test_one_pair_replaces_no_file_of_others(work, capsys, no_network, name, lin
     else:
         shutil.copy("moving.png", name)
     before = _contents(work)
-    code = _run("fixed.png", "moving.png", "--points", "marks.csv", "--out", ".")
+    more = ["--points", "marks.csv", "--export", "qupath"]
+    code = _run("fixed.png", "moving.png", *more, "--out", ".")
     assert code == 2
     assert f"error: {name}: rkd_jax would replace this file" in capsys.readouterr().err
     assert _contents(work) == before
@@ -184,6 +185,7 @@ def test_a_picture_changed_by_hand_is_kept(work, capsys):
         "out/camera.json",
         "out/a",
         "out/a/transform.json",
+        "out/a/displacement.mha",
         "p/overlay.png",
     ],
 )
@@ -196,7 +198,8 @@ def test_many_pairs_replace_no_file_of_others(work, capsys, no_network, path):
         (work / "out" / "a").symlink_to(work / "p")
         path = "out/a/overlay.png"
     before = _contents(work)
-    assert _run("list.csv", "--one_camera", "--out", "out") == 2
+    more = ["--one_camera", "--export", "bigwarp,itk"]
+    assert _run("list.csv", *more, "--out", "out") == 2
     assert f"error: {path}: " in capsys.readouterr().err
     assert _contents(work) == before
 

@@ -10,8 +10,8 @@ import contextlib
 import io
 import threading
 import warnings
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from rkd_jax.images.formats import (
 )
 from rkd_jax.images.orientation import orientation_of, turned
 
+T = TypeVar("T")
 MAX_SIDE_PX = 32766
 """OpenCV's functions that warp pictures take no longer side."""
 # Formats whose decoders run in this process and respect the size that they declare
@@ -57,10 +58,24 @@ def decode(data: bytes, name: str, max_megapixels: float) -> np.ndarray:
         ValueError: empty, not an image, damaged, truncated, of several pictures or too
             large.
     """
+    return naming_errors(data, name, lambda: _decoded(data, max_megapixels))
+
+
+def naming_errors(data: bytes, name: str, read: Callable[[], T]) -> T:
+    """Return what `read` makes of a file; turn what it raises into an error of ours.
+
+    Args:
+        data: the content of the file.
+        name: what to call it in an error.
+        read: decodes the data.
+
+    Raises:
+        ValueError: whatever goes wrong; the message names the file.
+    """
     if not data:
         raise ValueError(f"{name}: the file is empty (0 bytes); fetch it again")
     try:
-        return _decoded(data, max_megapixels)
+        return read()
     except RefusedError as error:
         raise ValueError(f"{name}: {error}") from None
     except MemoryError as error:
@@ -99,14 +114,12 @@ def check_size(width: int, height: int, max_megapixels: float) -> None:
 
 
 def _decoded(data: bytes, max_megapixels: float) -> np.ndarray:
-    foreign = foreign_files.describe(data)
-    if foreign:
-        raise RefusedError(f"not an image that can be read: {foreign}")
+    refuse_foreign(data)
     if tiff.is_tiff(data):
         page = tiff.read_page(data)
         check_size(page.width, page.height, max_megapixels)
         if not tiff_pixels.is_for_pillow(page):
-            deep = tiff_pixels.read_pixels(data, page, _plain)
+            deep = tiff_pixels.read_pixels(data, page, plain_pixels)
             return turned(deep, page.orientation)
         # Old JPEG has tags of its own; Pillow gets the whole file and turns it itself.
         old = page.compression == tiff.OLD_JPEG
@@ -120,23 +133,48 @@ def _decoded(data: bytes, max_megapixels: float) -> np.ndarray:
             ) from error
         pixels = tiff_pixels.without_packing(pixels, page)
         return turned(pixels, left if old else page.orientation)
+    return turned(*despite_notes(data, lambda d: _with_pillow(d, max_megapixels)))
+
+
+def refuse_foreign(data: bytes) -> None:
+    """Refuse, by its first bytes, a file that no decoder here reads."""
+    foreign = foreign_files.describe(data)
+    if foreign:
+        raise RefusedError(f"not an image that can be read: {foreign}")
+
+
+def despite_notes(data: bytes, read: Callable[[bytes], T]) -> T:
+    """Return what `read` makes of a file, without its notes if it fails with them.
+
+    Pillow refuses files for damaged notes on resolution, gamma and the like.
+    """
     try:
-        return turned(*_with_pillow(data, max_megapixels))
+        return read(data)
     except (RefusedError, OSError, SyntaxError, ValueError):
-        # Pillow refuses files for damaged notes on resolution, gamma and the like.
         for kind in (png_chunks, jpeg_segments):
             if data.startswith(kind.SIGNATURE):
                 plain = kind.without_notes(data)
                 break
         else:
             raise
-    return turned(*_with_pillow(plain, max_megapixels))
+    return read(plain)
 
 
 def _with_pillow(
     data: bytes, max_megapixels: float, page: tiff.Page | None = None
 ) -> tuple[np.ndarray, int]:
-    """Return pixels as stored, and the orientation."""
+    """Return pixels for a photograph, and the orientation."""
+    image, top, orientation = load_with_pillow(data, max_megapixels, page)
+    pixels = _pixels(image)
+    if 255 < top < 2**16 and pixels.ndim == 3:
+        pixels = deep_colors(data, pixels, top)
+    return pixels, orientation
+
+
+def load_with_pillow(
+    data: bytes, max_megapixels: float, page: tiff.Page | None = None
+) -> tuple[Any, int, int]:
+    """Return a loaded Pillow image, its `_largest_value` and its orientation."""
     with _reading_header():
         image = _open(data, page)
         size = image.size
@@ -148,11 +186,8 @@ def _with_pillow(
         raise RefusedError(
             f"damaged image (its size changed from {size} to {image.size})"
         )
-    pixels = _pixels(image)
-    if top and pixels.ndim == 3:
-        pixels = _deep_colors(data, pixels, top)
     with _reading_header():
-        return pixels, orientation_of(image)
+        return image, top, orientation_of(image)
 
 
 @contextlib.contextmanager
@@ -232,7 +267,7 @@ def _without_palette(image: Any) -> Any:
 
 
 def _largest_value(image: Any, data: bytes) -> int:
-    """Return the largest value a sample of a file can have, if above 255; else 0."""
+    """Return the largest value a sample of a file can have, if it says so; else 0."""
     top = 0
     if image.format == "PNG" and data[24] == 16:
         top = 65535
@@ -242,10 +277,10 @@ def _largest_value(image: Any, data: bytes) -> int:
         start = data.find(b"\xff\x4f\xff\x51")  # the codestream's sizes
         bits = data[start + 42 : start + 43]  # of the first channel, less one
         top = 2 ** (bits[0] + 1) - 1 if start >= 0 and bits and bits[0] < 16 else 0
-    return top if isinstance(top, int) and 255 < top < 2**16 else 0
+    return top if isinstance(top, int) else 0
 
 
-def _deep_colors(data: bytes, pixels: np.ndarray, top: int) -> np.ndarray:
+def deep_colors(data: bytes, pixels: np.ndarray, top: int) -> np.ndarray:
     """Return colors with all bits of a file, scaled so that `top` is 65535.
 
     `pixels` are Pillow's, of 8 bits; they stay where OpenCV's are others.
@@ -272,7 +307,7 @@ def _as_rgb(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image[..., [2, 1, 0, 3][: image.shape[2]]])
 
 
-def _plain(data: bytes, page: tiff.Page) -> np.ndarray:
+def plain_pixels(data: bytes, page: tiff.Page) -> np.ndarray:
     """Return the pixels of a plain file that `tiff_pixels` asks for."""
     import cv2
 

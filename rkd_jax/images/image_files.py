@@ -32,7 +32,7 @@ _SYSTEM_FOLDERS = {
 }
 
 
-def _plain_name(path: pathlib.Path) -> str:
+def plain_name(path: pathlib.Path) -> str:
     """Return the file's name without `.gz`."""
     return path.stem if path.suffix.lower() == _GZIP else path.name
 
@@ -43,7 +43,7 @@ def stem(path: pathlib.Path) -> str:
     >>> stem(pathlib.Path("im0001.vk.ppm.gz"))
     'im0001.vk'
     """
-    return pathlib.PurePath(_plain_name(path)).stem
+    return pathlib.PurePath(plain_name(path)).stem
 
 
 def is_image(path: pathlib.Path, *, gzipped: bool = False) -> bool:
@@ -58,7 +58,7 @@ def is_image(path: pathlib.Path, *, gzipped: bool = False) -> bool:
     >>> is_image(packed), is_image(packed, gzipped=True)
     (False, True)
     """
-    name = _plain_name(path) if gzipped else path.name
+    name = plain_name(path) if gzipped else path.name
     return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(_NOT_OF_USERS)
 
 

@@ -12,6 +12,9 @@ import numpy as np
 
 from rkd_jax.images.formats.tiff import Tag, is_tiff
 
+# Steps along rows and columns, after rows and columns changed places from 5 on.
+_FLIPS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
+
 
 def exif_orientation(block: bytes) -> int | None:
     r"""Return the orientation of an EXIF block, however damaged its other entries are.
@@ -60,7 +63,7 @@ def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Return pixels as they are shown.
 
     Args:
-        pixels: `[H, W]` or `[H, W, C]`, C at most 4, as they are stored.
+        pixels: `[H, W]` or `[H, W, C]`, as they are stored.
         orientation: of EXIF; numbers other than 2 to 8 turn nothing.
 
     >>> turned(np.array([[1, 2, 3]], np.uint8), 6).tolist()
@@ -68,9 +71,7 @@ def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """
     if orientation not in range(2, 9):
         return pixels
-    import cv2
-
     if orientation in (5, 6, 7, 8):
-        pixels = cv2.transpose(pixels)
-    across = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
-    return cv2.flip(pixels, across[orientation]) if orientation != 5 else pixels
+        pixels = pixels.swapaxes(0, 1)
+    rows, columns = _FLIPS.get(orientation, (1, 1))
+    return np.ascontiguousarray(pixels[::rows, ::columns])

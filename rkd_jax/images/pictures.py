@@ -28,7 +28,7 @@ def encode_png(image: np.ndarray) -> bytes:
     """Encode an image as PNG.
 
     Args:
-        image: `[H, W]` or `[H, W, 3]` RGB, uint8 or uint16.
+        image: `[H, W]`, or `[H, W, 3 or 4]` RGB with transparency, uint8 or uint16.
 
     Raises:
         ValueError: OpenCV cannot encode such an array.
@@ -38,7 +38,8 @@ def encode_png(image: np.ndarray) -> bytes:
         b'PNG'
     """
     if image.ndim == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        swap = cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR
+        image = cv2.cvtColor(image, swap)
     done, data = cv2.imencode(".png", image)
     if not done:
         raise ValueError(f"OpenCV could not encode an image of shape {image.shape}")

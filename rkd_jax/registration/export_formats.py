@@ -2,6 +2,7 @@
 
 FORMATS = {
     "itk": "displacement.mha",
+    "slicer": "slicer_displacement.mha",
     "opencv": "opencv_maps.npz",
     "bigwarp": "bigwarp.csv",
     "qupath": "qupath.json",

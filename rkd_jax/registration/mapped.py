@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import cv2
 import numpy as np
@@ -105,15 +104,12 @@ class Mapped:
             `[N]` bool.
         """
         points, hull = as_points(points), self.hull
-        if hull is None:
-            return np.zeros(len(points), bool)
-        return np.array(
-            [
-                cv2.pointPolygonTest(hull, (float(x), float(y)), False) >= 0
-                for x, y in points
-            ],
-            bool,
-        )
+        inside = np.zeros(len(points), bool)
+        if hull is not None:
+            for row in np.flatnonzero(np.isfinite(points).all(axis=1)):
+                x, y = points[row].tolist()
+                inside[row] = cv2.pointPolygonTest(hull, (x, y), False) >= 0
+        return inside
 
     def inverse_map(self, *, inverse: bool = False) -> InverseMap:
         """Return where each pixel of the fixed frame lies in the moving image.
@@ -131,7 +127,7 @@ class Mapped:
 
     def warp_image(
         self,
-        image: str | os.PathLike[str] | np.ndarray,
+        image: str | os.PathLike[str] | bytes | np.ndarray,
         *,
         inverse: bool = False,
         interpolation: str = "linear",
@@ -141,8 +137,9 @@ class Mapped:
 
         Args:
             image: the moving image, or another of its size, such as a mask (with
-                `interpolation="nearest"`): path or array of any numeric dtype. Of a
-                file, the numbers that it holds are taken; of a palette, the indices.
+                `interpolation="nearest"`): path, encoded bytes, or array of any numeric
+                dtype. Of a file, the numbers that it holds are taken; of a palette, the
+                indices.
             inverse: draw the fixed image in the moving frame.
             interpolation: "nearest", "linear" or "cubic".
             fill: value of the pixels that the image does not reach.
@@ -175,21 +172,22 @@ class Mapped:
 def convex_hull(points: np.ndarray) -> np.ndarray | None:
     """Return the hull of points `[N, 2]`, `[V, 2]` float32; None of fewer than three.
 
-    >>> convex_hull(np.array([[0, 0], [2, 0], [1, 1], [1, 3]])).tolist()
-    [[1.0, 3.0], [0.0, 0.0], [2.0, 0.0]]
+    >>> sorted(convex_hull(np.array([[0, 0], [2, 0], [1, 1], [1, 3]])).tolist())
+    [[0.0, 0.0], [1.0, 3.0], [2.0, 0.0]]
     """
     if len(points) < 3:
         return None
     return cv2.convexHull(points.astype(np.float32)).reshape(-1, 2)
 
 
-def _read(path: Any, interpolation: str) -> np.ndarray:
+def _read(source: str | os.PathLike[str] | bytes, interpolation: str) -> np.ndarray:
+    from rkd_jax.images.reading import describe
     from rkd_jax.images.stored import read_stored
 
-    stored = read_stored(path)
+    stored = read_stored(source)
     if stored.of_classes and interpolation != "nearest":
         raise ValueError(
-            f"{path}: {stored.kind}; expected interpolation='nearest', found "
-            f"{interpolation!r}"
+            f"{describe(source)}: {stored.kind}; expected interpolation='nearest', "
+            f"found {interpolation!r}"
         )
     return stored.pixels

@@ -131,10 +131,9 @@ def _finished(
     matches = all(summary.get(key) == value for key, value in wanted.items())
     if not (matches and "ok" in summary and "reason" in summary):
         return None
-    exported = [exports.FILES[name] for name in work.export]
-    if summary["ok"] and not all((folder / name).is_file() for name in exported):
-        return None
-    return summary
+    exported = work.export if summary["ok"] else ()
+    files = (outputs.MATCHES, *(exports.FILES[name] for name in exported))
+    return summary if all((folder / name).is_file() for name in files) else None
 
 
 def json_object(path: pathlib.Path) -> dict[str, Any]:

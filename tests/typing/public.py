@@ -48,6 +48,21 @@ def register(fixed: Path, moving: Picture) -> None:
             print(again.warp(moving, (100, 100)).shape)
 
 
+def apply(path: Path, moving: Picture) -> None:
+    """A saved result."""
+    saved = rkd_jax.load_transform(path)
+    assert_type(saved, rkd_jax.SavedTransform)
+    assert_type(rkd_jax.load_transform(str(path)).ok, bool)
+    assert_type(saved.transform, Transform | None)
+    assert_type(saved.fixed_size, tuple[int, int])
+    assert_type(saved.confidence, float)
+    expected, bound = saved.expected_error([[1.0, 2.0]])
+    print(expected.max(), bound.max(), saved.supports([[1, 2]]).sum())
+    print(saved.warp_points_inverse(saved.warp_points([[1, 2]])).shape)
+    saved.warp_image(path, interpolation="nearest").max()
+    saved.warp_image(moving, inverse=True, fill=7).mean()
+
+
 def train(a: jax.Array, b: jax.Array, mask: jax.Array, key: jax.Array) -> None:
     """Losses of one's own loop."""
     assert_type(losses.dice_loss(a, b), jax.Array)

@@ -59,16 +59,8 @@ def read_pixels(
         RefusedError: channels, colors or numbers that make no photograph.
     """
     colors, alpha = _channels(page)
-    known = page.bits in (8, 16, 32, 64) and page.kind != "c"
-    if not known or (page.predictor == _OF_FLOATS and page.bits < 32):
-        raise RefusedError(f"{page}: not read; {_TO_DO}")
     wanted = [*colors, *([] if alpha is None else [alpha])]
-    if page.planar:
-        channels = [_grey(data, page, decode, plane) for plane in wanted]
-    else:
-        whole = _together(data, page, decode)
-        channels = [whole[..., channel] for channel in wanted]
-    image = _as_levels(np.stack(channels, axis=-1), page)
+    image = _as_levels(_bits(data, page, decode, wanted), page)
     if page.photometric == _WHITE_IS_ZERO:
         if image.dtype.kind == "f" or page.kind != "u" or page.bits > 16:
             raise RefusedError(f"{page}: the level of black is not known; {_TO_DO}")
@@ -78,6 +70,54 @@ def read_pixels(
     if len(colors) == 1:
         image = image[..., 0] if alpha is None else image[..., [0, 0, 0, 1]]
     return image
+
+
+def read_numbers(
+    data: bytes, page: Page, decode: Callable[[bytes, Page], np.ndarray]
+) -> np.ndarray:
+    """Read the numbers of all channels as they are stored.
+
+    Args:
+        data: the whole file.
+        page: its picture: grey or RGB, with any further channels.
+        decode: see `read_pixels`.
+
+    Returns:
+        `[H, W, C]` of the page's kind and depth; of unsigned numbers where white is
+        zero, turned so that black is.
+
+    Raises:
+        RefusedError: channels, colors or numbers that are not read.
+    """
+    kind = page.kind + str(page.bits // 8)
+    known = page.photometric in (_WHITE_IS_ZERO, _GREY, _RGB) and kind != "f1"
+    if not known or not 1 <= page.samples <= _MOST_SAMPLES:
+        raise RefusedError(f"{page}: not read; {_TO_DO}")
+    bits = _bits(data, page, decode, list(range(page.samples)))
+    values = np.ascontiguousarray(bits).view(kind)
+    if page.photometric == _WHITE_IS_ZERO:
+        if page.kind != "u":
+            raise RefusedError(f"{page}: the level of black is not known; {_TO_DO}")
+        values[..., 0] = np.iinfo(values.dtype).max - values[..., 0]
+    return values
+
+
+def _bits(
+    data: bytes,
+    page: Page,
+    decode: Callable[[bytes, Page], np.ndarray],
+    wanted: list[int],
+) -> np.ndarray:
+    """Return the bits of the wanted samples, `[H, W, samples]`."""
+    known = page.bits in (8, 16, 32, 64) and page.kind != "c"
+    if not known or (page.predictor == _OF_FLOATS and page.bits < 32):
+        raise RefusedError(f"{page}: not read; {_TO_DO}")
+    if page.planar:
+        channels = [_grey(data, page, decode, plane) for plane in wanted]
+    else:
+        whole = _together(data, page, decode)
+        channels = [whole[..., channel] for channel in wanted]
+    return np.stack(channels, axis=-1)
 
 
 def _alpha(page: Page, colors: int) -> int | None:
@@ -119,6 +159,10 @@ def _together(
     stored = _stored_kind(page)
     if page.samples in (3, 4) and page.bits > 8:
         return decode(plain_file(data, page, photometric=_RGB, kind=stored), page)
+    if page.samples in (3, 4) and page.photometric == _RGB:
+        # The fourth as transparency, which Pillow hands out as it is.
+        extra = {"extra": 2} if page.samples == 4 else {}
+        return decode(plain_file(data, page, kind=stored, **extra), page)
     # Decoders have no such pictures: let them read a grey one that is as many times
     # wider. Differences between neighbors (predictor) would be those of other samples.
     if page.predictor != 1:

@@ -28,7 +28,7 @@ def plain_file(data: bytes, page: Page, *, plane: int = 0, **changed: int) -> by
         page: its picture.
         plane: where samples lie in planes and `changed` sets `samples` to 1, which.
         changed: fields of the page that the new file is to have: `width`, `samples`,
-            `photometric`, `kind` ("u" is 1, "f" is 3).
+            `photometric`, `kind` ("u" is 1, "f" is 3), `extra` of a single sample.
 
     Returns:
         A classic TIFF file in the byte order of the old one.
@@ -60,6 +60,8 @@ def plain_file(data: bytes, page: Page, *, plane: int = 0, **changed: int) -> by
         # clips those above their share, and has no grey ones.
         known = () if "photometric" in changed else (2,)
         values[Tag.EXTRA] = [e if e in known else 0 for e in page.extra]
+    if "extra" in changed:
+        values[Tag.EXTRA] = changed["extra"]
     if tiled:
         values[Tag.TILE_WIDTH] = one(order, tags, Tag.TILE_WIDTH) * wide
         values[Tag.TILE_HEIGHT] = one(order, tags, Tag.TILE_HEIGHT)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 from collections.abc import Callable, Iterable
 
@@ -30,29 +31,23 @@ def writers(
     Raises:
         OSError, ValueError: by `inliers`.
     """
-    found: dict[str, Writer] = {}
-    for name in names:
-        if name == "bigwarp":
-            text = bigwarp.landmarks(inliers()).encode()
-            found[FILES[name]] = _of_text(text)
-        elif name == "qupath":
-            found[FILES[name]] = _of_text(qupath.affine(mapped).encode())
-        else:
-            found[FILES[name]] = _of_field(mapped, name)
-    return found
+    fields = {
+        "itk": functools.partial(itk.write, mapped=mapped),
+        "slicer": functools.partial(itk.write, mapped=mapped, dimensions=3),
+        "opencv": functools.partial(opencv.write, mapped=mapped),
+    }
+    texts = {
+        "bigwarp": lambda: bigwarp.landmarks(inliers()),
+        "qupath": lambda: qupath.affine(mapped),
+    }
+    return {
+        FILES[name]: fields[name] if name in fields else _of_text(texts[name]())
+        for name in names
+    }
 
 
-def _of_text(text: bytes) -> Writer:
+def _of_text(text: str) -> Writer:
     def write(path: pathlib.Path) -> None:
-        path.write_bytes(text)
-
-    return write
-
-
-def _of_field(mapped: Mapped, name: str) -> Writer:
-    module = {"itk": itk, "opencv": opencv}[name]
-
-    def write(path: pathlib.Path) -> None:
-        module.write(path, mapped)
+        path.write_bytes(text.encode())
 
     return write

@@ -15,6 +15,7 @@ import numpy as np
 from rkd_jax.registration.approximation import best_affine
 from rkd_jax.registration.mapped import Mapped
 
+_ORDER = ((0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2))
 _HALF = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
 
 
@@ -30,13 +31,12 @@ def affine(mapped: Mapped) -> str:
     found = best_affine(mapped)
     if found is None:
         raise ValueError(
-            "no affine transform fits: the two photographs share too little"
+            "qupath: no affine transform fits, as the photographs share too little; "
+            "leave this format out"
         )
-    m = _HALF @ found.matrix @ np.linalg.inv(_HALF)
+    matrix = _HALF @ found.matrix @ np.linalg.inv(_HALF)
     content = {
-        **{
-            f"m{row}{column}": m[row, column] for column in range(3) for row in range(2)
-        },
+        **{f"m{row}{column}": matrix[row, column] for row, column in _ORDER},
         "direction": "moving_to_fixed",
         "about": "x_fixed = m00 x + m01 y + m02, y_fixed = m10 x + m11 y + m12, in "
         "pixels, the center of the first pixel at (0.5, 0.5). The registration is not "

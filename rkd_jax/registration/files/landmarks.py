@@ -17,7 +17,10 @@ from rkd_jax.files.tables import (
 )
 
 # Parts of names of columns that are those of the other image.
-_OF_FIXED = ("fix", "ref", "target", "dst", "query")
+_OF_OTHER = {
+    "moving": ("fix", "ref", "target", "dst", "query"),
+    "fixed": ("mov", "source", "src", "float"),
+}
 
 
 def check_inside(
@@ -54,7 +57,7 @@ def check_inside(
         )
 
 
-def read_points(path: str | pathlib.Path) -> np.ndarray:
+def read_points(path: str | pathlib.Path, *, image: str = "moving") -> np.ndarray:
     """Read landmarks: two numbers x y a line, in any form that `read_table` reads.
 
     A line of names may stand at the top, also as a comment: where it has `x_moving` and
@@ -62,8 +65,13 @@ def read_points(path: str | pathlib.Path) -> np.ndarray:
     and y, and no further ones do. Without names there must be two columns of numbers
     alone, in front. Further columns are ignored.
 
+    Args:
+        path: the file.
+        image: which one of the pair the landmarks are of, "moving" or "fixed"; with
+            "fixed", columns `x_fixed` and `y_fixed` are read.
+
     Returns:
-        float64 `[N, 2]` in pixels of the moving image.
+        float64 `[N, 2]` in pixels of that image.
 
     Raises:
         OSError: no such file, or it cannot be read.
@@ -84,14 +92,14 @@ def read_points(path: str | pathlib.Path) -> np.ndarray:
     rows, header = table.rows, None
     if rows and not any(_value(cell, table) is not None for cell in rows[0].cells):
         header, rows = rows[0], rows[1:]
-    elif table.comment is not None and _names_points(table.comment):
+    elif table.comment is not None and _names_points(table.comment, image):
         header = table.comment
     if header is not None:
-        columns = _named(header, path)
+        columns = _named(header, path, image)
         refuse_shifted(rows, header, columns, path)
     else:
         columns = (0, 1)
-        _refuse_unclear(rows, table)
+        _refuse_unclear(rows, table, image)
     if not rows:
         raise ValueError(f"{path}: no points; expected one x y (pixels) a line")
     return np.array([_point(row, columns, table) for row in rows], np.float64)
@@ -114,15 +122,15 @@ def _point(row: Row, columns: tuple[int, int], table: Table) -> tuple[float, flo
     return x, y
 
 
-def _names_points(comment: Row) -> bool:
+def _names_points(comment: Row, image: str) -> bool:
     """Decide whether a comment is a line of names."""
     names = set(names_of(comment))
-    return {"x", "y"} <= names or {"x_moving", "y_moving"} <= names
+    return {"x", "y"} <= names or {f"x_{image}", f"y_{image}"} <= names
 
 
-def _named(header: Row, path: pathlib.Path) -> tuple[int, int]:
-    """Return which columns hold x and y of the moving image, by their names."""
-    for pair in (("x_moving", "y_moving"), ("x", "y")):
+def _named(header: Row, path: pathlib.Path, image: str) -> tuple[int, int]:
+    """Return which columns hold x and y of an image, by their names."""
+    for pair in ((f"x_{image}", f"y_{image}"), ("x", "y")):
         x, y = (find_column(header, name, path) for name in pair)
         if x is not None and y is not None:
             return x, y
@@ -130,16 +138,17 @@ def _named(header: Row, path: pathlib.Path) -> tuple[int, int]:
     coordinates = [name for name in names if name[:1] in ("x", "y")]
     if coordinates == names[:2] and [name[0] for name in coordinates] == ["x", "y"]:
         x, y = (name[1:] for name in coordinates)
-        if x == y and not any(word in x for word in _OF_FIXED):
+        if x == y and not any(word in x for word in _OF_OTHER[image]):
             return 0, 1
     shown = ", ".join(names)[:60]
     raise ValueError(
-        f"{path}, line {header.line}: columns {shown!r}; expected x and y, or x_moving "
-        "and y_moving: rename them, or keep only x y (pixels of the moving image)"
+        f"{path}, line {header.line}: columns {shown!r}; expected x and y, or "
+        f"x_{image} and y_{image}: rename them, or keep only x y (pixels of the "
+        f"{image} image)"
     )
 
 
-def _refuse_unclear(rows: list[Row], table: Table) -> None:
+def _refuse_unclear(rows: list[Row], table: Table, image: str) -> None:
     """Refuse columns without names if more than two hold numbers."""
     for row in rows:
         numbers = sum(_value(cell, table) is not None for cell in row.cells)
@@ -148,5 +157,6 @@ def _refuse_unclear(rows: list[Row], table: Table) -> None:
             raise ValueError(
                 f"{table.path}, line {row.line}: {numbers} columns of numbers without "
                 "names, so that x and y are not clear; write the names of the columns "
-                f"above, such as {names}, or keep only x y (pixels of the moving image)"
+                f"above, such as {names}, or keep only x y (pixels of the {image} "
+                "image)"
             )

@@ -34,20 +34,19 @@ def finite_array(name: str, value: Any, shape: tuple[int | None, ...]) -> np.nda
     >>> finite_array("center", [1, 2], (2,)).tolist()
     [1.0, 2.0]
     """
-    wanted = "x".join("N" if n is None else str(n) for n in shape) or "one"
+    sides = "x".join("N" if n is None else str(n) for n in shape)
+    wanted = f"{sides} numbers" if shape else "a number"
     try:
         array = np.asarray(value, np.float64)
     except (TypeError, ValueError):
-        raise ValueError(
-            f"{name}: expected {wanted} numbers, found {value!r:.60}"
-        ) from None
+        raise ValueError(f"{name}: expected {wanted}, found {value!r:.60}") from None
     fits = array.ndim == len(shape) and all(
         expected in (None, found)
         for expected, found in zip(shape, array.shape, strict=True)
     )
     if not fits:
         found = "x".join(map(str, array.shape)) or "one"
-        raise ValueError(f"{name}: expected {wanted} numbers, found {found}")
+        raise ValueError(f"{name}: expected {wanted}, found {found}")
     if not np.all(np.isfinite(array)):
         raise ValueError(f"{name}: expected finite numbers, found NaN or infinity")
     return array

@@ -10,9 +10,9 @@ INTERPOLATIONS = {
     "linear": cv2.INTER_LINEAR,
     "cubic": cv2.INTER_CUBIC,
 }
-# What OpenCV's `remap` takes.
-_NATIVE = (np.uint8, np.uint16, np.int16, np.float32, np.float64)
-# With other numbers of channels it weighs pixels more coarsely, or stops.
+# OpenCV's `remap` weighs other numbers, and other counts of channels, by places rounded
+# to 1/32 px, or stops.
+_NATIVE = (np.uint8, np.uint16, np.float32)
 _CHANNELS = (1, 3, 4)
 _LONGEST_PX = 32766  # OpenCV counts the pixels of `remap` in 16 bits
 _RIM_PX = 3  # no interpolation reads a pixel farther from its place
@@ -29,11 +29,12 @@ def check_interpolation(name: str) -> None:
 def samplable(image: np.ndarray, interpolation: str) -> np.ndarray:
     """Return an image as `sample` takes it; `as_dtype` brings the values back.
 
-    Nearest takes numbers of any type as they are, so that each label stays exact.
+    Nearest takes numbers of any type as they are, so that each label stays exact; means
+    of pixels are taken in float32.
     """
     if image.dtype in _NATIVE or interpolation == "nearest":
         return image
-    return image.astype(np.float64)
+    return image.astype(np.float32)
 
 
 def as_dtype(values: np.ndarray, dtype: np.dtype) -> np.ndarray:

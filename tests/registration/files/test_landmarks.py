@@ -126,3 +126,21 @@ def test_what_is_not_clear_is_refused_by_line(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ValueError, match=r"p\.csv, " + message):
         read_points(path)
+
+
+def test_points_of_the_fixed_image_are_read_by_their_names(tmp_path):
+    path = tmp_path / "p.csv"
+    for text in (
+        "x_moving,y_moving,x_fixed,y_fixed\n1,2,3,4\n",
+        "x_fixed,y_fixed\n3,4\n",
+        "x_ref,y_ref\n3,4\n",
+        "# x_fixed y_fixed\n3 4\n",
+        "x,y,x_moving\n3,4,9\n",
+        "3;4\n",
+    ):
+        path.write_text(text)
+        np.testing.assert_array_equal(read_points(path, image="fixed"), [[3, 4]])
+    for text in ("x_moving,y_moving\n1,2\n", "x_source,y_source\n1,2\n", "1,2,3\n"):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"x_fixed and y_fixed|of the fixed image"):
+            read_points(path, image="fixed")

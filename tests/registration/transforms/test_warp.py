@@ -216,6 +216,44 @@ def test_layers_drawn_at_once_are_those_drawn_alone():
         inverse.draw([Layer(colour, "bilinear")])
 
 
+@pytest.mark.parametrize("dtype", ["i2", "i4", "u4", "i8", "f8"])
+def test_numbers_that_opencv_does_not_take_are_rounded(dtype):
+    transform = GENTLE[1]
+    image = 20_000 * smooth_image((SIDE, SIDE)).astype(float)
+    image = image.round().astype(dtype)
+    drawn = transform.warp(image, (SIDE, SIDE))
+    assert drawn.dtype == image.dtype
+    expected = transform.warp(image.astype(np.float32), (SIDE, SIDE))
+    whole = dtype != "f8"
+    np.testing.assert_array_equal(drawn, np.rint(expected) if whole else expected)
+    assert drawn.max() > 15_000
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5, 7])
+@pytest.mark.parametrize("interpolation", ["nearest", "linear", "cubic"])
+def test_each_channel_is_drawn_as_if_alone(channels, interpolation):
+    image = smooth_image((40, 50), (channels,))
+    how = {"interpolation": interpolation, "fill": 0.5}
+    drawn = GENTLE[1].warp(image, (60, 55), **how)
+    assert drawn.shape == (60, 55, channels)
+    for number in range(channels):
+        alone = GENTLE[1].warp(
+            np.ascontiguousarray(image[..., number]), (60, 55), **how
+        )
+        np.testing.assert_array_equal(drawn[..., number], alone)
+
+
+@pytest.mark.parametrize("transform", GENTLE, ids=name_of)
+def test_the_other_way_shows_the_image_where_it_came_from(transform):
+    image = smooth_image((SIDE, SIDE))
+    there = transform.warp(image, (SIDE, SIDE))
+    back = transform.warp(there, (SIDE, SIDE), inverse=True)
+    target = transform.apply(grid((SIDE, SIDE)))
+    inside = np.all((target > 2) & (target < SIDE - 3), axis=-1)
+    assert inside.mean() > 0.5
+    np.testing.assert_allclose(back[inside], image[inside], atol=0.03)
+
+
 @pytest.mark.parametrize("margin", [0.0, 7.5, -20.0])
 @pytest.mark.parametrize("transform", [GENTLE[0], GENTLE[4]], ids=name_of)
 def test_overlap_is_exact_but_for_the_tolerance(transform, margin):
