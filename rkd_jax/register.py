@@ -3,9 +3,10 @@
     python -m rkd_jax.register FIXED MOVING --out DIR [--weights NAME|FILE]
 
 writes into DIR: `registered.png` (the moving image in the frame of the fixed one),
-`overlay.png` (checkerboard of both), `matches.png`, `transform.json`, and with
-`--points FILE` the landmarks of the moving image mapped to the fixed one
-(`points.csv`). Many pairs at once:
+`overlay.png` (checkerboard of both), `matches.png`, `matches.csv`, `transform.json`,
+with `--points FILE` the landmarks of the moving image mapped to the fixed one
+(`points.csv`), and with `--export NAMES` the transform for other programs. Many pairs
+at once:
 
     python -m rkd_jax.register PAIRS.csv --out DIR      (columns fixed, moving, name)
     python -m rkd_jax.register FOLDER --out DIR         (<name>_1 and <name>_2, ...;

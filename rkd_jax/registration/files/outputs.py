@@ -159,7 +159,7 @@ def write(out: pathlib.Path, files: Mapping[str, Content], summary: str) -> None
             rkd_jax did not write.
     """
     try:
-        # An older one would tell that the new files beside it are of its run.
+        # Beside an older one, the new files would seem to be of its run.
         own_files.remove(out / SUMMARY)
         for name, content in files.items():
             _write(out / name, content)
