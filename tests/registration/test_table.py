@@ -85,9 +85,14 @@ def test_a_table_is_whole_or_that_of_an_earlier_run(tmp_path):
         assert not (tmp_path / "pairs.csv").exists()
     before = rows(tmp_path)
     assert [row["name"] for row in before] == ["0", "1"]
-    with pytest.raises(OSError, match="lost"), writing_table(tmp_path) as add:
-        add(results[4])
-        raise OSError("the scheduler is lost")
+
+    def lose():
+        with writing_table(tmp_path) as add:
+            add(results[4])
+            raise OSError("the scheduler is lost")
+
+    with pytest.raises(OSError, match="lost"):
+        lose()
     with writing_table(tmp_path):
         pass  # no result
     assert rows(tmp_path) == before
