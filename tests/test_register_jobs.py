@@ -2,10 +2,12 @@
 
 import contextlib
 import csv
+import io
 import json
 import multiprocessing
 import pathlib
 import re
+import shutil
 import threading
 import time
 
@@ -33,17 +35,55 @@ def scheduler():
         yield started.scheduler_address
 
 
-@pytest.fixture
-def eyes(tmp_path, monkeypatch):
-    """Four photographs of one eye and a list of their six pairs, in the cwd."""
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Four photographs of one eye, a list of their pairs, and what one process makes.
+
+    Two more pairs cannot be read. Returns folder, stdout, stderr, and which photographs
+    were prepared.
+    """
+    folder = tmp_path_factory.mktemp("eyes")
     eye = texture(0, 200, 220, 3)
     for name, (y, x) in PLACES.items():
-        Image.fromarray(eye[y : y + 180, x : x + 200]).save(tmp_path / f"{name}.png")
+        Image.fromarray(eye[y : y + 180, x : x + 200]).save(folder / f"{name}.png")
+    (folder / "bad.png").write_bytes(b"no image")
     names = sorted(PLACES)
     rows = [f"{a}.png,{b}.png\n" for a in names for b in names if a < b]
-    (tmp_path / "list.csv").write_text("fixed,moving\n" + "".join(rows))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    (folder / "three.csv").write_text("fixed,moving\n" + "".join(rows[:3]))
+    rows += ["a.png,bad.png\n", "d.png,none.png\n"]
+    (folder / "list.csv").write_text("fixed,moving\n" + "".join(rows))
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(folder),
+        prepared_photographs() as prepared,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        assert main(["list.csv", *HOW, "--json", "--out", "one"]) == 2
+    return folder, out.getvalue(), err.getvalue(), prepared
+
+
+@pytest.fixture
+def eyes(alone, tmp_path, monkeypatch):
+    """The folder of `alone`, as the current one."""
+    monkeypatch.chdir(alone[0])
+    yield alone[0]
+    for name in ("two", "out", "camera"):
+        shutil.rmtree(alone[0] / name, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def prepared_photographs():
+    """Yield a list of the photographs that are prepared from now on."""
+    prepared, prepare = [], encoder.prepare_photo
+
+    def note(source, *more, name):
+        prepared.append(pathlib.Path(name).name)
+        return prepare(source, *more, name=name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoder, "prepare_photo", note)
+        yield prepared
 
 
 def results(out):
@@ -65,84 +105,74 @@ def hidden(out):
     return names - {".rkd_jax_files.jsonl"}
 
 
-def test_pairs_of_four_photographs_on_a_cluster(eyes, scheduler, capsys, monkeypatch):
-    prepared, prepare = [], encoder.prepare_photo
+def readable(prepared):
+    return sorted(name for name in prepared if name not in ("bad.png", "none.png"))
 
-    def count(source, *more, name):
-        prepared.append(pathlib.Path(name).name)
-        return prepare(source, *more, name=name)
 
-    monkeypatch.setattr(encoder, "prepare_photo", count)
-    (eyes / "bad.png").write_bytes(b"no image")
-    with open(eyes / "list.csv", "a") as file:
-        file.write("a.png,bad.png\nd.png,none.png\n")
-    assert main(["list.csv", *HOW, "--json", "--out", "one"]) == 2
-    assert sorted(n for n in prepared if n[0] in PLACES and n != "bad.png") == [
-        f"{n}.png" for n in PLACES
-    ]
-    one, prepared[:] = capsys.readouterr(), []
-    flags = ["--json", "--scheduler", scheduler]
-    assert main(["list.csv", *HOW, *flags, "--out", "two"]) == 2
-    two = capsys.readouterr()
+def lines_of(out):
+    """Return the lines of `--json` without seconds."""
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert all(line.pop("seconds") > 0 for line in lines)
+    return lines
+
+
+def errors_of(err):
+    return [line for line in err.splitlines() if line.startswith("error")]
+
+
+def test_pairs_of_four_photographs_on_a_cluster(alone, eyes, scheduler, capsys):
+    _, out, err, prepared = alone
+    assert readable(prepared) == [f"{name}.png" for name in PLACES]
+    command = ["list.csv", *HOW, "--json", "--scheduler", scheduler, "--out", "two"]
+    with prepared_photographs() as prepared:
+        assert main(command) == 2
     # Each worker encodes what it gets of the four, not two photographs for each pair.
-    assert len([name for name in prepared if name != "bad.png"]) <= 10
+    assert len(readable(prepared)) <= 10
+    found = capsys.readouterr()
     assert results(eyes / "two") == results(eyes / "one")
     assert not hidden(eyes / "two")
-    lines = [
-        [json.loads(re.sub('"seconds": [0-9.]*', '"seconds": 0', line)) for line in out]
-        for out in (one.out.splitlines(), two.out.splitlines())
-    ]
-    assert lines[0] == lines[1]
-    assert len(lines[0]) == 6
-    errors = [
-        [line for line in err.splitlines() if line.startswith("error")]
-        for err in (one.err, two.err)
-    ]
-    assert errors[0] == errors[1]
-    assert len(errors[0]) == 2
+    assert lines_of(found.out) == lines_of(out)
+    assert len(lines_of(out)) == 6
+    assert errors_of(found.err) == errors_of(err)
+    assert len(errors_of(err)) == 2
     # What is finished is skipped, by workers, too.
-    prepared.clear()
-    assert main(["list.csv", *HOW, *flags, "--out", "two"]) == 2
-    assert set(prepared) <= {"bad.png", "none.png", "a.png", "d.png"}
+    with prepared_photographs() as prepared:
+        assert main(command) == 2
+    assert set(readable(prepared)) <= {"a.png", "d.png"}
     assert results(eyes / "two") == results(eyes / "one")
 
 
 def test_one_camera_is_found_by_workers(eyes, scheduler):
     how = ["--one_camera", "--method", "sift", "--no-pictures", "--working_size", "200"]
-    how += ["--transform", "radial"]
-    assert main(["list.csv", *how, "--out", "one"]) == 0
-    assert main(["list.csv", *how, "--scheduler", scheduler, "--out", "two"]) == 0
-    assert "camera.json" in results(eyes / "one")
-    assert results(eyes / "two") == results(eyes / "one")
+    how += ["--transform", "radial", "--out"]
+    assert main(["three.csv", *how, "camera"]) == 0
+    assert main(["three.csv", *how, "two", "--scheduler", scheduler]) == 0
+    assert "camera.json" in results(eyes / "camera")
+    assert results(eyes / "two") == results(eyes / "camera")
 
 
 def test_a_worker_that_is_killed_loses_nothing(eyes, capsys):
-    assert main(["list.csv", *HOW, "--no-pictures", "--out", "one"]) == 0
     before = set(multiprocessing.active_children())
     killed = []
 
     def kill():
         deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not killed:
             if list((eyes / "two").glob("*/transform.json")):
-                child = min(
-                    set(multiprocessing.active_children()) - before, key=lambda p: p.pid
-                )
-                child.kill()
-                killed.append(child.pid)
-                return
+                started = set(multiprocessing.active_children()) - before
+                killed.append(min(started, key=lambda process: process.pid))
+                killed[0].kill()
             time.sleep(0.005)
 
     thread = threading.Thread(target=kill)
     thread.start()
-    how = [*HOW, "--no-pictures", "--jobs", "2", "--out", "two"]
-    assert main(["list.csv", *how]) == 0
+    assert main(["list.csv", *HOW, "--jobs", "2", "--out", "two"]) == 2
     thread.join()
     assert killed
     assert results(eyes / "two") == results(eyes / "one")
     assert not set(multiprocessing.active_children()) - before
     assert not hidden(eyes / "two")
-    assert "6 of 6 pairs registered" in capsys.readouterr().err
+    assert "6 of 8 pairs registered" in capsys.readouterr().err
 
 
 def test_a_worker_with_another_version_or_without_the_folder_is_refused(

@@ -71,6 +71,7 @@ def register_all(
             uses(pairs),
             functools.partial(_register, curvature),
             together=share_a_photograph,
+            count=len(pairs),
         ):
             if isinstance(found, WorkerLostError):
                 found = Result(use.pair, None, str(found))
@@ -111,7 +112,9 @@ def _camera(
     wanted = json.loads(json.dumps(record))
     if all(known.get(key) == value for key, value in wanted.items()):
         return Curvature(**known["curvature"])
-    found = cluster.run(uses(pairs), _estimate, together=share_a_photograph)
+    found = cluster.run(
+        uses(pairs), _estimate, together=share_a_photograph, count=len(pairs)
+    )
     estimates = [k for _, k in progress(found, "pair", len(pairs))]
     curvature = combine([k for k in estimates if isinstance(k, tuple)])
     content: dict[str, Any] = {"curvature": dataclasses.asdict(curvature), **record}

@@ -28,7 +28,8 @@ MOST_DEATHS = 3
 AHEAD = 16
 """At most so many items for each thread of the workers are held by `Cluster.run`."""
 MOST_TOGETHER = 8
-"""Consecutive items that belong together are given to a worker in such groups."""
+"""So many consecutive items that belong together are one task, at most."""
+_TASKS_EACH = 8  # at least, for each thread, before items go together
 _LOOK_EVERY_S = 10.0
 _LOST = "the scheduler of the workers is lost; what is finished is kept, start again"
 
@@ -68,6 +69,7 @@ class Cluster(Protocol):
         work: Callable[[Any, Item], Result],
         *,
         together: Callable[[Item, Item], bool] = _never,
+        count: int = 0,
     ) -> Iterator[tuple[Item, Result | WorkerLostError]]:
         """Yield each item with its result, in the order of the items.
 
@@ -79,6 +81,8 @@ class Cluster(Protocol):
             work: returns the result of what `prepare` returned and an item; can be
                 pickled. What it raises ends the run.
             together: whether an item should go to the worker of the one before it.
+            count: of the items; where there are few, fewer go together, so that each
+                worker gets some.
 
         Yields:
             Item and result; a `WorkerLostError` where `MOST_DEATHS` workers died.
@@ -109,6 +113,7 @@ class ThisProcess:
         work: Callable[[Any, Item], Result],
         *,
         together: Callable[[Item, Item], bool] = _never,
+        count: int = 0,
     ) -> Iterator[tuple[Item, Result | WorkerLostError]]:
         """Yield each item with its result: see `Cluster.run`."""
         for item in items:
@@ -139,11 +144,17 @@ class DaskCluster:
         work: Callable[[Any, Item], Result],
         *,
         together: Callable[[Item, Item], bool] = _never,
+        count: int = 0,
     ) -> Iterator[tuple[Item, Result | WorkerLostError]]:
         """Yield each item with its result: see `Cluster.run`."""
         task = pickle.dumps((work, self._prepare))
         run = _Run(self._client, self._note, self._token, task)
-        yield from run.results(_batches(iter(items), together))
+        share = count // (_TASKS_EACH * self._threads())
+        most = max(1, min(MOST_TOGETHER, share))
+        yield from run.results(_batches(iter(items), together, most))
+
+    def _threads(self) -> int:
+        return max(1, sum(self._client.nthreads().values()))
 
 
 class _Run:
@@ -260,14 +271,14 @@ class _Run:
 
 
 def _batches(
-    items: Iterator[Any], together: Callable[[Any, Any], bool]
+    items: Iterator[Any], together: Callable[[Any, Any], bool], most: int
 ) -> Iterator[_Batch]:
-    """Yield consecutive items that belong together, lazily."""
+    """Yield consecutive items that belong together, at most so many, lazily."""
     first = list(itertools.islice(items, 1))
     while first:
         batch, first = first, []
         for item in items:
-            if len(batch) == MOST_TOGETHER or not together(batch[-1], item):
+            if len(batch) == most or not together(batch[-1], item):
                 first = [item]
                 break
             batch.append(item)

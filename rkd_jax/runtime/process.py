@@ -58,4 +58,5 @@ def take_share() -> None:
     import cv2
 
     cv2.setNumThreads(int(given))
-    os.environ.setdefault("NPROC", share_of(int(given))["NPROC"])
+    for name, value in share_of(int(given)).items():
+        os.environ.setdefault(name, value)

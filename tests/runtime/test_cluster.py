@@ -150,11 +150,12 @@ class Future:
         return [2 * item for item in self.items]
 
 
-def run(client, items, together=lambda last, item: False):
+def run(client, items, together=lambda last, item: False, count=0):
     """Return results and notes."""
     notes = []
     made = cluster_run.DaskCluster(client, prepare, notes.append)
-    return list(made.run(items, double, together=together)), notes
+    found = made.run(items, double, together=together, count=count)
+    return list(found), notes
 
 
 @pytest.mark.parametrize("deaths", [1, 2])
@@ -183,7 +184,7 @@ def test_an_item_at_which_workers_die_is_given_up_when_it_was_alone(allowed):
 
 def test_items_that_go_together_are_tried_one_by_one_after_a_death():
     client = Mortal({4: 1000})
-    found, _ = run(client, range(10), together=lambda last, item: item != 6)
+    found, _ = run(client, range(10), together=lambda last, item: item != 6, count=999)
     assert client.tries[0] == [0, 1, 2, 3, 4, 5]
     assert [6, 7, 8, 9] in client.tries
     assert [item for item, _ in found] == list(range(10))
@@ -191,9 +192,13 @@ def test_items_that_go_together_are_tried_one_by_one_after_a_death():
     assert lost == [4]
 
 
-def test_no_more_than_some_items_go_together():
-    batches = cluster_run._batches(iter(range(20)), lambda last, item: True)
-    assert [len(batch.items) for batch in batches] == [8, 8, 4]
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(999, [8, 8, 4]), (50, [2] * 10), (20, [1] * 20)]
+)
+def test_few_items_do_not_go_together(count, sizes):
+    client = Mortal({})
+    run(client, range(20), together=lambda last, item: True, count=count)
+    assert [len(items) for items in client.tries] == sizes
 
 
 @pytest.fixture
