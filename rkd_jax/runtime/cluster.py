@@ -17,6 +17,7 @@ from typing import Any
 
 from rkd_jax.runtime import extras
 from rkd_jax.runtime.cluster_run import Cluster, DaskCluster, ThisProcess, WorkersError
+from rkd_jax.runtime.memory import keeping_environment
 from rkd_jax.runtime.process import cores, share_of
 from rkd_jax.runtime.workers import Workers
 from rkd_jax.version import __version__
@@ -85,27 +86,33 @@ def _local(jobs: int) -> Iterator[Any]:
 
     environment = {
         **share_of(max(1, cores() // jobs)),
+        **keeping_environment(),
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # they share a GPU
     }
     before = dict(os.environ)
     # Each death is counted here, where it is known whose fault it was.
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
-        cluster = LocalCluster(
-            n_workers=jobs,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            # A worker that waits for memory would wait for ever: nothing is spilled.
-            memory_limit=0,
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-            env=environment,
-            preload=["rkd_jax.runtime.cluster_worker"],
-        )
+    options = {
+        "distributed.scheduler.allowed-failures": 0,
+        "distributed.nanny.pre-spawn-environ": environment,
+    }
     try:
-        yield cluster
+        with dask.config.set(options):
+            cluster = LocalCluster(
+                n_workers=jobs,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                # A worker that waits for memory would wait for ever: nothing is spilled.
+                memory_limit=0,
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
+                preload=["rkd_jax.runtime.cluster_worker"],
+            )
+        try:
+            yield cluster
+        finally:
+            cluster.close(timeout=5)
     finally:
-        cluster.close(timeout=5)
-        os.environ.clear()  # Dask sets variables for its workers here, too
+        os.environ.clear()  # Dask sets the variables of its workers here, too
         os.environ.update(before)
 
 
