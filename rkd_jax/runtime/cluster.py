@@ -101,7 +101,7 @@ def _local(jobs: int) -> Iterator[Any]:
                 n_workers=jobs,
                 threads_per_worker=1,
                 host="127.0.0.1",
-                # A worker that waits for memory would wait for ever: nothing is spilled.
+                # One that waits for memory would wait for ever: nothing is spilled.
                 memory_limit=0,
                 dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
