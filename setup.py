@@ -33,6 +33,7 @@ COMMANDS = {
     ],
     "data": ["scikit-image>=0.24", "tensorflow-datasets>=4.9.8"],
     "evaluate": ["matplotlib>=3.9"],
+    "cluster": ["distributed>=2025.1"],
 }
 ALL = sorted({package for packages in COMMANDS.values() for package in packages})
 TEST = [

@@ -30,14 +30,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rkd_jax.registration import arguments
+from rkd_jax.runtime import workers
 from rkd_jax.runtime.command import run, say, shown
-from rkd_jax.runtime.compile_cache import add_option, keep_compiled
+from rkd_jax.runtime.compile_cache import add_option
 from rkd_jax.runtime.memory import keep_freed_memory
 from rkd_jax.runtime.process import prepare_start
 from rkd_jax.version import __version__
 
 if TYPE_CHECKING:
-    from rkd_jax.registration.batch import Work
+    from rkd_jax.registration.recipe import Recipe
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     arguments.add_network(parser)
     arguments.add_fit(parser)
     arguments.add_results(parser)
+    workers.add_options(parser)
     add_option(parser)
     return parser
 
@@ -67,24 +69,24 @@ def _run(args: argparse.Namespace) -> int:
     def note(text: str) -> None:
         say(f"note: {shown(text)}", sys.stderr)
 
-    def work() -> Work:
-        """Load the network: when all that can be refused before was not."""
-        from rkd_jax.registration.batch import Work
-        from rkd_jax.registration.matcher import load_matcher
+    def recipe() -> Recipe:
+        """Say how, when all that can be refused before was not."""
+        from rkd_jax.registration.recipe import Recipe
 
-        keep_compiled(args.compilation_cache_dir)
-        changes = arguments.network_changes(args)
-        matcher = load_matcher(args.weights, method=args.method, **changes)
-        method = arguments.method_of(args)
-        settings = {**matcher.settings(), "weights": args.weights, **method}
-        settings["one_camera"] = args.one_camera
-        pictures = arguments.picture_options(args)
-        return Work(matcher, method, settings, pictures, args.export)
+        return Recipe(
+            args.weights,
+            args.method,
+            arguments.network_changes(args),
+            arguments.method_of(args),
+            args.one_camera,
+            {"pictures": arguments.picture_options(args), "export": args.export},
+            args.compilation_cache_dir,
+        )
 
     pairs = list_pairs(args.fixed, args.moving, note)
     if pairs is None:
-        return command.register_one(args, work)
-    return command.register_many(args, pairs, work)
+        return command.register_one(args, recipe)
+    return command.register_many(args, pairs, recipe)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

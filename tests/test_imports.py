@@ -128,6 +128,8 @@ def _loaded_after(statement):
 HEAVY = {
     "PIL",
     "cv2",
+    "dask",
+    "distributed",
     "flax",
     "grain",
     "jax",

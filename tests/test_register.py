@@ -148,9 +148,8 @@ def test_missing_weights_and_a_file_as_folder_exit_2(files, tmp_path, capsys):
     for name in (str(tmp_path / "none.safetensors"), "enormous"):
         assert main([*pair, "--weights", name, "--out", str(tmp_path)]) == 2
         message = capsys.readouterr().err
-        assert re.search(
-            rf"{name}: no such weight file; .* names .*unet_robust", message
-        )
+        found = rf"{name}: no such weight file; .* names .*unet_robust"
+        assert re.search(found, message)
     assert _run(files, "fixed.png", "moving.png", files / "fixed.png") == 2
     assert "must be a folder" in capsys.readouterr().err
 
@@ -379,7 +378,7 @@ def test_one_camera_shares_its_curvature(folder, tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("calibrated again")
 
-    monkeypatch.setattr("rkd_jax.registration.many.calibrate", refuse)
+    monkeypatch.setattr("rkd_jax.registration.all_pairs.combine", refuse)
     assert _many(out, folder, *options) == 3
 
 

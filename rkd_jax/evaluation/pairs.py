@@ -113,7 +113,7 @@ def predict(
     calibrates = settings["camera"] == "shared" and camera is None
     left = [pair for pair in pairs if pair.name not in done]
     landmarks = {pair.name: _landmarks(pair, read_annotation) for pair in pairs}
-    photographs = Photographs(matcher, left, digests, rounds=1 + calibrates)
+    photographs = Photographs(matcher)
     method = {name: settings[name] for name in METHOD}
 
     def register(pair: Pair, fixed: Photo, moving: Photo) -> Registration:
@@ -124,7 +124,7 @@ def predict(
 
     curvature = None
     if calibrates:
-        found = find_camera(photographs, left, register, stop_on_error=True)
+        found = find_camera(photographs, left, digests, register)
         camera = {"curvature": dataclasses.asdict(found)}
         camera["calibrated_on"] = sorted(images)
     if camera is not None:
@@ -136,9 +136,7 @@ def predict(
         predictions.save_predictions(path, whole, ordered)
 
     with saving(save) as changed:
-        for pair, found in register_each(
-            photographs, left, register, stop_on_error=True, what="pair"
-        ):
+        for pair, found in register_each(photographs, left, digests, register):
             done[pair.name] = predictions.prediction_of(
                 pair, images[pair.name], found, landmarks[pair.name]
             )

@@ -45,11 +45,39 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+class Inputs:
+    """Files that a run reads, by where they lie and by what they are.
+
+    A million of them take 200 MB: only the hash of each place and file is kept.
+
+    Args:
+        paths: of the files, which need not exist.
+    """
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._known: set[int] = set()
+        folder_of = functools.cache(os.path.realpath)
+        for path in paths:
+            folder, name = os.path.split(path)
+            if os.path.islink(path):
+                place = os.path.realpath(path)
+            else:
+                place = os.path.join(folder_of(folder), name)
+            self._known.add(hash(place))
+            if identity := _identity(path):
+                self._known.add(hash(identity))
+
+    def has(self, folder: str, path: pathlib.Path) -> bool:
+        """Decide whether a file in a folder, whose real path is given, is one."""
+        place = os.path.join(folder, path.name)
+        return hash(place) in self._known or hash(_identity(path)) in self._known
+
+
 def claim(
     paths: Iterable[Path],
     *,
     removable: Iterable[Path] = (),
-    inputs: Iterable[Path] = (),
+    inputs: Iterable[Path] | Inputs = (),
 ) -> None:
     """Refuse a run that would replace a file that is not of an earlier run.
 
@@ -73,19 +101,15 @@ def claim(
     ...
     FileExistsError: ...points.csv: rkd_jax would replace this file, which ...
     """
-    inputs = [os.fspath(path) for path in inputs]
-    real = {os.path.realpath(path) for path in inputs}
-    identities = {_identity(path) for path in inputs} - {None}
-    folder_of = functools.cache(os.path.realpath)
+    read = inputs if isinstance(inputs, Inputs) else Inputs(inputs)
     written, by_folder = set(map(pathlib.Path, paths)), collections.defaultdict(list)
     for path in sorted(written | set(map(pathlib.Path, removable))):
         by_folder[path.parent].append(path)
     for folder, members in by_folder.items():
         _check_folder(folder)
-        listed = _listed(folder)
+        listed, real = _listed(folder), os.path.realpath(folder)
         for path in members:
-            place = os.path.join(folder_of(folder), path.name)
-            if place in real or _identity(path) in identities:
+            if read.has(real, path):
                 raise FileExistsError(
                     f"{path}: rkd_jax would replace this file, which it is to read; "
                     "choose another --out"

@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-MAX_BYTES, MAX_LINES, MAX_LINE = 64 * 2**20, 1_000_000, 2**20
+MAX_BYTES, MAX_LINES, MAX_LINE = 256 * 2**20, 1_100_000, 2**20
 _SEPARATORS = (";", "\t", ",")
 _SAMPLE = 200  # rows to choose the separator by
 _EXCEL_FIRST_LINE = re.compile(r'"?sep=([;,\t|])"?\s*', re.IGNORECASE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import pathlib
 import sys
@@ -14,25 +15,30 @@ from rkd_jax.registration.files.claims import claim_many, claim_one
 from rkd_jax.registration.files.landmarks import read_points
 from rkd_jax.registration.files.pairs import Pair
 from rkd_jax.runtime.command import BAD_INPUT, say, shown, stop_status
+from rkd_jax.runtime.many import bar_aside, progress
+from rkd_jax.runtime.workers import workers_of
 
 if TYPE_CHECKING:
-    from rkd_jax.registration.batch import Result, Work
+    from rkd_jax.registration.recipe import Recipe
+    from rkd_jax.registration.table import Result
 
 OK, NOT_REGISTERED = 0, 3
 
 
-def register_one(args: argparse.Namespace, work: Callable[[], Work]) -> int:
+def register_one(args: argparse.Namespace, recipe: Callable[[], Recipe]) -> int:
     """Register one pair.
 
     Args:
         args: of `rkd_jax.register`.
-        work: loads the matcher; called once nothing more can be refused.
+        recipe: how; called once nothing more can be refused without the network.
 
     Returns:
         The exit status.
     """
     if args.one_camera:
         raise ValueError("--one_camera: there is one pair only; give a folder or a CSV")
+    if flag := workers_of(args).flag:
+        raise ValueError(f"{flag}: there is one pair only; give a folder or a CSV")
     out, names = pathlib.Path(args.out), (str(args.fixed), str(args.moving))
     inputs = [name for name in (*names, args.points, args.weights) if name]
     points = None if args.points is None else read_points(args.points)
@@ -46,21 +52,21 @@ def register_one(args: argparse.Namespace, work: Callable[[], Work]) -> int:
     from rkd_jax.registration import batch
 
     summary = batch.register_files(
-        work(), names, out, points=points, points_name=args.points or ""
+        recipe().work(), names, out, points=points, points_name=args.points or ""
     )
     say(json.dumps(summary) if args.json else _report(summary, args.out))
     return OK if summary["ok"] else NOT_REGISTERED
 
 
 def register_many(
-    args: argparse.Namespace, pairs: Sequence[Pair], work: Callable[[], Work]
+    args: argparse.Namespace, pairs: Sequence[Pair], recipe: Callable[[], Recipe]
 ) -> int:
     """Register all pairs that are not finished; go on past one that cannot be read.
 
     Args:
         args: of `rkd_jax.register`.
         pairs: that the arguments name.
-        work: see `register_one`.
+        recipe: see `register_one`.
 
     Returns:
         The exit status.
@@ -71,32 +77,37 @@ def register_many(
     inputs = [args.fixed, *([args.weights] if args.weights else [])]
     how = {"pictures": picture_options(args), "one_camera": args.one_camera}
     claim_many(out, pairs, inputs, **how, export=args.export)
-    from rkd_jax.registration import batch
+    from rkd_jax.registration.all_pairs import register_all
+    from rkd_jax.registration.table import writing_table
 
-    results, stop = [], None
-    try:
-        for result in batch.register_all(
-            work(), pairs, out, one_camera=args.one_camera
-        ):
-            results.append(result)
-            _say_result(result, as_json=args.json)
-    except KeyboardInterrupt as caught:
-        stop = caught
-    done = sum(
-        result.summary is not None and result.summary["ok"] for result in results
-    )
-    counted = f"{done} of {len(pairs)} pairs registered"
-    if results:
-        batch.write_table(out, results)
+    done = registered = failed = 0
+    stop = None
+    with (
+        writing_table(out) as add,
+        contextlib.closing(
+            register_all(recipe(), pairs, out, workers=workers_of(args), note=_say_note)
+        ) as results,
+    ):
+        try:
+            for result in progress(results, "pair", len(pairs)):
+                add(result)
+                done += 1
+                registered += result.ok
+                failed += result.summary is None
+                _say_result(result, as_json=args.json)
+        except KeyboardInterrupt as caught:
+            stop = caught
+    counted = f"{registered} of {len(pairs)} pairs registered"
+    if done:
         counted += f", see {shown(out)}/pairs.csv"
     if stop is not None:
-        left = len(pairs) - len(results)
+        left = len(pairs) - done
         say(f"stopped before {left} pairs; start again to go on; {counted}", sys.stderr)
         return stop_status(stop)
     say(counted, sys.stderr)
-    if any(result.summary is None for result in results):
+    if failed:
         return BAD_INPUT
-    return OK if done == len(results) else NOT_REGISTERED
+    return OK if registered == done else NOT_REGISTERED
 
 
 def _report(summary: dict[str, Any], out: str) -> str:
@@ -112,10 +123,16 @@ def _report(summary: dict[str, Any], out: str) -> str:
 
 def _say_result(result: Result, *, as_json: bool) -> None:
     """Print the line of one pair of many."""
-    name, summary = shown(result.name), result.summary
-    if summary is None:
-        say(f"error: {name}: {result.error}", sys.stderr)
-    elif as_json:
-        say(json.dumps(summary))
-    else:
-        say(f"{name}: {_report(summary, '').splitlines()[0]}")
+    name, summary = shown(result.pair.name), result.summary
+    with bar_aside():
+        if summary is None:
+            say(f"error: {name}: {result.error}", sys.stderr)
+        elif as_json:
+            say(json.dumps(summary))
+        else:
+            say(f"{name}: {_report(summary, '').splitlines()[0]}")
+
+
+def _say_note(text: str) -> None:
+    with bar_aside():
+        say(f"note: {shown(text)}", sys.stderr)

@@ -16,6 +16,7 @@ EXTRAS = {
     ),
     "data": ("skimage", "tensorflow_datasets"),
     "evaluate": ("matplotlib",),
+    "cluster": ("distributed",),
 }
 """Modules that each extra of `setup.py` brings."""
 

@@ -5,28 +5,59 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
 SAVE_EVERY_S = 10.0
 _LINE_EVERY_S = 20.0
+_NO_BAR_S = 1.0  # what ends sooner, such as by an error, shows none
 
 
-def progress(items: Sequence[T], what: str) -> Iterator[T]:
-    """Yield the items, with a bar on stderr; in a log file it moves every 20 s.
+def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+    """Yield the items, with a bar on stderr; in a log file a line every 20 s.
 
     Args:
         items: in this order.
         what: the items' noun, such as "pair".
+        total: how many there are; None: `len(items)`.
 
     >>> list(progress([1, 2], "pair"))
     [1, 2]
     """
     from tqdm import tqdm
 
-    every_s = 0.1 if sys.stderr.isatty() else _LINE_EVERY_S
-    yield from tqdm(items, unit=f" {what}s", mininterval=every_s, file=sys.stderr)
+    file, every_s = sys.stderr, 0.1
+    if not file.isatty():
+        file, every_s = _Lines(), _LINE_EVERY_S
+    yield from tqdm(
+        items,
+        total=total,
+        unit=f" {what}s",
+        mininterval=every_s,
+        delay=_NO_BAR_S,
+        file=file,
+    )
+
+
+class _Lines:
+    """Stderr as a log file: a bar that moves becomes lines."""
+
+    def write(self, text: str) -> None:
+        if line := text.strip():
+            print(line, file=sys.stderr)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+def bar_aside() -> contextlib.AbstractContextManager[None]:
+    """Take the bar of `progress` off a terminal while a block prints lines there."""
+    if not sys.stderr.isatty():
+        return contextlib.nullcontext()
+    from tqdm import tqdm
+
+    return tqdm.external_write_mode()
 
 
 @contextlib.contextmanager

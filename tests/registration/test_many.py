@@ -14,7 +14,12 @@ from rkd_jax.images.reading import read_image
 from rkd_jax.register import main
 from rkd_jax.registration import encoder
 from rkd_jax.registration.files.pairs import Pair
-from rkd_jax.registration.many import Photographs, find_camera, register_each
+from rkd_jax.registration.many import (
+    Photographs,
+    register_each,
+    share_a_photograph,
+    uses,
+)
 
 
 @dataclasses.dataclass
@@ -61,90 +66,73 @@ def keys_of(paths):
     return {path: str(path) for path in paths}
 
 
-def test_five_photographs_in_ten_pairs_are_encoded_five_times(eyes):
-    matcher, pairs = Sums(), pairs_of(eyes)
-    photographs = Photographs(matcher, pairs, keys_of(eyes))
-    results = list(register_each(photographs, pairs, both))
-    assert [found for _, found in results] == list(itertools.combinations(range(5), 2))
-    assert matcher.encoded == list("abcde")
+def results(matcher, pairs, keys, *, rounds=1, register=both, **bounds):
+    photographs, found = Photographs(matcher, **bounds), []
+    for number in range(rounds):
+        keep = number < rounds - 1
+        found = list(register_each(photographs, pairs, keys, register, keep=keep))
     assert not photographs._kept  # nothing is kept that no pair needs
+    return [result for _, result in found]
 
 
-def test_in_two_rounds_they_are_still_encoded_five_times(eyes):
-    matcher, pairs = Sums(), pairs_of(eyes)
-    photographs = Photographs(matcher, pairs, keys_of(eyes), rounds=2)
-    for _ in range(2):
-        assert len(list(register_each(photographs, pairs, both))) == 10
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_five_photographs_in_ten_pairs_are_encoded_five_times(eyes, rounds):
+    matcher = Sums()
+    found = results(matcher, pairs_of(eyes), keys_of(eyes), rounds=rounds)
+    assert found == list(itertools.combinations(range(5), 2))
     assert matcher.encoded == list("abcde")
-    assert not photographs._kept
 
 
-@pytest.mark.parametrize("kept", [2, 3, 4, 5])
+@pytest.mark.parametrize("kept", [1, 2, 3, 4, 5])
 def test_beyond_the_bound_the_longest_unused_is_encoded_again(eyes, kept):
     """The same as in a list of names, the last used last, without those of the past."""
     order, expected = [], []
     pairs = list(itertools.combinations("abcde", 2))
     for number, pair in enumerate(pairs, start=1):
+        needed = set(itertools.chain.from_iterable(pairs[number:]))
         for name in pair:
             expected += [name] if name not in order else []
-            order = [*(n for n in order if n != name), name]
-        needed = set(itertools.chain.from_iterable(pairs[number:]))
-        order = [name for name in order[-kept:] if name in needed]
-    matcher, pairs = Sums(), pairs_of(eyes)
-    photographs = Photographs(matcher, pairs, keys_of(eyes), most_bytes=kept * 1000)
-    results = [found for _, found in register_each(photographs, pairs, both)]
-    assert results == list(itertools.combinations(range(5), 2))
+            order = [n for n in order if n != name]
+            order += [name] if name in needed else []
+            order = order[-kept:]
+    matcher = Sums()
+    found = results(matcher, pairs_of(eyes), keys_of(eyes), most_bytes=kept * 1000)
+    assert found == list(itertools.combinations(range(5), 2))
     assert matcher.encoded == expected
 
 
 def test_equal_files_under_two_names_are_one_photograph(eyes):
     matcher = Sums()
     pairs = [Pair("1", eyes[0], eyes[1]), Pair("2", eyes[2], eyes[2])]
-    keys = dict.fromkeys(eyes, "one digest")
-    list(register_each(Photographs(matcher, pairs, keys), pairs, both))
+    results(matcher, pairs, dict.fromkeys(eyes, "one digest"))
     assert matcher.encoded == ["a"]
 
 
-def test_photographs_of_finished_pairs_are_not_read(eyes):
-    matcher, pairs = Sums(), pairs_of(eyes)
-    known = {pair.name: "finished" for pair in pairs if "e" not in pair.name}
-    photographs = Photographs(matcher, pairs, keys_of(eyes))
-    results = dict(
-        register_each(photographs, pairs, both, known=lambda p: known.get(p.name))
-    )
-    assert [pair.name for pair in results] == [pair.name for pair in pairs]
-    assert results[pairs[0]] == "finished"
-    assert results[pairs[3]] == (0, 4)
-    assert matcher.encoded == ["a", "e", "b", "c", "d"]
-
-
-def test_an_error_is_of_its_pair_and_names_its_files(eyes):
+def test_what_goes_wrong_with_a_pair_names_its_files(eyes):
     eyes[1].write_bytes(b"no image")
-    matcher, pairs = Sums(), pairs_of(eyes[:3])
 
     def register(pair, fixed, moving):
         raise OverflowError("too large")
 
-    photographs = Photographs(matcher, pairs, keys_of(eyes))
-    found = dict(register_each(photographs, pairs, register))
-    assert all(isinstance(error, Exception) for error in found.values())
-    assert "b.png" in str(found[pairs[0]])
-    assert found[pairs[1]].__notes__ == [f"ac: {eyes[0]}, {eyes[2]}"]
-    photographs = Photographs(matcher, pairs, keys_of(eyes))
     with pytest.raises(ValueError, match=r"b\.png"):
-        list(register_each(photographs, pairs, register, stop_on_error=True))
+        results(Sums(), pairs_of(eyes[:2]), keys_of(eyes))
+    with pytest.raises(OverflowError) as caught:
+        results(Sums(), pairs_of(eyes[2:4]), keys_of(eyes), register=register)
+    assert caught.value.__notes__ == [f"cd: {eyes[2]}, {eyes[3]}"]
 
 
-def test_a_pair_that_fails_has_no_say_in_the_camera(eyes, monkeypatch):
-    seen = []
-    monkeypatch.setattr(
-        "rkd_jax.registration.many.calibrate", lambda found: seen.extend(found)
-    )
-    monkeypatch.setattr("rkd_jax.registration.many.Registration", tuple)
-    eyes[1].write_bytes(b"no image")
-    pairs = pairs_of(eyes[:3])
-    find_camera(Photographs(Sums(), pairs, keys_of(eyes)), pairs, both)
-    assert seen == [(0, 2)]
+def test_pairs_know_which_photographs_later_ones_need(eyes):
+    found = list(uses(pairs_of(eyes[:4])))
+    assert [use.again for use in found] == [
+        (True, True),  # ab
+        (True, True),  # ac
+        (False, True),  # ad
+        (True, True),  # bc
+        (False, True),  # bd
+        (False, False),  # cd
+    ]
+    shared = [share_a_photograph(a, b) for a, b in itertools.pairwise(found)]
+    assert shared == [True, True, False, True, True]
 
 
 def test_pairs_of_a_table_get_the_results_that_they_get_alone(tmp_path, monkeypatch):

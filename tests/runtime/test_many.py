@@ -45,6 +45,24 @@ def test_a_run_that_changes_nothing_saves_nothing(clock):
         clock[0] += 100.0
 
 
-def test_progress_yields_the_items_and_shows_how_many_there_are(capsys):
-    assert list(many.progress("abc", "pair")) == ["a", "b", "c"]
-    assert "3/3" in capsys.readouterr().err
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_shows_how_many_are_done(monkeypatch, capsys, terminal):
+    monkeypatch.setattr(many, "_NO_BAR_S", 0.0)
+    monkeypatch.setattr(many.sys.stderr, "isatty", lambda: terminal)
+    assert list(many.progress(iter("abc"), "pair", 3)) == ["a", "b", "c"]
+    shown = capsys.readouterr().err
+    assert "3/3" in shown
+    # In a log file each state is a line of its own.
+    assert ("\r" in shown) == terminal
+    if not terminal:
+        assert all("pairs" in line for line in shown.splitlines())
+
+
+def test_what_ends_at_once_shows_no_bar(capsys):
+    def fail():
+        raise ValueError
+        yield
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        list(many.progress(fail(), "pair", 3))
+    assert capsys.readouterr().err == ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import functools
 import os
 import pathlib
 import tempfile
@@ -58,25 +58,40 @@ def claim_many(
             f"{out}: pairs {both[0]!r} and {both[1]!r} would have one folder, as this "
             "file system ignores case; rename one"
         )
+    more = [out / TABLE, *([out / CAMERA] if one_camera else [])]
+    own_files.claim(more, inputs=inputs)
+    photographs = _Photographs(out, pairs)
+    names = outputs.names(pictures=pictures, points=False, export=export)
     for pair in pairs:
         folder = out / pair.name
-        if os.path.lexists(folder) and not folder.is_dir():
+        exists = os.path.lexists(folder)
+        if exists and not folder.is_dir():
             raise FileExistsError(
                 f"{folder}: a file, where the results of a pair need a folder; choose "
                 "another --out, or move the file away"
             )
-    names = outputs.names(pictures=pictures, points=False, export=export)
-    own_files.claim(
-        itertools.chain(
-            [out / TABLE, *([out / CAMERA] if one_camera else [])],
-            (out / pair.name / name for pair in pairs for name in names),
-        ),
-        removable=(out / pair.name / name for pair in pairs for name in outputs.ALL),
-        inputs=[
-            *inputs,
-            *(str(p) for pair in pairs for p in (pair.fixed, pair.moving)),
-        ],
-    )
+        # A folder that is not there yet holds nothing that could be replaced.
+        if exists or photographs.may_lie_in_results:
+            own_files.claim(
+                [folder / name for name in names],
+                removable=[folder / name for name in outputs.ALL],
+                inputs=photographs.inputs,
+            )
+
+
+class _Photographs:
+    """The photographs of pairs, looked up only if one might be replaced."""
+
+    def __init__(self, out: pathlib.Path, pairs: Sequence[Pair]) -> None:
+        self._paths = lambda: (p for pair in pairs for p in (pair.fixed, pair.moving))
+        inside = os.path.join(os.path.abspath(out), "")
+        self.may_lie_in_results = any(
+            os.path.abspath(path).startswith(inside) for path in self._paths()
+        )
+
+    @functools.cached_property
+    def inputs(self) -> own_files.Inputs:
+        return own_files.Inputs(self._paths())
 
 
 def _ignores_case(folder: pathlib.Path) -> bool:

@@ -11,7 +11,7 @@ from rkd_jax.files.own_files import own_names
 from rkd_jax.files.tables import Row, Table, find_column, names_of, read_table
 from rkd_jax.images.image_files import is_image, list_images, may_hold_images
 from rkd_jax.registration.files.pair_names import unusable_name
-from rkd_jax.registration.files.pairs import Pair
+from rkd_jax.registration.files.pairs import Pair, PairList
 
 Note = Callable[[str], None]
 _ROLES = {"1": "fixed", "2": "moving", "fixed": "fixed", "moving": "moving"}
@@ -39,9 +39,9 @@ def _listed(items: Sequence[object]) -> str:
     return shown if len(items) <= 5 else f"{shown} and {len(items) - 5} more"
 
 
-def _checked(pairs: Sequence[Pair], where: pathlib.Path) -> list[Pair]:
+def _checked(pairs: Sequence[Pair], where: pathlib.Path) -> PairList:
     """Refuse names that are used twice or cannot name a folder."""
-    first: dict[str, Pair] = {}
+    names: set[str] = set()
     for pair in pairs:
         if reason := unusable_name(pair.name):
             shown = pair.name if len(pair.name) <= 80 else f"{pair.name[:80]}..."
@@ -49,13 +49,14 @@ def _checked(pairs: Sequence[Pair], where: pathlib.Path) -> list[Pair]:
                 f"{where}: {shown!r} cannot be the name of a folder: {reason}; rename "
                 "the photograph, or give a CSV file with a column name"
             )
-        other = first.setdefault(pair.name, pair)
-        if other is not pair:
+        if pair.name in names:
+            other = next(other for other in pairs if other.name == pair.name)
             raise ValueError(
                 f"{where}: two pairs are named {pair.name!r}; rename one "
                 f"({other.fixed}, {other.moving}; {pair.fixed}, {pair.moving})"
             )
-    return list(pairs)
+        names.add(pair.name)
+    return pairs if isinstance(pairs, PairList) else PairList(pairs)
 
 
 def _forms(cell: str) -> Iterator[str]:
@@ -72,8 +73,9 @@ def _forms(cell: str) -> Iterator[str]:
 def _path(cell: str, folder: pathlib.Path) -> pathlib.Path:
     """Return the file that a cell of a table names, the first form that exists."""
     for form in _forms(cell):
-        if os.path.exists(folder / form):
-            return folder / form
+        path = os.path.join(folder, form)  # its text alone: a list may have a million
+        if os.path.exists(path):
+            return pathlib.Path(path)
     return folder / os.path.expanduser(cell)
 
 
@@ -99,7 +101,7 @@ def _columns(table: Table) -> tuple[list[Row], int, int, int | None]:
     )
 
 
-def from_table(path: pathlib.Path) -> list[Pair]:
+def from_table(path: pathlib.Path) -> PairList:
     """Read a table with the columns fixed, moving and, if wanted, name.
 
     Without a line of names these are the columns, in this order. Paths are relative to
@@ -112,8 +114,20 @@ def from_table(path: pathlib.Path) -> list[Pair]:
     if not table.rows:
         raise ValueError(f"{path}: empty; expected the columns fixed, moving, name")
     rows, *columns = _columns(table)
-    pairs = []
-    for row in rows:
+    del table
+    rows.reverse()
+    pairs = PairList(_pairs_of(rows, columns, path))
+    if not pairs:
+        raise ValueError(f"{path}: no pairs below the line of names")
+    return _checked(pairs, path)
+
+
+def _pairs_of(
+    rows: list[Row], columns: Sequence[int | None], path: pathlib.Path
+) -> Iterator[Pair]:
+    """Yield the pairs of rows, the last one first; none is kept in memory."""
+    while rows:
+        row = rows.pop()
         *cells, name = (row.cell(column) for column in columns)
         if not all(cells):
             raise ValueError(
@@ -122,10 +136,7 @@ def from_table(path: pathlib.Path) -> list[Pair]:
             )
         fixed, moving = (_path(cell, path.parent) for cell in cells)
         name = name or f"{_stem(fixed)}_{_stem(moving)}"
-        pairs.append(Pair(name, fixed, moving))
-    if not pairs:
-        raise ValueError(f"{path}: no pairs below the line of names")
-    return _checked(pairs, path)
+        yield Pair(name, fixed, moving)
 
 
 def _role(path: pathlib.Path) -> tuple[str, str]:
@@ -134,7 +145,7 @@ def _role(path: pathlib.Path) -> tuple[str, str]:
     return name, _ROLES.get(role.lower(), "")
 
 
-def from_folder(folder: pathlib.Path, note: Note | None = None) -> list[Pair]:
+def from_folder(folder: pathlib.Path, note: Note | None = None) -> PairList:
     """Pair the images `<name>_1` and `<name>_2`, or `<name>_fixed` and `<name>_moving`.
 
     A folder without images may have a folder for each pair, which gives the name.
@@ -224,7 +235,7 @@ def _one_each(images: Sequence[pathlib.Path]) -> dict[str, pathlib.Path]:
 
 def from_two(
     fixed: pathlib.Path, moving: pathlib.Path, note: Note | None = None
-) -> list[Pair]:
+) -> PairList:
     """Pair the images of two folders by name, or all of one folder with one image.
 
     Args:
@@ -266,7 +277,7 @@ def from_two(
 
 def list_pairs(
     fixed: str, moving: str | None, note: Note | None = None
-) -> list[Pair] | None:
+) -> PairList | None:
     """Return the pairs that the arguments of the register command name.
 
     Args:

@@ -1,0 +1,193 @@
+"""One process that registers pairs of many: it skips what is finished."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rkd_jax.files import own_files
+from rkd_jax.registration import exports
+from rkd_jax.registration.batch import Work, register_photos
+from rkd_jax.registration.files import outputs
+from rkd_jax.registration.files.pairs import Pair
+from rkd_jax.registration.fitting.calibrate import curvature_of
+from rkd_jax.registration.fitting.curvature import Curvature
+from rkd_jax.registration.many import Photographs, Use, name_files
+from rkd_jax.registration.photo import Photo
+from rkd_jax.registration.recipe import Recipe
+from rkd_jax.registration.table import Result
+from rkd_jax.runtime.command import describe_error
+from rkd_jax.runtime.memory import keep_freed_memory
+from rkd_jax.runtime.process import prepare_start, take_share
+
+
+class Runner:
+    """Registers pairs; keeps the photographs that later pairs need.
+
+    Args:
+        work: how.
+        out: each pair gets a folder of its name there.
+        base: relative paths of photographs, and `out`, are of this folder.
+    """
+
+    def __init__(
+        self, work: Work, out: pathlib.Path, base: pathlib.Path = pathlib.Path()
+    ) -> None:
+        self._work, self._given_out, self._base = work, out, base
+        self._out = base / out
+        self._photographs = Photographs(
+            work.matcher, keep_pixels=bool(work.pictures.names)
+        )
+
+    def register(self, use: Use, curvature: Curvature | None = None) -> Result:
+        """Register a pair that is not finished; whatever goes wrong is its error.
+
+        Args:
+            use: the pair.
+            curvature: of the camera that took it, if that is known.
+        """
+        began = time.perf_counter()
+        more: dict[str, Any] = {}
+        if curvature is not None:
+            more["camera_curvature"] = curvature.mean
+        pair, folder = use.pair, self._out / use.pair.name
+        try:
+            digests = digests_of(pair, self._base)
+            if None not in digests:
+                more["sha256"] = digests
+                summary = _finished(folder, more, self._work)
+                if summary is not None:
+                    return Result(pair, summary)
+            photos = self._photos(use, digests)
+            summary = register_photos(
+                self._work,
+                (str(pair.fixed), str(pair.moving)),
+                photos,
+                folder,
+                began=began,
+                curvature=curvature,
+                more=more,
+            )
+            return Result(pair, summary)
+        except Exception as error:
+            name_files(error, pair)
+            return Result(pair, None, self._as_given(describe_error(error), pair))
+
+    def estimate(self, use: Use) -> tuple[float, float] | None:
+        """Estimate the curvature of the camera that took a pair.
+
+        Args:
+            use: the pair.
+
+        Returns:
+            It and its standard deviation; None of a pair that is not registered.
+        """
+        try:
+            photos = self._photos(use, digests_of(use.pair, self._base))
+            found = self._work.matcher.register(*photos, **self._work.method)
+            return curvature_of(found)
+        except Exception:
+            return None  # the pair's error comes when it is registered
+
+    def _photos(self, use: Use, digests: Sequence[str | None]) -> tuple[Photo, Photo]:
+        paths = [self._base / path for path in (use.pair.fixed, use.pair.moving)]
+        # What cannot be read now may be another file later: its path tells it apart.
+        keys = [
+            digest or str(path) for digest, path in zip(digests, paths, strict=True)
+        ]
+        photos = self._photographs.of(paths, keys, use)
+        if None in digests:
+            raise OSError("a photograph could not be read at first; start again")
+        return photos
+
+    def _as_given(self, text: str, pair: Pair) -> str:
+        """Return an error with the paths as the user gave them."""
+        for path in (pair.fixed, pair.moving, self._given_out):
+            text = text.replace(str(self._base / path), str(path))
+        return text
+
+
+def digests_of(pair: Pair, base: pathlib.Path = pathlib.Path()) -> list[str | None]:
+    """Return the SHA-256 of both photographs; None of one that cannot be read."""
+    found: list[str | None] = []
+    for path in (pair.fixed, pair.moving):
+        try:
+            found.append(own_files.digest(base / path))
+        except OSError:
+            found.append(None)
+    return found
+
+
+def _finished(
+    folder: pathlib.Path, more: dict[str, Any], work: Work
+) -> dict[str, Any] | None:
+    """Return the summary of a pair that was registered (and drawn) so, or None."""
+    summary = json_object(folder / outputs.SUMMARY)
+    wanted = json.loads(json.dumps({**more, "settings": work.settings}))
+    matches = all(summary.get(key) == value for key, value in wanted.items())
+    if not (matches and "ok" in summary and "reason" in summary):
+        return None
+    ok = bool(summary["ok"])
+    drawn = work.pictures.files(ok=ok).values()
+    exported = [exports.FILES[name] for name in work.export] if ok else []
+    files = (outputs.MATCHES, *drawn, *exported)
+    return summary if all((folder / name).is_file() for name in files) else None
+
+
+def json_object(path: pathlib.Path) -> dict[str, Any]:
+    """Return what a JSON file says; nothing if it is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What a process of the workers needs to make its `Runner`.
+
+    Attributes:
+        recipe: how pairs are registered.
+        settings: that the matcher must have.
+        out: folder of the results.
+        base: the current folder of the command.
+        mark: a file in `out` that is there while the command runs.
+    """
+
+    recipe: Recipe
+    settings: dict[str, Any]
+    out: pathlib.Path
+    base: pathlib.Path
+    mark: str
+
+    def runner(self) -> Runner:
+        """Load the matcher, in the process of a worker.
+
+        Raises:
+            OSError: the worker does not see the folder of the results.
+            ValueError: its matcher would not do the same as that of the command.
+        """
+        folder = self.base / self.out
+        if not (folder / self.mark).is_file():
+            raise FileNotFoundError(
+                f"{folder}: a worker does not see this folder of results; workers on "
+                "other machines need the photographs and --out on a shared file "
+                "system, under the same paths"
+            )
+        prepare_start()
+        keep_freed_memory()
+        take_share()
+        work = self.recipe.work(self.base)
+        for name in {**self.settings, **work.settings}:
+            theirs, ours = work.settings.get(name), self.settings.get(name)
+            if theirs != ours:
+                raise ValueError(
+                    f"a worker would register with {name} = {theirs!r}, this command "
+                    f"with {ours!r}; install the same version and weights there"
+                )
+        return Runner(work, self.out, self.base)
