@@ -42,6 +42,8 @@ def estimate_errors(
 ) -> ErrorMap:
     """Estimate by how many pixels a registration may be off, over the fixed image.
 
+    The grid lies over the part of the fixed image that the pair uses.
+
     Args:
         found: of the pair, with a transform.
         problem: what its fit solved (`problem_of`).
@@ -49,12 +51,11 @@ def estimate_errors(
         model: None takes the packaged one.
     """
     model = packaged_error_model() if model is None else model
-    height, width = pair.fixed.file_size
-    step = (max(height, width) - 1) / (_POINTS - 1)
-    y, x = (
-        np.linspace(0, side - 1, max(2, round((side - 1) / step) + 1))
-        for side in (height, width)
-    )
+    # A narrow field that the search found in a wide one would lie between few points
+    # of a grid over the whole file.
+    low, high = np.reshape(pair.fixed_part, (2, 2)) - [[0], [1]]
+    counts = np.rint((_POINTS - 1) * (high - low) / (high - low).max()).astype(int) + 1
+    x, y = map(np.linspace, low, high, np.maximum(counts, 2))
     grid = np.stack(np.meshgrid(x, y), axis=-1)
     source = found.transform.apply_inverse(grid)
     usable = np.isfinite(source).all(axis=-1)
