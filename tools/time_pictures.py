@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("photographs", nargs="+", metavar="FIXED MOVING")
     parser.add_argument("--rounds", type=int, default=5, help="that count")
-    parser.add_argument("--weights", default="default", metavar="NAME|FILE")
+    parser.add_argument("--weights", default="small", metavar="NAME|FILE")
     parser.add_argument("--format", default="png")
     args = parser.parse_args(argv)
     if len(args.photographs) % 2:
