@@ -196,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--count", type=int, default=600)
     parser.add_argument("--seed", type=int, default=5)
-    parser.add_argument("--farthest_px", type=float, default=200.0)
+    parser.add_argument("--farthest_px", type=float, default=100.0)
     parser.add_argument("--largest_px", type=float, default=15.0)
     args = parser.parse_args(argv)
     out = pathlib.Path(args.out)
