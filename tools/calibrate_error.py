@@ -20,7 +20,7 @@ import io
 import json
 import pathlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import made_pairs
 import made_visits
@@ -70,19 +70,6 @@ class Rows:
         return 1.0 / counts[index]
 
 
-def made(
-    folders: Sequence[str], count: int, seed: int
-) -> Iterator[tuple[int, pathlib.Path, str, int]]:
-    """Yield number, photograph, cause and seed of each pair, folder by folder."""
-    groups = [made_pairs.photographs([folder]) for folder in folders]
-    rng = np.random.default_rng(seed)
-    for number in range(count):
-        group = groups[number % len(groups)]
-        path = group[rng.integers(len(group))]
-        cause = made_visits.CAUSES[number // len(groups) % len(made_visits.CAUSES)]
-        yield number, path, cause, int(rng.integers(1 << 30))
-
-
 def measure(
     matcher: Matcher, pair: made_pairs.MadePair, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray] | None:
@@ -102,7 +89,7 @@ def measure(
 def collect(folders: Sequence[str], count: int, seed: int) -> Rows:
     """Register made pairs with the default network and measure their landmarks."""
     matcher, found = load_matcher(search=False), []
-    for number, path, cause, seed_of_pair in made(folders, count, seed):
+    for number, path, cause, seed_of_pair in made_visits.made(folders, count, seed):
         pair = made_visits.second_visit(path, seed_of_pair, cause=cause)
         measured = measure(matcher, pair, np.random.default_rng(seed_of_pair))
         if measured is not None:
@@ -209,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--count", type=int, default=600)
     parser.add_argument("--seed", type=int, default=5)
-    parser.add_argument("--farthest_px", type=float, default=200.0)
+    parser.add_argument("--farthest_px", type=float, default=100.0)
     parser.add_argument("--largest_px", type=float, default=15.0)
     args = parser.parse_args(argv)
     out = pathlib.Path(args.out)

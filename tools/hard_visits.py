@@ -16,7 +16,6 @@ from collections.abc import Sequence
 
 import made_visits
 import numpy as np
-from calibrate_error import made
 
 from rkd_jax.registration import arguments
 from rkd_jax.registration.matcher import load_matcher
@@ -35,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     changes = arguments.network_changes(args)
     matcher = load_matcher(args.weights, method=args.method, **changes)
     counts: collections.Counter[tuple[str, str]] = collections.Counter()
-    for number, path, cause, seed in made(args.photographs, args.count, args.seed):
+    for number, path, cause, seed in made_visits.made(
+        args.photographs, args.count, args.seed
+    ):
         pair = made_visits.second_visit(path, seed, cause=cause)
         found = matcher.register(pair.fixed, pair.moving)
         error = np.inf

@@ -8,11 +8,12 @@ a part of it may show nothing; and the retina itself may have moved between the 
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Callable, Iterator, Sequence
 
 import cv2
 import jax
 import numpy as np
-from made_pairs import MadePair, lit
+from made_pairs import MadePair, lit, photographs
 
 from rkd_jax.geometry.radial import bend
 from rkd_jax.images.field import field_of_view
@@ -135,6 +136,19 @@ def second_visit(
     return MadePair(f"{path.parent.name}/{path.name} {cause}", fixed, moving, points)
 
 
+def made(
+    folders: Sequence[str], count: int, seed: int
+) -> Iterator[tuple[int, pathlib.Path, str, int]]:
+    """Yield number, photograph, cause and seed of each pair, folder by folder."""
+    groups = [photographs([folder]) for folder in folders]
+    rng = np.random.default_rng(seed)
+    for number in range(count):
+        group = groups[number % len(groups)]
+        path = group[rng.integers(len(group))]
+        cause = CAUSES[number // len(groups) % len(CAUSES)]
+        yield number, path, cause, int(rng.integers(1 << 30))
+
+
 def _view(rng: np.random.Generator, shift: np.ndarray, zoom: float) -> np.ndarray:
     """Draw how a camera sees a field: turn, zoom, shift, tilt, in field coordinates."""
     angle, zoom = rng.normal(0, 0.06), zoom * np.exp(rng.normal(0, 0.03))
@@ -192,7 +206,11 @@ def _blinded(
     return np.rint(share * smooth + (1 - share) * image).astype(np.uint8)
 
 
-def _landmarks(fixed: np.ndarray, moving: np.ndarray, map_points) -> np.ndarray:
+def _landmarks(
+    fixed: np.ndarray,
+    moving: np.ndarray,
+    map_points: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
     """Return `[N, 4]` landmarks on a grid over what both images show."""
     axis = (np.arange(24) + 0.5) / 24 * len(moving)
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)

@@ -12,9 +12,9 @@ from rkd_jax.registration.result import Registration
 from rkd_jax.registration.verdict.confidence import ConfidenceModel, packaged_model
 from rkd_jax.registration.verdict.evidence import implausible
 
+_MIN_SUPPORT = 8  # matches; four of them fit any homography
 _MIN_CONFIDENCE = 0.5
-# What a refused pair lacks; in the order in which the reason names it.
-_FEW_MATCHES = 8  # four of them fit any homography
+# What else a refused pair may lack; in the order in which the reason names it.
 _LITTLE_COVERAGE_FRAC = 0.03  # of the overlap, by the hull of the supporting points
 _CHANCE_DEVIATIONS = 2.0  # of a count: a smaller surplus may be chance
 
@@ -36,13 +36,16 @@ def judge(
       the other, and so does its projective part at the corners of the moving image
       (scales are between the working images; photographs that the search has brought
       to one scale, `rkd_jax.registration.search.rectify`, are judged at that scale);
+    - at least 8 of the matches by descriptors alone lie within 4 px (all pixels are of
+      a 768-pixel working image): with fewer, different eyes come near one half, and
+      no made pair of one eye has fewer and a confidence above one half;
     - its confidence is at least one half.
 
     The confidence is the probability that the registration is right, by a logistic
     model of the evidence: number and share of the supporting matches, matches found
     near it against those found beside it, their distance, coverage, and how well a fit
     in the other direction agrees (`verdict.confidence`). An implausible
-    transform has confidence 0. No count and no distance overrules the confidence: see
+    transform has confidence 0. No other count or distance overrules the confidence: see
     docs/registration.md for what such limits did on made pairs.
 
     Args:
@@ -85,13 +88,13 @@ def judge(
 
 def _doubt(evidence: Mapping[str, float], confidence: float) -> str:
     """Return which evidence a pair lacks, or an empty text if it is accepted."""
+    count, covered = int(evidence["support"]), evidence["coverage"]
+    if count < _MIN_SUPPORT:
+        return f"{count} matches agree, at least {_MIN_SUPPORT} must"
     if confidence >= _MIN_CONFIDENCE:
         return ""
-    count, covered = int(evidence["support"]), evidence["coverage"]
     near, chance = evidence["near"], evidence["near_by_chance"]
     sure = f"(confidence {confidence:.2f})"
-    if count < _FEW_MATCHES:
-        return f"only {count} matches agree {sure}"
     if covered < _LITTLE_COVERAGE_FRAC:
         return f"the matches that agree cover {covered:.1%} of the overlap {sure}"
     if near - chance <= _CHANCE_DEVIATIONS * math.sqrt(chance + 1.0):
