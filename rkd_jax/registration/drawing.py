@@ -86,6 +86,8 @@ class Drawing:
         if size == tuple(self._sizes[other]):
             way = "drop" if self._role == "fixed" else "add"
             advice = f"it has the size of the {other} photograph: {way} --inverse?"
+        elif size == tuple(expected[::-1]):
+            advice = "its sides are swapped: turn it as programs show the photograph"
         raise ValueError(
             f"{path}: image is {size[1]}x{size[0]} px, the {self._role} photograph "
             f"of the transform {expected[1]}x{expected[0]} px; {advice}"
