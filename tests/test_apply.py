@@ -157,6 +157,16 @@ def test_palettes_and_masks_of_one_bit_are_drawn_by_nearest(pair, capsys, kind, 
     np.testing.assert_array_equal(np.asarray(drawn), expected)
 
 
+def test_the_fill_of_a_palette_is_one_of_its_colors(pair, capsys):
+    picture = Image.fromarray(labels("u1") % 5)
+    picture.putpalette(bytes(range(15)))
+    picture.save("mask.png")
+    assert run("pair", "mask.png", "--out", "out", "--fill", "5") == 2
+    assert "expected a whole number from 0 to 4, found 5" in capsys.readouterr().err
+    assert run("pair", "mask.png", "--out", "out", "--fill", "4") == 0
+    assert read_stored("out/mask.png").pixels[0, 0] == 4
+
+
 def test_a_grey_mask_is_drawn_as_asked_with_a_note(pair, capsys):
     cv2.imwrite("mask.png", labels("u1") // 128 * 255)
     assert run("pair", "mask.png", "--out", "a") == 0

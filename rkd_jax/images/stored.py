@@ -50,6 +50,11 @@ class Stored:
         return self.palette is not None or self.bilevel
 
     @property
+    def colors(self) -> int:
+        """How many colors the palette has; 0 without one."""
+        return len(self.palette or b"") // len(self.palette_mode)
+
+    @property
     def kind(self) -> str:
         """Say what the file holds.
 

@@ -103,9 +103,13 @@ def _with_pillow(stored: Stored, kind: str) -> bytes:
     options: dict[str, Any] = {}
     if stored.palette is not None:
         image = Image.fromarray(stored.pixels)
-        image.putpalette(stored.palette, stored.palette_mode)
+        # An index beyond the palette becomes black: Pillow would change the index.
+        missing = max(0, int(stored.pixels.max()) + 1 - stored.colors)
+        black = b"\0\0\0\xff"[: len(stored.palette_mode)]
+        palette = stored.palette + missing * black
+        image.putpalette(palette, stored.palette_mode)
         if stored.palette_mode == "RGBA" and kind == "PNG":
-            options["transparency"] = stored.palette[3::4]
+            options["transparency"] = palette[3::4]
     elif stored.bilevel:
         image = Image.fromarray(stored.pixels.astype(bool))
     else:

@@ -101,6 +101,8 @@ class Drawing:
         if not stored.bilevel:
             info = np.iinfo(stored.pixels.dtype)
             low, high = int(info.min), int(info.max)
+        if stored.palette is not None:
+            high = stored.colors - 1
         if not (float(self._fill).is_integer() and low <= self._fill <= high):
             raise ValueError(
                 f"{path}: {stored.kind}; --fill: expected a whole number from {low} to "

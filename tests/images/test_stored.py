@@ -123,6 +123,15 @@ def test_files_there_and_back(tmp_path, mode, suffix):
         np.testing.assert_array_equal(*shown)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_an_index_without_a_color_stays(tmp_path, suffix):
+    """Such as 255 for "not labeled", where the palette has the classes alone."""
+    values = RNG.integers(0, 5, SIZE, np.uint8)
+    values[3, 4] = 255
+    written = encode(Stored(values, palette=bytes(range(15))), suffix)
+    np.testing.assert_array_equal(read(tmp_path, written).pixels, values)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_numbers_are_upright_as_the_photograph(tmp_path, orientation):
     values = numbers("i4", 5)
