@@ -157,6 +157,16 @@ def test_palettes_and_masks_of_one_bit_are_drawn_by_nearest(pair, capsys, kind, 
     np.testing.assert_array_equal(np.asarray(drawn), expected)
 
 
+def test_the_fill_of_a_palette_is_one_of_its_colors(pair, capsys):
+    picture = Image.fromarray(labels("u1") % 5)
+    picture.putpalette(bytes(range(15)))
+    picture.save("mask.png")
+    assert run("pair", "mask.png", "--out", "out", "--fill", "5") == 2
+    assert "expected a whole number from 0 to 4, found 5" in capsys.readouterr().err
+    assert run("pair", "mask.png", "--out", "out", "--fill", "4") == 0
+    assert read_stored("out/mask.png").pixels[0, 0] == 4
+
+
 def test_a_grey_mask_is_drawn_as_asked_with_a_note(pair, capsys):
     cv2.imwrite("mask.png", labels("u1") // 128 * 255)
     assert run("pair", "mask.png", "--out", "a") == 0
@@ -350,6 +360,10 @@ def test_bigwarp_needs_the_matches(pair, capsys):
         "matches.csv: expected the columns x_fixed,y_fixed" in capsys.readouterr().err
     )
     columns = "x_fixed,y_fixed,x_moving,y_moving,similarity,inlier\n"
+    (pair / "pair" / "matches.csv").write_text(f"{columns}1,2,3,4,0.5,1\n")
+    assert run("pair", "--export", "bigwarp", "--out", "out") == 2
+    message = "30 with 25 inliers, found 1 with 1: the file of another pair?"
+    assert message in capsys.readouterr().err
     (pair / "pair" / "matches.csv").write_text(f"{columns}1,2,3,4,x,1\n")
     assert run("pair", "--export", "bigwarp", "--out", "out") == 2
     assert "matches.csv, line 2: expected six numbers" in capsys.readouterr().err
@@ -369,6 +383,9 @@ def test_bigwarp_needs_the_matches(pair, capsys):
             "expected a folder, as several",
         ),
         (["pair", "m.png", "--out", "p.txt"], "expected a folder, found a file"),
+        (["pair", "m.png", "--out", "o.bmp"], "or a name that ends in .png, .tif"),
+        (["pair", "--points", "p.txt", "--out", "o.txt"], "or .csv (points)"),
+        (["pair", "--export", "itk", "--out", "o.mha"], "an export needs a folder"),
         (
             ["pair", "m.png", "--out", "o", "--fill", "300"],
             "--fill: expected a whole num",
@@ -382,18 +399,20 @@ def test_bigwarp_needs_the_matches(pair, capsys):
             ["pair", "m.png", "--inverse", "--out", "o"],
             "moving photograph: drop --inver",
         ),
+        (["pair", "turned.png", "--out", "o"], "its sides are swapped: turn it as"),
         (["pair", "--points", "none.csv", "--out", "o"], "no such landmark file"),
     ],
 )
 def test_bad_input_exits_2_with_one_line(pair, capsys, arguments, message):
     cv2.imwrite("m.png", texture(0, *MOVING_SIZE))
+    cv2.imwrite("turned.png", texture(0, *MOVING_SIZE[::-1]))
     (pair / "m.tif").write_bytes(tiff(texture(0, *MOVING_SIZE).astype(np.float32)))
     (pair / "p.txt").write_text("1 2\n")
     assert run(*arguments) == 2
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1
     assert message in captured.err
-    assert not pathlib.Path("o").exists()
+    assert not list(pathlib.Path().glob("o*"))
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,10 @@ from rkd_jax.images.formats import tiff, tiff_pixels, tiff_plain
 from rkd_jax.images.orientation import turned
 from rkd_jax.images.reading import MAX_MEGAPIXELS, describe
 
-_TRANSPARENCY = 2  # of TIFF's extra samples
+TRANSPARENCY = 2
+"""Of TIFF's extra samples: not laid over black, as in PNG."""
 _RGB = 2  # of TIFF's photometrics
-_PLAIN = {"L": (), "RGB": (), "F": (), "LA": (_TRANSPARENCY,), "RGBA": (_TRANSPARENCY,)}
+_PLAIN = {"L": (), "RGB": (), "F": (), "LA": (TRANSPARENCY,), "RGBA": (TRANSPARENCY,)}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -47,6 +48,11 @@ class Stored:
     def of_classes(self) -> bool:
         """Whether a mean of two pixels has no meaning: a palette, or one bit."""
         return self.palette is not None or self.bilevel
+
+    @property
+    def colors(self) -> int:
+        """How many colors the palette has; 0 without one."""
+        return len(self.palette or b"") // len(self.palette_mode)
 
     @property
     def kind(self) -> str:
@@ -180,5 +186,5 @@ def _converted(image: Any, data: bytes, *, deep: bool) -> Stored:
         colors = decoding.deep_colors(data, pixels, 65535)
         if colors.dtype != np.uint16:
             raise RefusedError("colors of 16 bits that are not read; save it as TIFF")
-        return Stored(colors, (_TRANSPARENCY,) * (colors.shape[2] - 3))
+        return Stored(colors, (TRANSPARENCY,) * (colors.shape[2] - 3))
     return Stored(np.asarray(image), _PLAIN[mode])

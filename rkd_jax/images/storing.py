@@ -12,7 +12,7 @@ import numpy as np
 from rkd_jax.images.formats.tiff_write import tiff_file
 from rkd_jax.images.image_files import plain_name
 from rkd_jax.images.pictures import encode_png
-from rkd_jax.images.stored import Stored
+from rkd_jax.images.stored import TRANSPARENCY, Stored
 
 _PNG, _TIFF, _JPEG = (".png",), (".tif", ".tiff"), (".jpg", ".jpeg")
 SUFFIXES = (*_PNG, *_TIFF, *_JPEG)
@@ -51,7 +51,10 @@ def encode(stored: Stored, suffix: str) -> bytes:
         return _jpeg(stored)
     if suffix in _PNG:
         if not _fits_png(stored):
-            raise ValueError(f"PNG cannot hold {stored.kind}; let the name end in .tif")
+            more = " that are not all color or transparency" * bool(stored.extra)
+            raise ValueError(
+                f"PNG cannot hold {stored.kind}{more}; let the name end in .tif"
+            )
         if stored.of_classes or _channels(stored) == 2:
             return _with_pillow(stored, "PNG")
         return encode_png(stored.pixels)
@@ -72,11 +75,11 @@ def _fits_png(stored: Stored) -> bool:
     if stored.of_classes:
         return True
     channels, dtype = _channels(stored), stored.pixels.dtype
-    if channels == 2:
-        return dtype == np.uint8 and stored.extra == (2,)
+    if stored.extra not in ((), (TRANSPARENCY,)):  # programs would not show the rest
+        return False
     colors = channels - len(stored.extra)
-    known = (channels, colors) in ((1, 1), (3, 3), (4, 3))
-    return known and dtype in (np.uint8, np.uint16)
+    known = (channels, colors) in ((1, 1), (2, 1), (3, 3), (4, 3))
+    return known and (dtype == np.uint8 or (dtype == np.uint16 and channels != 2))
 
 
 def _jpeg(stored: Stored) -> bytes:
@@ -100,9 +103,13 @@ def _with_pillow(stored: Stored, kind: str) -> bytes:
     options: dict[str, Any] = {}
     if stored.palette is not None:
         image = Image.fromarray(stored.pixels)
-        image.putpalette(stored.palette, stored.palette_mode)
+        # An index beyond the palette becomes black: Pillow would change the index.
+        missing = max(0, int(stored.pixels.max()) + 1 - stored.colors)
+        black = b"\0\0\0\xff"[: len(stored.palette_mode)]
+        palette = stored.palette + missing * black
+        image.putpalette(palette, stored.palette_mode)
         if stored.palette_mode == "RGBA" and kind == "PNG":
-            options["transparency"] = stored.palette[3::4]
+            options["transparency"] = palette[3::4]
     elif stored.bilevel:
         image = Image.fromarray(stored.pixels.astype(bool))
     else:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from rkd_jax.files import own_files
-from rkd_jax.images.image_files import list_images, stem
+from rkd_jax.images.image_files import IMAGE_SUFFIXES, list_images, stem
 from rkd_jax.images.storing import SUFFIXES, kept_suffix
 from rkd_jax.registration import exports
 from rkd_jax.registration.drawing import Drawing
@@ -25,6 +25,11 @@ from rkd_jax.registration.matching.matches import Matches
 from rkd_jax.runtime.command import BAD_INPUT, describe_error, say, shown
 
 OK, NOT_REGISTERED = 0, 3
+_OF_FILES = {
+    *IMAGE_SUFFIXES,
+    *(pathlib.Path(name).suffix for name in exports.FILES.values()),
+    *(".txt", ".tsv", ".gz"),
+}
 
 
 def apply(args: argparse.Namespace) -> int:
@@ -102,6 +107,11 @@ def _targets(
         )
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out {out}: expected a folder, found a file")
+    if suffix in _OF_FILES:  # a folder of this name would be a surprise
+        raise ValueError(
+            f"--out {out}: expected a folder, or a name that ends in "
+            f"{', '.join(SUFFIXES)} (images) or .csv (points); an export needs a folder"
+        )
     sources: dict[pathlib.Path, pathlib.Path] = {}
     for path in images:
         target = out / f"{stem(path)}{kept_suffix(path)}"
@@ -137,6 +147,14 @@ def _inliers(saved: SavedTransform) -> Matches:
             "`register` writes beside the transform: register the pair again"
         )
     matches, inliers = read_matches(path)
+    found = len(matches), int(inliers.sum())
+    expected = tuple(saved.content.get(key) for key in ("matches", "inliers"))
+    if None not in expected and found != expected:
+        raise ValueError(
+            f"{path}: expected the matches of {saved.path.name}, {expected[0]} with "
+            f"{expected[1]} inliers, found {found[0]} with {found[1]}: the file of "
+            "another pair? Register the pair again"
+        )
     return matches.subset(inliers)
 
 

@@ -11,6 +11,7 @@ from rkd_jax.registration.transforms.homography import project
 
 _GRID = 32  # points a side
 _LEAST = 6  # points that a matrix is fitted to
+_FEW = 24  # of the grid over the fixed image; fewer say little about the residual
 _STEPS = 10
 
 
@@ -40,7 +41,9 @@ def shared_points(mapped: Mapped) -> tuple[np.ndarray, np.ndarray]:
     """Return a grid over what both photographs show.
 
     The grid of the expected error where it is known, which leaves out what lies beside
-    the camera's field; else one over the overlap of the two frames.
+    the camera's field; else one over the overlap of the two frames. Where the moving
+    image covers so little of the fixed one that few points lie there, a grid over the
+    moving image.
 
     Returns:
         Moving and fixed points `[N, 2]`, of which the transform maps one to the other.
@@ -51,14 +54,28 @@ def shared_points(mapped: Mapped) -> tuple[np.ndarray, np.ndarray]:
         known = mapped.error_map
         grid = np.stack(np.meshgrid(known.x, known.y), axis=-1)[known.overlap]
     else:
-        height, width = mapped.fixed_size
-        axes = (np.arange(_GRID) + 0.5) / _GRID
-        axes = axes * width - 0.5, axes * height - 0.5
-        grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
+        grid = _grid(mapped.fixed_size)
     source = mapped.transform.apply_inverse(grid)
-    last = np.array(mapped.moving_size[::-1]) - 1.0
-    inside = np.all((source >= 0) & (source <= last), axis=-1)
+    inside = _inside(source, mapped.moving_size)
+    if inside.sum() >= _FEW:
+        return source[inside], grid[inside]
+    source = _grid(mapped.moving_size)
+    grid = mapped.transform.apply(source)
+    inside = _inside(grid, mapped.fixed_size)
     return source[inside], grid[inside]
+
+
+def _grid(size: tuple[int, int]) -> np.ndarray:
+    """Return points all over an image of (height, width), `[N, 2]`."""
+    axes = (np.arange(_GRID) + 0.5) / _GRID
+    x, y = axes * size[1] - 0.5, axes * size[0] - 0.5
+    return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+
+
+def _inside(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return which points `[N, 2]` lie in an image of (height, width)."""
+    last = np.array(size[::-1]) - 1.0
+    return np.all((points >= 0) & (points <= last), axis=-1)
 
 
 def best_matrix(mapped: Mapped) -> Approximation | None:

@@ -62,7 +62,9 @@ def add_results(parser: argparse.ArgumentParser) -> None:
     )
     add_export(parser)
     parser.add_argument(
-        "--json", action="store_true", help="print each result as one line of JSON"
+        "--json",
+        action="store_true",
+        help="print each result as one line of JSON, without the map of the error",
     )
 
 

@@ -86,6 +86,8 @@ class Drawing:
         if size == tuple(self._sizes[other]):
             way = "drop" if self._role == "fixed" else "add"
             advice = f"it has the size of the {other} photograph: {way} --inverse?"
+        elif size == tuple(expected[::-1]):
+            advice = "its sides are swapped: turn it as programs show the photograph"
         raise ValueError(
             f"{path}: image is {size[1]}x{size[0]} px, the {self._role} photograph "
             f"of the transform {expected[1]}x{expected[0]} px; {advice}"
@@ -99,6 +101,8 @@ class Drawing:
         if not stored.bilevel:
             info = np.iinfo(stored.pixels.dtype)
             low, high = int(info.min), int(info.max)
+        if stored.palette is not None:
+            high = stored.colors - 1
         if not (float(self._fill).is_integer() and low <= self._fill <= high):
             raise ValueError(
                 f"{path}: {stored.kind}; --fill: expected a whole number from {low} to "

@@ -52,7 +52,7 @@ class Mapped:
     def _trusted(self) -> Transform:
         if not self.ok or self.transform is None:
             raise ValueError(
-                f"{self._named()} is not registered: {self.reason}; look at its "
+                f"{self._named()} is not registered: {self.reason}; see its "
                 "matches, or use `.transform` (if there is one) at your own risk"
             )
         return self.transform

@@ -123,6 +123,15 @@ def test_files_there_and_back(tmp_path, mode, suffix):
         np.testing.assert_array_equal(*shown)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_an_index_without_a_color_stays(tmp_path, suffix):
+    """Such as 255 for "not labeled", where the palette has the classes alone."""
+    values = RNG.integers(0, 5, SIZE, np.uint8)
+    values[3, 4] = 255
+    written = encode(Stored(values, palette=bytes(range(15))), suffix)
+    np.testing.assert_array_equal(read(tmp_path, written).pixels, values)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_numbers_are_upright_as_the_photograph(tmp_path, orientation):
     values = numbers("i4", 5)
@@ -166,7 +175,7 @@ def test_what_cannot_be_read_without_a_change_is_refused(tmp_path):
     ("values", "suffix", "message"),
     [
         (numbers("f4"), ".png", r"PNG cannot hold an image of float32 with 1 channel;"),
-        (numbers("u2", 5), ".png", "uint16 with 5 channels; let the name end in .tif"),
+        (numbers("u2", 5), ".png", "uint16 with 5 channels that .*; let the name end"),
         (numbers("u2"), ".jpg", "JPEG cannot hold an image of uint16"),
         (numbers("u1"), ".gif", r"ends in \.png, .*, found '\.gif'"),
     ],
@@ -174,6 +183,16 @@ def test_what_cannot_be_read_without_a_change_is_refused(tmp_path):
 def test_formats_that_cannot_hold_the_numbers(values, suffix, message):
     with pytest.raises(ValueError, match=message):
         encode(Stored(values, (0,) * (values.ndim == 3) * 4), suffix)
+
+
+@pytest.mark.parametrize("meaning", [0, 1])
+def test_a_fourth_channel_that_is_no_transparency_is_no_png(meaning):
+    """Programs would show infrared as transparency, or lay colors over black twice."""
+    infrared = Stored(numbers("u1", 4), (meaning,))
+    with pytest.raises(ValueError, match="4 channels that are not all color or trans"):
+        encode(infrared, ".png")
+    assert encode(infrared, ".tif")
+    assert encode(Stored(infrared.pixels, (2,)), ".png")
 
 
 def test_a_jpeg_is_written_if_it_is_asked_for():

@@ -74,6 +74,18 @@ def test_the_overlap_of_the_expected_error_is_what_the_matrix_is_fitted_to():
     assert seen.largest_px < 0.4 * everywhere.largest_px
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_a_strongly_enlarged_image_has_a_matrix_too(known):
+    """It covers few points of a grid over the fixed image."""
+    part = Homography([[1 / 9, 0, 280.0], [0, 1 / 9, 262.0], [0, 0, 1]])
+    x, y = np.linspace(0, 299, 24), np.linspace(0, 279, 22)
+    grid = np.ones((22, 24))
+    errors = ErrorMap(x, y, grid, grid, grid) if known else None
+    pair = registration(part, error_map=errors)
+    np.testing.assert_allclose(best_matrix(pair).matrix, part.matrix, atol=1e-6)
+    np.testing.assert_allclose(best_affine(pair).matrix, part.matrix, atol=1e-6)
+
+
 def test_what_maps_nothing_has_no_matrix():
     assert best_matrix(registration(None, ok=False)) is None
     away = Homography([[1, 0, 5000], [0, 1, 0], [0, 0, 1]])

@@ -2,7 +2,7 @@
 
 A CSV file without a line of names: name, whether it is in use, moving x and y, fixed x
 and y, each in quotes; pixel centers at whole numbers, as in BigWarp with a pixel size
-of 1.
+of 1 (it counts in the unit of the image).
 
 Source: `LandmarkTableModel` of https://github.com/saalfeldlab/bigwarp, whose 2-D files
 have six columns.

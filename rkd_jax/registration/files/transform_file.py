@@ -1,7 +1,7 @@
 """The file `transform.json`: what `register` writes of a pair, and its reading.
 
 `docs/transform_file.md` describes the format. Version 2 has all numbers in pixels of
-the files. Version 1, of rkd_jax before 0.2, has neither "format" nor "version".
+the files. Version 1, of rkd_jax 0.2.0 and before, has neither "format" nor "version".
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from rkd_jax.files.portable import portable
+from rkd_jax.images.decoding import MAX_SIDE_PX
 from rkd_jax.registration.expected_error.error_map import ErrorMap
 from rkd_jax.registration.mapped import Mapped
 from rkd_jax.registration.result import Registration
@@ -214,6 +215,8 @@ def _saved(path: pathlib.Path, content: Mapping[str, Any]) -> SavedTransform:
             "rkd_jax wrote: update rkd_jax"
         )
     ok = _get(content, "ok", bool, "true or false")
+    if version > 1:
+        _check_units(content["transform"])
     transform = _transform(content["transform"])
     if ok and transform is None:
         raise _WrongError(
@@ -255,7 +258,23 @@ def _size(content: Mapping[str, Any], key: str) -> tuple[int, int]:
     whole = all(type(side) is int and side > 0 for side in size)
     if len(size) != 2 or not whole:
         raise _WrongError(f"{key}: expected {words}, found {size!r:.60}; {_AGAIN}")
+    if max(size) > MAX_SIDE_PX:
+        raise _WrongError(
+            f"{key}: expected sides of at most {MAX_SIDE_PX} px, found {size!r:.60}; "
+            f"{_AGAIN}"
+        )
     return size[0], size[1]
+
+
+def _check_units(description: Any) -> None:
+    """Refuse a transform without units: it would be read as one of version 1."""
+    while isinstance(description, Mapping):
+        if "units" not in description:
+            raise _WrongError(
+                f"transform.units: missing; expected 'px' as in all files of version "
+                f"{VERSION}, also of a base; {_AGAIN}"
+            )
+        description = description.get("base")
 
 
 def _transform(description: Any) -> Transform | None:

@@ -60,7 +60,7 @@ def title_of(scene: Scene) -> str:
     return (
         f"expected error: median {summary['median_px']:.1f} px, "
         f"worst {summary['worst_px']:.1f} px, known in "
-        f"{100 * summary['known_frac']:.0f} % of the overlap"
+        f"{int(100 * summary['known_frac'])} % of the overlap"  # 100 is all of it
     )
 
 

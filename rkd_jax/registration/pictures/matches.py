@@ -7,6 +7,7 @@ import numpy as np
 
 from rkd_jax.geometry.resize import resize_points
 from rkd_jax.images.pictures import display_scale, to_rgb8, to_uint8
+from rkd_jax.registration.fitting.spread import spread_out
 from rkd_jax.registration.pictures import marks
 from rkd_jax.registration.pictures.scene import Scene
 from rkd_jax.registration.result import Registration
@@ -108,7 +109,7 @@ def draw_matches(
         if len(rows) > _MOST_DOTS:
             rows = rows[np.linspace(0, len(rows) - 1, _MOST_DOTS).astype(int)]
         kinds.append((kind, color, rows))
-        chosen = rows[spread(starts[rows], _LINES[kind])]
+        chosen = rows[spread_out(starts[rows], _LINES[kind])]
         curves = np.stack([starts[chosen], ends[chosen]], axis=1)
         marks.lines(layer, list(curves), color, 1)
     cv2.addWeighted(layer, 0.6, canvas, 0.4, 0.0, dst=canvas)
@@ -118,27 +119,6 @@ def draw_matches(
             marks.dots(canvas, points, _RING, _RADIUS_PX[kind] + 0.8)
             marks.dots(canvas, points, color, _RADIUS_PX[kind])
     return canvas
-
-
-def spread(points: np.ndarray, count: int) -> np.ndarray:
-    """Choose points `[N, 2]` that lie far from each other; return their indices.
-
-    Each is the one farthest from all that were chosen before; the first one is nearest
-    to the middle of all.
-
-    >>> spread(np.array([[0.0, 0], [1, 0], [5, 0], [9, 0], [10, 0]]), 3).tolist()
-    [2, 0, 4]
-    """
-    if len(points) <= count:
-        return np.arange(len(points))
-    nearest = np.linalg.norm(points - points.mean(axis=0), axis=1)
-    chosen = [int(np.argmin(nearest))]
-    apart = np.full(len(points), np.inf)
-    while len(chosen) < count:
-        last = points[chosen[-1]]
-        apart = np.minimum(apart, np.linalg.norm(points - last, axis=1))
-        chosen.append(int(np.argmax(apart)))
-    return np.array(chosen)
 
 
 def _scaled(image: np.ndarray, height: int) -> tuple[np.ndarray, np.ndarray]:

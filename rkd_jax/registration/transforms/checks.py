@@ -38,7 +38,7 @@ def finite_array(name: str, value: Any, shape: tuple[int | None, ...]) -> np.nda
     wanted = f"{sides} numbers" if shape else "a number"
     try:
         array = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name}: expected {wanted}, found {value!r:.60}") from None
     fits = array.ndim == len(shape) and all(
         expected in (None, found)

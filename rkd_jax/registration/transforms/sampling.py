@@ -47,7 +47,12 @@ def as_dtype(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return values.astype(dtype, copy=False)
     if dtype.kind == "b":
         return values >= 0.5
-    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    limits = np.iinfo(dtype)
+    low, high = float(limits.min), float(limits.max)
+    if dtype.itemsize > 2:
+        # Float32 would round the limits up, and the cast then turn them around.
+        values = values.astype(np.float64)
+        high = high if high <= limits.max else float(np.nextafter(high, 0.0))
     return np.rint(values).clip(low, high).astype(dtype)
 
 

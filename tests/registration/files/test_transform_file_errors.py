@@ -29,6 +29,7 @@ BAD = {
     "text": ({"transform": "radial"}, "transform: expected a transform, an object"),
     "size": ({"fixed_size": [280]}, r"fixed_size: expected \[height, width\]"),
     "size 0": ({"moving_size": [0, 9]}, r"moving_size: expected .*found \[0, 9\]"),
+    "size huge": ({"fixed_size": [9**9, 9]}, "fixed_size: expected sides of at most"),
     "confidence": ({"confidence": "high"}, "confidence: expected a number"),
     "hull": ({"supported_area": [[1, 2, 3]]}, "supported_area: expected Nx2 numbers"),
     "errors": ({"expected_error": {"map": {}}}, r"expected_error\.map: 'x' is missing"),
@@ -46,6 +47,7 @@ WRONG = {
     "more": ({"tilt": 1}, "tilt: not a parameter; expected curvature, fixed_frame"),
     "shape": ({"matrix": [[1, 0], [0, 1]]}, "matrix: expected 3x3 numbers, found 2x2"),
     "ragged": ({"matrix": [[1], [0, 1]]}, "matrix: expected 3x3 numbers, found"),
+    "huge": ({"matrix": [[10**400]]}, "matrix: expected 3x3 numbers, found"),
     "words": ({"matrix": "unit"}, "matrix: expected 3x3 numbers, found 'unit'"),
     "singular": ({"matrix": [[1, 0, 0]] * 3}, "transform: Singular matrix"),
     "k": ({"curvature": 2.5}, "curvature: expected 0 to 0.5, found 2.5"),
@@ -81,6 +83,18 @@ def test_bad_parameters_are_named(tmp_path, case):
     with pytest.raises(ValueError, match=message) as caught:
         load_transform(path)
     assert str(caught.value).startswith(f"{path}: transform: ")
+
+
+@pytest.mark.parametrize("family", ["radial", "thin_plate"])
+def test_a_new_file_without_units_is_refused(tmp_path, family):
+    """Its numbers would be taken for those of version 1, which are no pixels."""
+    path = write(tmp_path, registration(drawn(family, 1)))
+    content = json.loads(path.read_text())
+    part = content["transform"]
+    del part.get("base", part)["units"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"transform\.units: missing; expected 'px'"):
+        load_transform(path)
 
 
 @pytest.mark.parametrize("key", ["ok", "reason", "fixed_size", "moving_size"])

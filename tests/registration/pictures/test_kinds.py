@@ -12,6 +12,7 @@ from PIL import Image
 from rkd_jax.images.pictures import encode_gif
 from rkd_jax.registration import pictures
 from rkd_jax.registration.pictures import flicker, scene
+from rkd_jax.registration.pictures.error import title_of
 from rkd_jax.registration.pictures.light import match_light
 from rkd_jax.registration.pictures.red_cyan import red_cyan
 from rkd_jax.registration.pictures.scene import Scene
@@ -104,6 +105,16 @@ def test_error_map_is_colored_where_known_hatched_where_not():
     assert known[:, -1, 0].mean() > known[:, -1, 2].mean() + 30
     assert (np.ptp(unknown, axis=2) == 0).all()
     assert 0.04 < (unknown != 120).any(axis=2).mean() < 0.2
+
+
+@pytest.mark.parametrize(("unknown", "share"), [(0, 100), (1, 99), (961, None)])
+def test_the_title_says_100_percent_of_the_whole_overlap_only(unknown, share):
+    size = (300, 300)
+    error = made_error(size, lambda x, y: 1 + x / 100, 31)
+    error.expected_px.ravel()[:unknown] = np.nan
+    title = title_of(_scene(np.full(size, 120, np.uint8), error_map=error))
+    words = "not known" if share is None else f"known in {share} % of the overlap"
+    assert title.endswith(words)
 
 
 def test_light_of_a_grey_and_of_a_color_photograph():

@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 from made_results import made_error, made_registration
-from scipy.spatial.distance import pdist
 
 from rkd_jax.registration.pictures.matches import (
     INLIER,
     OUTLIER,
     draw_matches,
     matches_picture,
-    spread,
 )
 
 
@@ -55,19 +53,6 @@ def test_every_match_has_a_dot_on_both_sides_and_few_have_a_line():
     crossings = picture[:, size + 4].astype(int)
     crossed = (np.ptp(crossings, axis=1) > 15).sum()
     assert 20 <= crossed <= 3 * 40
-
-
-def test_chosen_points_are_spread_farther_than_by_chance():
-    rng = np.random.default_rng(0)
-    points = np.concatenate(
-        [rng.normal(0, 1, (900, 2)), rng.uniform(-40, 40, (100, 2))]
-    )
-    chosen = spread(points, 30)
-    assert len(set(chosen.tolist())) == 30
-    by_chance = [pdist(points[rng.permutation(1000)[:30]]).min() for _ in range(50)]
-    assert pdist(points[chosen]).min() > max(by_chance)
-    assert spread(points[:7], 30).tolist() == list(range(7))
-    assert spread(np.zeros((40, 2)), 3).shape == (3,)  # all in one place
 
 
 def _bar(registration, width):

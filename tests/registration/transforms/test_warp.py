@@ -229,6 +229,17 @@ def test_numbers_that_opencv_does_not_take_are_rounded(dtype):
     assert drawn.max() > 15_000
 
 
+@pytest.mark.parametrize("dtype", ["i4", "u4", "i8", "u8"])
+def test_the_largest_numbers_stay_large(dtype):
+    """As float32 they are above what the dtype holds: a cast would make them 0."""
+    for limit in ("min", "max"):
+        value = getattr(np.iinfo(dtype), limit)
+        image = np.full((40, 50), value, dtype)
+        drawn = Homography(np.eye(3)).warp(image, (40, 50))[2:-2, 2:-2]
+        error = np.abs(drawn.astype(object) - value).max()
+        assert error <= abs(value) * 2**-50
+
+
 @pytest.mark.parametrize("channels", [1, 2, 5, 7])
 @pytest.mark.parametrize("interpolation", ["nearest", "linear", "cubic"])
 def test_each_channel_is_drawn_as_if_alone(channels, interpolation):
