@@ -178,15 +178,28 @@ def calibrate(
     return ErrorModel(weights, farthest_px, largest_px, record)
 
 
-def _rows(path: pathlib.Path, args: argparse.Namespace) -> Rows:
-    """Read the rows of an earlier run, or make them."""
+def rows_of(
+    path: pathlib.Path, args: argparse.Namespace, source: dict[str, object]
+) -> Rows:
+    """Read the rows of an earlier run from the same source, or make them.
+
+    Raises:
+        ValueError: they are of another source: photographs, count, seed or version.
+    """
+    wanted = json.dumps(source)
     if not path.is_file():
         rows = collect(args.photographs, args.count, args.seed)
         data = io.BytesIO()
-        np.savez_compressed(data, **vars(rows))
+        np.savez_compressed(data, source=wanted, **vars(rows))
         write_bytes(path, data.getvalue())
     with np.load(path) as stored:
-        return Rows(**{name: stored[name] for name in stored.files})
+        arrays = dict(stored)
+    found = str(arrays.pop("source", "none"))
+    if found != wanted:
+        raise ValueError(
+            f"{path}: expected rows of {wanted}, found {found}; give another --out"
+        )
+    return Rows(**arrays)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -208,7 +221,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "version": __version__,
     }
     model = calibrate(
-        _rows(out / "rows.npz", args),
+        rows_of(out / "rows.npz", args, source),
         source,
         farthest_px=args.farthest_px,
         largest_px=args.largest_px,

@@ -20,6 +20,7 @@ from rkd_jax.keypoints import Keypoints
 from rkd_jax.registration.encoder import Detector, Encoder
 from rkd_jax.registration.expected_error.estimate import estimate_errors, problem_of
 from rkd_jax.registration.expected_error.model import error_model_digest
+from rkd_jax.registration.families import AUTO
 from rkd_jax.registration.fitting.curvature import Curvature
 from rkd_jax.registration.matching.guided import fit_pair
 from rkd_jax.registration.matching.pair import Pair
@@ -129,9 +130,9 @@ class Matcher:
         if not found.ok:
             return found
         problem = problem_of(found, method.estimator, method.curvature)
-        return dataclasses.replace(
-            found, error_map=estimate_errors(found, problem, pair)
-        )
+        chosen = method.transform == AUTO
+        errors = estimate_errors(found, problem, pair, chosen=chosen)
+        return dataclasses.replace(found, error_map=errors)
 
     def _as_taken(self, fixed: Photo, moving: Photo, method: _Method) -> Registration:
         """Register two photographs as the cameras took them."""

@@ -95,7 +95,7 @@ class Runner:
 
     def _photos(self, use: Use, digests: Sequence[str | None]) -> tuple[Photo, Photo]:
         paths = [self._base / path for path in (use.pair.fixed, use.pair.moving)]
-        # What cannot be read now may be another file later: its path tells it apart.
+        # What cannot be read now may be another file later: its path is its key.
         keys = [
             digest or str(path) for digest, path in zip(digests, paths, strict=True)
         ]

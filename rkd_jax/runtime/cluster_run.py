@@ -170,6 +170,7 @@ class _Run:
         self._held: list[_Batch] = []  # in order: not yielded yet
         self._again: collections.deque[_Batch] = collections.deque()
         self._threads, self._looked_at = 1, -math.inf
+        self._deserted = False  # it was said that there is no worker
 
     def results(self, batches: Iterator[_Batch]) -> Iterator[tuple[Any, Any]]:
         try:
@@ -265,8 +266,11 @@ class _Run:
             threads = sum(self._client.nthreads().values())
         except (OSError, TimeoutError, RuntimeError) as error:
             raise WorkersError(_LOST) from error
-        if waiting and not threads:
+        if threads:
+            self._deserted = False
+        elif waiting and not self._deserted:
             self._note("there is no worker now; waiting for one")
+            self._deserted = True
         self._threads, self._looked_at = max(1, threads), time.monotonic()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rkd_jax import config as schema
+from rkd_jax.weights import packaged
 
 GONE = "(this version has no such field)"
 
@@ -26,8 +27,9 @@ def forbidden_changes(
     """Return one line a change of config that a run cannot go on with.
 
     A field that the version of the saved config did not have is equal to its default
-    of today. A run may get longer, and shorter down to the steps that are done, unless
-    its learning rate depends on the length.
+    of today, and an old name of packaged weights to their name of today. A run may get
+    longer, and shorter down to the steps that are done, unless its learning rate
+    depends on the length.
 
     Args:
         saved: of the run, as JSON.
@@ -44,9 +46,12 @@ def forbidden_changes(
     theirs, ours = (schema.flatten_dict(d) for d in (dict(saved), as_json(config)))
     default = schema.flatten_dict(as_json(schema.Config(task=type(config.task)())))
     free = set(schema.marked(config, "free"))
+    files = set(schema.marked(config, "path"))
     lines = []
     for field in sorted(theirs.keys() | ours.keys()):
         old = theirs.get(field, default.get(field))
+        if field in files:
+            old = packaged.RENAMED.get(old, old)
         if field not in ours:
             lines.append(f"{field}: {old!r} -> {GONE}")
         elif old != ours[field] and field not in free:

@@ -57,6 +57,26 @@ def test_second_loop_needs_the_saved_file_alone(finished, tmp_path):
         assert one.images == other.images
 
 
+def test_expected_errors_are_scored_by_class(finished):
+    scores = json.loads((finished / "metrics.json").read_text())["expected_error"]
+    assert scores["S"]["not_known"] == scores["P"]["not_known"] == 0
+    assert scores["S"]["within_bound"] == 1.0
+    # The annotation is wrong, not the registration: its bound is not for that.
+    assert scores["P"]["median_error_px"] == pytest.approx(5.5, abs=0.05)
+    assert scores["P"]["within_bound"] == 0.0
+    assert scores["A"]["landmarks"] == 0  # refused
+
+
+def test_predictions_of_a_version_without_expected_errors_are_read(finished, tmp_path):
+    with np.load(finished / "predictions.npz") as file:
+        arrays = {k: v for k, v in file.items() if "control_expected" not in k}
+    np.savez(tmp_path / "old.npz", **arrays)
+    _, old = predictions_file.load_predictions(tmp_path / "old.npz")
+    scores = fire.score(old)[0]["expected_error"]
+    assert scores["S"]["not_known"] == scores["S"]["landmarks"] > 0
+    assert scores["S"]["within_bound"] is None
+
+
 def test_finished_pairs_are_skipped(benchmark, finished, monkeypatch, capsys):
     from rkd_jax.registration.keypoints.sift import SiftKeypoints
 

@@ -192,6 +192,29 @@ def test_items_that_go_together_are_tried_one_by_one_after_a_death():
     assert lost == [4]
 
 
+def test_that_there_is_no_worker_is_said_once_each_time(monkeypatch):
+    looks = iter([2, 0, 0, 0, 2, 0, 0])
+
+    class Deserted(Mortal):
+        """Has no worker now and then; ends its only task when it has looked."""
+
+        def nthreads(self):
+            threads = next(looks, None)
+            if threads is None:
+                self.done(self.future)
+            return {"a": threads or 0}
+
+        def submit(self, *task, **_):
+            self.future = super().submit(*task)
+            self.future.add_done_callback = lambda done: setattr(self, "done", done)
+            return self.future
+
+    monkeypatch.setattr(cluster_run, "_LOOK_EVERY_S", 0.001)
+    found, notes = run(Deserted({}), range(1))
+    assert found == [(0, 0)]
+    assert notes == ["there is no worker now; waiting for one"] * 2
+
+
 @pytest.mark.parametrize(
     ("count", "sizes"), [(999, [8, 8, 4]), (50, [2] * 10), (20, [1] * 20)]
 )

@@ -158,6 +158,17 @@ def test_a_new_field_at_its_default_is_no_difference(begun):
     assert str(raised.value).splitlines()[1:] == lines
 
 
+def test_old_names_of_packaged_weights_are_their_names_of_today(begun):
+    config = schema.Config(task=RetinaConfig())
+    config.task.teacher.weights = "default"
+    workdir = begun(config, 100)
+    config.task.teacher.weights = "unet_robust"
+    run_folder.check(workdir, config)
+    config.task.teacher.weights = "unet"
+    with pytest.raises(ValueError, match=r"weights: 'unet_robust' -> 'unet'"):
+        run_folder.check(workdir, config)
+
+
 def test_a_field_that_this_version_does_not_know_is_named(begun):
     config = schema.Config(task=RetinaConfig())
     workdir = begun(config, 100)

@@ -14,6 +14,8 @@ import numpy.typing as npt
 class ErrorMap:
     """Expected error on a grid over the fixed image, in pixels of the fixed file.
 
+    The grid may lie over a part of the image; beyond it the error is not known.
+
     The error of a point is its distance from where it should be. NaN stands for "not
     known": no match supports the transform there.
 
@@ -22,8 +24,8 @@ class ErrorMap:
         y: `[R]` float64, their rows, increasing.
         expected_px: `[R, C]` float64, the median error.
         bound_px: `[R, C]` float64; in nine cases of ten the error is at most this.
-        overlap: `[R, C]` bool, where both photographs show the fundus; the error is not
-            known elsewhere.
+        overlap: `[R, C]` bool, where both photographs show the fundus. Points beside it
+            may have an error: places at its border are interpolated with them.
 
     Example:
         >>> flat = np.full((2, 2), 1.5)

@@ -12,7 +12,7 @@ from rkd_jax.registration.transforms import Transform
 FEATURES = ("resampled", "bias", "distance_squared", "pixel")
 """See `features`."""
 
-_NEAREST = 8  # matches around a place that tell of it
+_NEAREST = 8  # matches around a place that count for it
 _FAR = 3  # the distance to so many of them counts: one alone may be wrong
 _FEWEST = 4  # matches that fix a homography
 _LOST_PX = 100.0  # stands for what cannot be measured

@@ -32,6 +32,8 @@ class Pair:
         fixed_scale: pixels of a 768-pixel working image to one of the fixed file.
         moving_scale: such pixels to one of the moving file. Evidence is in these
             pixels, so that a limit or a confidence is the same at each working size.
+        fixed_part: box (x0, y0, x1, y1; x1, y1 exclusive) of the fixed file in use: all
+            of it, or what the search cut out.
     """
 
     def __init__(
@@ -47,11 +49,13 @@ class Pair:
         if scale is None:
             self.frames: tuple[Frame, Frame] = (moving.frame, fixed.frame)
             self.moving_scale = moving.mean_scale / fixed.unit
-            self._moving_part = (0, 0, moving.file_size[1], moving.file_size[0])
+            self.fixed_part, self._moving_part = (
+                (0, 0, *photo.file_size[::-1]) for photo in (fixed, moving)
+            )
         else:
             self.frames = common_frames(moving.frame, fixed.frame, scale)
             self.moving_scale = self.fixed_scale * scale
-            self._moving_part = moving.box
+            self.fixed_part, self._moving_part = fixed.box, moving.box
         self._least = options.min_similarity
         self._guide: GuidedMatcher | None = None
 

@@ -7,6 +7,7 @@ from rkd_jax.registration.expected_error.evidence import FEATURES, features
 from rkd_jax.registration.expected_error.model import ErrorModel, packaged_error_model
 from rkd_jax.registration.fitting.curvature import Curvature
 from rkd_jax.registration.fitting.problem import Problem
+from rkd_jax.registration.matcher import load_matcher
 from rkd_jax.registration.transforms import Frame, Radial
 
 FRAME = Frame(500.0, 500.0, 500.0)
@@ -110,3 +111,21 @@ def test_a_model_comes_back_and_one_of_other_features_is_refused():
     np.testing.assert_allclose(back.levels(rows), model.levels(rows))
     with pytest.raises(ValueError, match="expected the features"):
         ErrorModel.from_json(model.to_json().replace('"bias"', '"other"'))
+
+
+@pytest.mark.parametrize("family", ["homography", "auto"])
+def test_a_plane_through_curved_fields_is_as_far_off_as_it_says(moving, family):
+    frame = Frame.of_size(moving.shape)
+    turned = [[1, 0.05, 0.4], [-0.05, 1, 0.2], [0.1, 0, 1]]
+    truth = Radial(turned, 0.15, frame, frame)
+    fixed = truth.warp(moving, moving.shape, interpolation="cubic")
+    matcher = load_matcher(method="sift", working_size=320, search=False)
+    found = matcher.register(fixed, moving, transform=family)
+    points = np.random.default_rng(0).uniform(20, 300, (300, 2))
+    _, bound = found.expected_error(points)
+    known = np.isfinite(bound)
+    off = np.linalg.norm(found.warp_points(points) - truth.apply(points), axis=1)
+    assert known.mean() > 0.3
+    assert np.mean((off <= bound)[known]) > 0.9
+    # And the bound is of the size of the error.
+    assert np.median(bound[known]) < 3 * np.median(off[known]) + 1.5

@@ -157,6 +157,12 @@ def test_turned_and_wide_photographs_are_registered(
     to_fixed = way.apply if swapped else way.apply_inverse
     off = to_fixed(kept) - result.matches.points_fixed[result.inliers]
     assert np.median(np.hypot(*off.T)) < 0.7
+    # The map of the error is as fine where a narrow field lies in a wide one.
+    errors = residuals(result.transform, points[1], points[0])
+    _, bound = result.expected_error(points[1])
+    assert np.isfinite(bound).all()
+    assert np.mean(errors <= bound) > 0.8
+    assert result.error_map.overlap.sum() > 100
 
 
 def test_without_the_search_a_wide_field_is_refused(eye):
