@@ -127,11 +127,17 @@ def test_the_reason_names_what_chance_gives():
     )
 
 
-def test_no_distance_overrules_the_confidence():
-    """Blurred photographs: all similar points are found, but each is 3 px off."""
-    blurred = _judge(TURN, noise=1.5, near_error_px=3.0, model=packaged_model())
+def test_points_as_far_off_as_at_random_must_be_many():
+    """Blurred photographs: points are 3 px off, but far more than chance gives."""
+    how = {"noise": 1.5, "near_error_px": 3.0, "near": 60, "model": packaged_model()}
+    blurred = _judge(TURN, **how, near_by_chance=1.0)
     assert blurred.ok
     assert blurred.reason == ""
+    strewn = _judge(TURN, **how, near_by_chance=6.75)
+    assert not strewn.ok
+    assert strewn.reason.startswith("similar points lie 3.0 px from where")
+    near = _judge(TURN, **{**how, "near_error_px": 2.4}, near_by_chance=6.75)
+    assert near.ok
 
 
 def test_points_are_told_to_lie_among_the_matches_or_beyond():

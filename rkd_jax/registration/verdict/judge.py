@@ -14,6 +14,8 @@ from rkd_jax.registration.verdict.evidence import implausible
 
 _MIN_SUPPORT = 8  # matches; four of them fit any homography
 _MIN_CONFIDENCE = 0.5
+_RANDOM_PX = 2.5  # points strewn at random within 4 px lie 2.8 px off (median)
+_SURPLUS = 20.0  # times as many as by chance must lie so: made pairs had 36 and more
 # What else a refused pair may lack; in the order in which the reason names it.
 _LITTLE_COVERAGE_FRAC = 0.03  # of the overlap, by the hull of the supporting points
 _CHANCE_DEVIATIONS = 2.0  # of a count: a smaller surplus may be chance
@@ -39,13 +41,16 @@ def judge(
     - at least 8 of the matches by descriptors alone lie within 4 px (all pixels are of
       a 768-pixel working image): with fewer, different eyes come near one half, and
       no made pair of one eye has fewer and a confidence above one half;
+    - where the matches found near it lie as far off as at random (median above 2.5 px,
+      as in blurred photographs), they are at least 20 times as many as by chance: a
+      pair of different eyes had 8 times as many, made pairs of one eye 36 times;
     - its confidence is at least one half.
 
     The confidence is the probability that the registration is right, by a logistic
     model of the evidence: number and share of the supporting matches, matches found
     near it against those found beside it, their distance, coverage, and how well a fit
     in the other direction agrees (`verdict.confidence`). An implausible
-    transform has confidence 0. No other count or distance overrules the confidence: see
+    transform has confidence 0. Nothing else overrules the confidence: see
     docs/registration.md for what such limits did on made pairs.
 
     Args:
@@ -91,9 +96,15 @@ def _doubt(evidence: Mapping[str, float], confidence: float) -> str:
     count, covered = int(evidence["support"]), evidence["coverage"]
     if count < _MIN_SUPPORT:
         return f"{count} matches agree, at least {_MIN_SUPPORT} must"
+    near, chance = evidence["near"], evidence["near_by_chance"]
+    off = evidence["near_error_px"]
+    if off > _RANDOM_PX and near < _SURPLUS * (chance + 1.0):
+        return (
+            f"similar points lie {off:.1f} px from where they should, as at random, "
+            f"and are only {near:.0f} against {chance:.0f} by chance"
+        )
     if confidence >= _MIN_CONFIDENCE:
         return ""
-    near, chance = evidence["near"], evidence["near_by_chance"]
     sure = f"(confidence {confidence:.2f})"
     if covered < _LITTLE_COVERAGE_FRAC:
         return f"the matches that agree cover {covered:.1%} of the overlap {sure}"
