@@ -31,7 +31,7 @@ from rkd_jax import __version__
 from rkd_jax.evaluation.unrelated import eye_of
 from rkd_jax.files.atomic import write_bytes, write_text
 from rkd_jax.registration.expected_error.estimate import problem_of
-from rkd_jax.registration.expected_error.evidence import FEATURES, features
+from rkd_jax.registration.expected_error.evidence import distance_px, features
 from rkd_jax.registration.expected_error.model import ErrorModel
 from rkd_jax.registration.matcher import Matcher, load_matcher
 
@@ -140,8 +140,7 @@ def halves(rows: Rows, seed: int) -> tuple[Rows, Rows]:
 
 def known(rows: Rows, farthest_px: float) -> np.ndarray:
     """Return where enough matches are near, `[N]` bool."""
-    squared = rows.features[:, FEATURES.index("distance_squared")]
-    return 100.0 * np.sqrt(squared) <= farthest_px
+    return distance_px(rows.features) <= farthest_px
 
 
 def calibrate(

@@ -16,6 +16,7 @@ _NEAREST = 8  # matches around a place that count for it
 _FAR = 3  # the distance to so many of them counts: one alone may be wrong
 _FEWEST = 4  # matches that fix a homography
 _LOST_PX = 100.0  # stands for what cannot be measured
+_DISTANCE_UNIT_PX = 100.0
 
 
 def features(
@@ -54,11 +55,24 @@ def features(
     columns = [
         _spread(_refits(problem), points_moving, mapped, scale),
         bias,
-        (scale * away / 100.0) ** 2,
+        (scale * away / _DISTANCE_UNIT_PX) ** 2,
         np.full(len(mapped), scale),
     ]
     values = np.stack(columns, axis=1)
     return np.minimum(np.nan_to_num(values, nan=_LOST_PX, posinf=_LOST_PX), _LOST_PX)
+
+
+def distance_px(rows: np.ndarray) -> np.ndarray:
+    """Return how far the third nearest inlier is, of rows `[N, 4]` of `features`.
+
+    Returns:
+        `[N]` in pixels of a 768-pixel working image.
+
+    >>> distance_px(np.array([[0.0, 0.0, 0.25, 1.0]])).tolist()
+    [50.0]
+    """
+    squared = rows[:, FEATURES.index("distance_squared")]
+    return _DISTANCE_UNIT_PX * np.sqrt(squared)
 
 
 def _refits(problem: Problem) -> list[Transform | None]:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from rkd_jax.registration.expected_error.evidence import FEATURES
+from rkd_jax.registration.expected_error.evidence import FEATURES, distance_px
 
 FILE = pathlib.Path(__file__).parent / "model.json"
 LEVELS = ("0.5", "0.9")
@@ -62,8 +62,7 @@ class ErrorModel:
             np.sqrt(np.square(rows) @ np.square(self.weights[level]))
             for level in LEVELS
         )
-        away = 100.0 * np.sqrt(rows[:, FEATURES.index("distance_squared")])
-        known = (away <= self.farthest_px) & (bound <= self.largest_px)
+        known = (distance_px(rows) <= self.farthest_px) & (bound <= self.largest_px)
         expected = np.minimum(expected, bound)
         return np.where(known, expected, np.nan), np.where(known, bound, np.nan)
 
