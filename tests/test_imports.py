@@ -21,7 +21,7 @@ LAYERS = (
     {"keypoints", "images", "augment", "models"},
     {"synthetic", "weights", "junctions"},
     {"data"},
-    {"registration"},
+    {"registration", "lesions"},
     {"tasks"},
     {"training"},
     {"evaluation"},

@@ -4,6 +4,7 @@ Python alone, so that configs can hold them without loading JAX.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 NORMS = ("none", "instance")
 COMPUTE_DTYPES = ("float32", "bfloat16")
@@ -15,18 +16,12 @@ class NetworkOptions:
 
     Attributes:
         in_channels: Channels of the images.
-        out_channels: Heatmaps an image; a single one has no channel axis.
-        descriptor_dim: Channels of the descriptors; 0 builds no descriptor head.
-        norm: "none" as published, or "instance": parameter-free instance norm before
-            each activation that has none, with which descriptors learn in hundreds of
-            steps.
+        out_channels: Heatmaps an image (a single one has no channel axis), or classes.
         compute_dtype: "float32" or "bfloat16"; parameters and outputs are float32.
     """
 
     in_channels: int = 1
     out_channels: int = 1
-    descriptor_dim: int = 256
-    norm: str = "none"
     compute_dtype: str = "float32"
 
     def check(self, field: str = "") -> None:
@@ -37,21 +32,18 @@ class NetworkOptions:
         """
         where = f"{field}." if field else ""
         self._check_positive(where, "in_channels", "out_channels")
-        if not isinstance(self.descriptor_dim, int) or self.descriptor_dim < 0:
-            raise ValueError(
-                f"{where}descriptor_dim is {self.descriptor_dim!r}; expected 0 (no "
-                "head) or more"
-            )
-        for name, known in (("norm", NORMS), ("compute_dtype", COMPUTE_DTYPES)):
-            value = getattr(self, name)
-            if value not in known:
-                raise ValueError(
-                    f"{where}{name} is {value!r}; expected {' or '.join(known)}"
-                )
+        self._check_known(where, "compute_dtype", COMPUTE_DTYPES)
         self._check(where)
 
     def _check(self, where: str) -> None:
         """Check what is the network's own."""
+
+    def _check_known(self, where: str, name: str, known: tuple[str, ...]) -> None:
+        value = getattr(self, name)
+        if value not in known:
+            raise ValueError(
+                f"{where}{name} is {value!r}; expected {' or '.join(known)}"
+            )
 
     def _check_positive(self, where: str, *names: str) -> None:
         for name in names:
@@ -64,7 +56,97 @@ class NetworkOptions:
 
 
 @dataclasses.dataclass
-class SuperRetinaOptions(NetworkOptions):
+class KeypointOptions(NetworkOptions):
+    """What every network for keypoints has.
+
+    Attributes:
+        descriptor_dim: Channels of the descriptors; 0 builds no descriptor head.
+        norm: "none" as published, or "instance": parameter-free instance norm before
+            each activation that has none, with which descriptors learn in hundreds of
+            steps.
+    """
+
+    descriptor_dim: int = 256
+    norm: str = "none"
+
+    def _check(self, where: str) -> None:
+        if not isinstance(self.descriptor_dim, int) or self.descriptor_dim < 0:
+            raise ValueError(
+                f"{where}descriptor_dim is {self.descriptor_dim!r}; expected 0 (no "
+                "head) or more"
+            )
+        self._check_known(where, "norm", NORMS)
+
+
+@dataclasses.dataclass
+class FrrnOptions(NetworkOptions):
+    """Options of `frrn.Frrn`.
+
+    Attributes:
+        width: Channels at full resolution; 2 to 8 times as many below.
+        lanes: Channels of the residual stream.
+    """
+
+    in_channels: int = 3
+    width: int = 48
+    lanes: int = 32
+
+    def _check(self, where: str) -> None:
+        self._check_positive(where, "width", "lanes")
+
+
+@dataclasses.dataclass
+class ResNetOptions(NetworkOptions):
+    """Options of `resnet.ResNet`.
+
+    Attributes:
+        widths: Channels of the four stages; a bottleneck gives four times as many.
+        depths: Blocks of the four stages.
+        bottleneck: Whether a block is 1x1, 3x3, 1x1 (ResNet-50) or 3x3, 3x3.
+        stem_pool: Whether a 3x3 maximum at stride 2 follows the first convolution.
+    """
+
+    in_channels: int = 3
+    out_channels: int = 2
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+    depths: tuple[int, ...] = (3, 4, 6, 3)
+    bottleneck: bool = True
+    stem_pool: bool = False
+
+    def _check(self, where: str) -> None:
+        self._check_positive(where, "widths", "depths")
+        if len(self.widths) != len(self.depths):
+            raise ValueError(
+                f"{where}widths is {self.widths} and {where}depths is {self.depths}; "
+                "expected as many of both"
+            )
+
+
+@dataclasses.dataclass
+class TwoStageOptions(NetworkOptions):
+    """Options of `two_stage.TwoStage`: each network's own, with its name as "name".
+
+    Attributes:
+        proposal: Of the two segmentation networks.
+        patches: Of the classifier.
+    """
+
+    in_channels: int = 3
+    proposal: dict = dataclasses.field(default_factory=lambda: {"name": "frrn"})
+    patches: dict = dataclasses.field(default_factory=lambda: {"name": "resnet"})
+
+    def _check(self, where: str) -> None:
+        for name in ("proposal", "patches"):
+            options = getattr(self, name)
+            if not isinstance(options, Mapping) or "name" not in options:
+                raise ValueError(
+                    f"{where}{name} is {options!r}; expected the options of a network "
+                    'with its name as "name"'
+                )
+
+
+@dataclasses.dataclass
+class SuperRetinaOptions(KeypointOptions):
     """Options of `superretina.SuperRetina`.
 
     Attributes:
@@ -74,6 +156,7 @@ class SuperRetinaOptions(NetworkOptions):
     widths: tuple[int, ...] = (64, 64, 128, 128)
 
     def _check(self, where: str) -> None:
+        super()._check(where)
         self._check_positive(where, "widths")
         if len(self.widths) != 4:
             raise ValueError(f"{where}widths is {self.widths}; expected four numbers")
@@ -98,7 +181,7 @@ class LargeKernelOptions(SuperRetinaOptions):
 
 
 @dataclasses.dataclass
-class SwinUnetrOptions(NetworkOptions):
+class SwinUnetrOptions(KeypointOptions):
     """Options of `swin_unetr.SwinUnetr`.
 
     Attributes:
@@ -120,6 +203,7 @@ class SwinUnetrOptions(NetworkOptions):
     drop_rate: float = 0.5
 
     def _check(self, where: str) -> None:
+        super()._check(where)
         self._check_positive(
             where, "feature_size", "depths", "num_heads", "window_size"
         )
@@ -149,4 +233,7 @@ OPTIONS: dict[str, type[NetworkOptions]] = {
     "superretina": SuperRetinaOptions,
     "large_kernel": LargeKernelOptions,
     "swin_unetr": SwinUnetrOptions,
+    "frrn": FrrnOptions,
+    "resnet": ResNetOptions,
+    "two_stage": TwoStageOptions,
 }

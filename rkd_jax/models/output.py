@@ -26,6 +26,22 @@ class ModelOutput:
     intermediates: dict[str, jax.Array]
 
 
+@flax.struct.dataclass
+class ClassOutput:
+    """What a classifier returns.
+
+    Attributes:
+        logits: `[B, K]` float32, one a class.
+        features: `[B, D]` float32, what the logits are a linear map of: the mean of the
+            last map.
+        last_map: `[B, h, w, D]` in the compute dtype.
+    """
+
+    logits: jax.Array
+    features: jax.Array
+    last_map: jax.Array
+
+
 def check_heads(heads: tuple[str, ...]) -> None:
     """Raise ValueError unless every name is a head."""
     unknown = sorted(set(heads) - set(HEADS))

@@ -16,6 +16,9 @@ MODELS = {
     "superretina": "rkd_jax.models.superretina:SuperRetina",
     "large_kernel": "rkd_jax.models.large_kernel:LargeKernel",
     "swin_unetr": "rkd_jax.models.swin_unetr:SwinUnetr",
+    "frrn": "rkd_jax.models.frrn:Frrn",
+    "resnet": "rkd_jax.models.resnet:ResNet",
+    "two_stage": "rkd_jax.models.two_stage:TwoStage",
 }
 
 

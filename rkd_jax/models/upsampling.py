@@ -1,4 +1,4 @@
-"""Bilinear doubling with aligned corners, of whole maps and of tiles of them."""
+"""Bilinear doubling: with aligned corners (tiles, too), or half-pixel centers."""
 
 import functools
 
@@ -36,3 +36,24 @@ def upsample(x: jax.Array, place: Place | None = None) -> jax.Array:
     """
     rows, columns = place or ((0, x.shape[1]), (0, x.shape[2]))
     return _double(_double(x, 1, *rows), 2, *columns)
+
+
+def double(x: jax.Array) -> jax.Array:
+    """Double both sides bilinearly with half-pixel centers: `[B, h, w, C]`.
+
+    The weights are the same everywhere, so that a tile needs no place.
+
+    Source: `torch.nn.functional.interpolate(scale_factor=2, mode="bilinear",
+    align_corners=False)`.
+
+    >>> double(jnp.array([0.0, 4.0]).reshape(1, 1, 2, 1))[0, 0, :, 0].tolist()
+    [0.0, 1.0, 3.0, 4.0]
+    """
+    for axis in (1, 2):
+        n = x.shape[axis]
+        cut = functools.partial(jax.lax.slice_in_dim, x, axis=axis)
+        before = jnp.concatenate([cut(0, 1), cut(0, n - 1)], axis)
+        after = jnp.concatenate([cut(1, n), cut(n - 1, n)], axis)
+        both = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
+        x = both.reshape(*x.shape[:axis], 2 * n, *x.shape[axis + 1 :])
+    return x

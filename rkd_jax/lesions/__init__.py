@@ -1,0 +1,1 @@
+"""Find lesions in photographs of the eye."""

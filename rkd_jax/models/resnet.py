@@ -1,0 +1,123 @@
+"""ResNet for classification: logits, and features to compare."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from rkd_jax.models.frrn import Norm
+from rkd_jax.models.options import ResNetOptions
+from rkd_jax.models.output import ClassOutput
+
+
+class _Conv(nn.Module):
+    """Convolution without bias, zeros around as PyTorch puts them, then BatchNorm."""
+
+    features: int
+    size: int = 3
+    stride: int = 1
+    axis_name: str | None = None
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        conv = nn.Conv(
+            self.features,
+            (self.size, self.size),
+            self.stride,
+            padding=self.size // 2,
+            use_bias=False,
+            kernel_init=nn.initializers.he_normal(),
+            dtype=self.dtype,
+            name="conv",
+        )
+        return Norm(self.axis_name, name="bn")(conv(x), train=train)
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions, or with `bottleneck` 1x1, 3x3, 1x1; then the shortcut."""
+
+    features: int
+    stride: int = 1
+    bottleneck: bool = True
+    axis_name: str | None = None
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Map `[B, H, W, C]` to `[B, H / stride, W / stride, F]`."""
+        how = {"axis_name": self.axis_name, "dtype": self.dtype}
+        # Where a bottleneck takes its stride: at the 3x3 convolution, as torchvision.
+        layers = [(self.features, 3, self.stride), (self.features, 3, 1)]
+        if self.bottleneck:
+            layers = [
+                (self.features, 1, 1),
+                (self.features, 3, self.stride),
+                (4 * self.features, 1, 1),
+            ]
+        y = x
+        for number, (features, size, stride) in enumerate(layers):
+            y = nn.relu(y) if number else y
+            y = _Conv(features, size, stride, name=f"conv{number}", **how)(
+                y, train=train
+            )
+        if x.shape != y.shape:
+            x = _Conv(y.shape[-1], 1, self.stride, name="shortcut", **how)(
+                x, train=train
+            )
+        return nn.relu(x + y)
+
+
+class ResNet(ResNetOptions, nn.Module):
+    """Residual network with BatchNorm; by default ResNet-50 without stem pooling.
+
+    Attributes: those of `ResNetOptions`.
+        axis_name: mapped axis over which BatchNorm takes its statistics in training.
+
+    Source: He et al., CVPR 2016, in torchvision's form; Sarhan et al., MICCAI 2019,
+    for lesions, who leave out one down-sampling step, which they do not name.
+    """
+
+    axis_name: str | None = None
+
+    def __post_init__(self):
+        """Check the options; raise a ValueError with the name of a bad one."""
+        self.check()
+        super().__post_init__()
+
+    def example_shape(self, size: int) -> tuple[int, ...]:
+        """Return the shape of a batch of one square image."""
+        return (1, size, size, self.in_channels)
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool = False) -> ClassOutput:
+        """Compute logits and features.
+
+        Args:
+            images: `[B, H, W, in_channels]` float in 0..1.
+            train: BatchNorm takes the statistics of the batch; "batch_stats" must then
+                be mutable.
+
+        Returns:
+            A `ClassOutput`.
+        """
+        dtype = jnp.dtype(self.compute_dtype)
+        how = {"axis_name": self.axis_name, "dtype": dtype}
+        stem = _Conv(self.widths[0], 7, 2, name="stem", **how)
+        x = nn.relu(stem(images.astype(dtype), train=train))
+        if self.stem_pool:
+            x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+        for stage, (width, depth) in enumerate(
+            zip(self.widths, self.depths, strict=True)
+        ):
+            for number in range(depth):
+                block = Block(
+                    width,
+                    2 if stage and not number else 1,
+                    self.bottleneck,
+                    name=f"stage{stage + 1}_{number}",
+                    **how,
+                )
+                x = block(x, train=train)
+        features = jnp.mean(x.astype(jnp.float32), axis=(1, 2))
+        logits = nn.Dense(self.out_channels, name="logits")(features)
+        return ClassOutput(logits, features, x)
