@@ -5,13 +5,16 @@ pixels, and has finite values and gradients at zero vectors and empty masks. Num
 such as a temperature or a weight may be traced too: they are checked where known.
 """
 
+from rkd_jax.losses.class_weights import balanced_weights
 from rkd_jax.losses.contrastive import info_nce
 from rkd_jax.losses.dice import dice_loss, label_kernel, smooth_labels
 from rkd_jax.losses.distillation import descriptor_distillation, heatmap_distillation
+from rkd_jax.losses.hinge import triplet_hinge
 from rkd_jax.losses.landmarks import distilled_landmark_mse, landmark_mse, soft_argmax
 from rkd_jax.losses.triplet import choose_negatives, triplet_loss
 
 __all__ = [
+    "balanced_weights",
     "choose_negatives",
     "descriptor_distillation",
     "dice_loss",
@@ -22,5 +25,6 @@ __all__ = [
     "landmark_mse",
     "smooth_labels",
     "soft_argmax",
+    "triplet_hinge",
     "triplet_loss",
 ]

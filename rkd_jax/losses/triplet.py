@@ -10,6 +10,7 @@ from rkd_jax.losses._masked import (
     reduce_points,
     unit,
 )
+from rkd_jax.losses.hinge import hinge
 
 Array = jax.Array
 
@@ -135,8 +136,9 @@ def triplet_loss(
     cos_positive = jnp.sum(anchors * positives, axis=-1)
     cos_hard = jnp.sum(anchors * positives[hard], axis=-1)
     cos_random = jnp.sum(anchors * positives[random], axis=-1)
-    hinge = jax.nn.relu(margin - cos_positive + 0.5 * (cos_hard + cos_random))
+    # Distances without their 1, which cancels.
+    values = hinge(margin, -cos_positive, -0.5 * (cos_hard + cos_random))
     regularizer = cos_hard * cos_hard + cos_random * cos_random
-    values = hinge + gor_weight * regularizer
+    values = values + gor_weight * regularizer
     enough = jnp.sum(mask, dtype=jnp.int32) >= 2
     return reduce_points(jnp.where(enough, values, 0.0), mask, reduction)

@@ -62,6 +62,13 @@ def test_is_symmetric_bounded_and_zero_on_itself(probs, targets):
     assert abs(float(dice_loss(probs, probs))) < 1e-5
 
 
+def test_the_published_form_without_eps():
+    """1 - 2 (0.9 + 0.7) / (0.81 + 0.04 + 0.16 + 0.49 + 1 + 1), by hand."""
+    probs = jnp.array([[[0.9, 0.2], [0.4, 0.7]]])
+    loss = dice_loss(probs, jnp.eye(2)[None], eps=1e-9)
+    np.testing.assert_allclose(loss, 0.0857143, atol=1e-7)
+
+
 def test_masked_pixels_change_nothing_even_nan():
     probs, targets = jnp.asarray(RNG.random((2, 2, 6, 6), dtype=np.float32))
     mask = jnp.asarray(RNG.random((2, 6, 6)) < 0.5)

@@ -12,11 +12,13 @@ from rkd_jax import losses
 A, B = jax.random.normal(jax.random.key(0), (2, 6, 8))
 MAP, OTHER = jax.random.uniform(jax.random.key(1), (2, 2, 16, 16))
 XY = 4.0 * jnp.arange(12.0).reshape(6, 2)
+RARE = jnp.zeros((40, 3)).at[7].set(0.5)
 KEY = jax.random.key(2)
 
 # The arguments of every loss, those that gradients are taken of first; and its numbers,
 # each with two values that are not the default.
 CASES = {
+    "balanced_weights": ((RARE,), {}, {"largest": (50.0, 7.0)}),
     "choose_negatives": ((A, B, KEY), {}, {}),
     "descriptor_distillation": (
         (A, B, KEY),
@@ -35,6 +37,7 @@ CASES = {
     "landmark_mse": ((A, B), {}, {}),
     "smooth_labels": ((MAP,), {"size": 5}, {"nsig": (1.0, 3.0)}),
     "soft_argmax": ((MAP,), {}, {"temperature": (0.5, 2.0)}),
+    "triplet_hinge": ((A, B, B[::-1]), {}, {"margin": (0.3, 0.9)}),
     "triplet_loss": (
         (A, B, KEY),
         {"reduction": "mean"},
