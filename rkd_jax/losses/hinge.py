@@ -87,12 +87,13 @@ def triplet_hinge(
             distance or the reduction is unknown.
 
     >>> import jax.numpy as jnp
-    >>> anchor, right_angle = jnp.array([[1.0, 0.0]]), jnp.array([[0.0, 1.0]])
-    >>> [
-    ...     round(float(triplet_hinge(anchor, right_angle, anchor, distance=name)[0]), 2)
-    ...     for name in ("angular", "cosine", "l2")
-    ... ]
-    [0.6, 1.1, 1.51]
+    >>> a, right_angle = jnp.array([[1.0, 0.0]]), jnp.array([[0.0, 1.0]])
+    >>> for name in ("angular", "cosine", "l2"):
+    ...     value = triplet_hinge(a, right_angle, a, distance=name)
+    ...     print(name, round(float(value[0]), 2))
+    angular 0.6
+    cosine 1.1
+    l2 1.51
 
     Source: Sarhan et al., MICCAI 2019, angular cosine distance of the features of
     patches; "l2" as FaceNet (Schroff et al., CVPR 2015), whose distances are squared.

@@ -16,11 +16,11 @@ LABELS = (np.random.default_rng(0).random((4, 6, 5)) < 0.2).astype(np.float32)
 def test_both_classes_weigh_the_same(maybe_jit):
     weights = maybe_jit(balanced_weights)(LABELS)
     assert weights.dtype == jnp.float32
-    sums = [float(weights[LABELS == k].sum()) for k in (0, 1)]
+    sums = [float(weights[k == LABELS].sum()) for k in (0, 1)]
     np.testing.assert_allclose(sums, LABELS.size, rtol=1e-5)
-    shares = [(LABELS == k).mean() for k in (0, 1)]
+    shares = [(k == LABELS).mean() for k in (0, 1)]
     for k, share in enumerate(shares):
-        np.testing.assert_allclose(weights[LABELS == k], 1 / share, rtol=1e-6)
+        np.testing.assert_allclose(weights[k == LABELS], 1 / share, rtol=1e-6)
     assert weights.min() >= 1
 
 
