@@ -20,7 +20,8 @@ class ModelConfig(Section):
     your own.
     """
 
-    # superretina | large_kernel | swin_unetr, or package.module:Class.
+    # For keypoints superretina | large_kernel | swin_unetr, for lesions frrn | resnet |
+    # two_stage; or package.module:Class.
     name: str = "superretina"
     # Heatmaps an image: 1 for keypoints, 98 for the points of a face.
     out_channels: int = 1

@@ -1,23 +1,31 @@
-"""Keypoint networks (Flax Linen, NHWC), built by name.
+"""Networks for keypoints, maps and classes (Flax Linen, NHWC), built by name.
 
 The package itself loads no JAX: `build` imports the network that it is asked for.
 """
 
 from rkd_jax.models.options import (
     OPTIONS,
+    FrrnOptions,
+    KeypointOptions,
     LargeKernelOptions,
     NetworkOptions,
+    ResNetOptions,
     SuperRetinaOptions,
     SwinUnetrOptions,
+    TwoStageOptions,
 )
 from rkd_jax.models.table import build, check, check_answer, option_names
 
 __all__ = [
     "OPTIONS",
+    "FrrnOptions",
+    "KeypointOptions",
     "LargeKernelOptions",
     "NetworkOptions",
+    "ResNetOptions",
     "SuperRetinaOptions",
     "SwinUnetrOptions",
+    "TwoStageOptions",
     "build",
     "check",
     "check_answer",

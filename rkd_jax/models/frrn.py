@@ -174,14 +174,15 @@ class Frrn(FrrnOptions, nn.Module):
         """Return how many pixels around it an output sees, at most.
 
         >>> Frrn(width=1, lanes=1).reach()
-        255
+        240
         """
-        # A 3x3 convolution at 1 / 2^n sees 2^n more pixels on each side, bilinear
-        # doubling one cell of the smaller map, and pooled cells end where they end.
+        # A 3x3 convolution at 1 / 2^n sees 2^n more pixels on each side, and bilinear
+        # doubling one cell of the smaller map. That cell is on the side where the own
+        # one ends, so that what pooling sees in the own one adds nothing.
         convolutions = 2 + 3 * 2 + 3 * 2
         for level, (units, _) in enumerate(ENCODER, start=1):
             convolutions += 2 * units * 2**level
         for level, (units, _) in zip((3, 2, 1), DECODER, strict=True):
             convolutions += 2 * units * 2**level
         doublings = 16 + 8 + 4 + 2
-        return convolutions + doublings + self.divisor - 1
+        return convolutions + doublings

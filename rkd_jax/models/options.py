@@ -100,8 +100,9 @@ class ResNetOptions(NetworkOptions):
     """Options of `resnet.ResNet`.
 
     Attributes:
-        widths: Channels of the four stages; a bottleneck gives four times as many.
-        depths: Blocks of the four stages.
+        widths: Channels of the stages, each after the first at half the size of the
+            one before; a bottleneck gives four times as many.
+        depths: Blocks of the stages.
         bottleneck: Whether a block is 1x1, 3x3, 1x1 (ResNet-50) or 3x3, 3x3.
         stem_pool: Whether a 3x3 maximum at stride 2 follows the first convolution.
     """
@@ -126,9 +127,12 @@ class ResNetOptions(NetworkOptions):
 class TwoStageOptions(NetworkOptions):
     """Options of `two_stage.TwoStage`: each network's own, with its name as "name".
 
+    Its own `out_channels` and `compute_dtype` are without effect: the networks have
+    theirs.
+
     Attributes:
-        proposal: Of the two segmentation networks.
-        patches: Of the classifier.
+        proposal: Of the two segmentation networks, which have one output.
+        patches: Of the classifier, which has two classes.
     """
 
     in_channels: int = 3
@@ -143,6 +147,10 @@ class TwoStageOptions(NetworkOptions):
                     f"{where}{name} is {options!r}; expected the options of a network "
                     'with its name as "name"'
                 )
+
+    def parts(self) -> dict[str, dict]:
+        """Return the options of its networks, by the name of the option."""
+        return {"proposal": dict(self.proposal), "patches": dict(self.patches)}
 
 
 @dataclasses.dataclass

@@ -64,6 +64,15 @@ def detector_count(asked: int | None, images: int) -> int:
     return count
 
 
+def check_images(images: jax.Array, channels: int) -> None:
+    """Raise ValueError unless the array is `[B, H, W, channels]` with no empty side."""
+    if images.ndim != 4 or images.shape[-1] != channels or 0 in images.shape:
+        raise ValueError(
+            f"images have shape {images.shape}; expected [B, H, W, {channels}] with "
+            "no empty axis: add the batch and channel axes or set in_channels"
+        )
+
+
 def pad_images(
     images: jax.Array, *, channels: int, divisor: int, minimum: int
 ) -> jax.Array:
@@ -72,11 +81,7 @@ def pad_images(
     Raises:
         ValueError: The array is not `[B, H, W, channels]` or has an empty side.
     """
-    if images.ndim != 4 or images.shape[-1] != channels or 0 in images.shape:
-        raise ValueError(
-            f"images have shape {images.shape}; expected [B, H, W, {channels}] with "
-            "no empty axis: add the batch and channel axes or set in_channels"
-        )
+    check_images(images, channels)
     sides = [max(minimum, -(-n // divisor) * divisor) for n in images.shape[1:3]]
     extra = [(0, side - n) for side, n in zip(sides, images.shape[1:3])]
     return jnp.pad(images, ((0, 0), *extra, (0, 0)))

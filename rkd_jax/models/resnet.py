@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from rkd_jax.models.frrn import Norm
 from rkd_jax.models.options import ResNetOptions
-from rkd_jax.models.output import ClassOutput
+from rkd_jax.models.output import ClassOutput, check_images
 
 
 class _Conv(nn.Module):
@@ -60,7 +60,8 @@ class Block(nn.Module):
             y = _Conv(features, size, stride, name=f"conv{number}", **how)(
                 y, train=train
             )
-        if x.shape != y.shape:
+        # Not by the shapes: a map of one pixel stays one pixel at any stride.
+        if self.stride > 1 or x.shape[-1] != y.shape[-1]:
             x = _Conv(y.shape[-1], 1, self.stride, name="shortcut", **how)(
                 x, train=train
             )
@@ -99,7 +100,11 @@ class ResNet(ResNetOptions, nn.Module):
 
         Returns:
             A `ClassOutput`.
+
+        Raises:
+            ValueError: images of another shape.
         """
+        check_images(images, self.in_channels)
         dtype = jnp.dtype(self.compute_dtype)
         how = {"axis_name": self.axis_name, "dtype": dtype}
         stem = _Conv(self.widths[0], 7, 2, name="stem", **how)

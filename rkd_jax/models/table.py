@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rkd_jax.models.options import OPTIONS
+from rkd_jax.models.options import OPTIONS, KeypointOptions, TwoStageOptions
 
 if TYPE_CHECKING:
     import flax.linen as nn
@@ -32,7 +32,8 @@ def build(name: str, **options: Any) -> "nn.Module":
         **options: Fields of the module; lists become tuples.
 
     Returns:
-        A module that maps images `[B, H, W, in_channels]` to a `ModelOutput`.
+        A module that maps images `[B, H, W, in_channels]` to a `ModelOutput`; "resnet"
+        to a `ClassOutput`; "two_stage" has a method for each of its networks.
 
     Raises:
         ValueError: Unknown network or option (the message has the known ones), or a
@@ -92,12 +93,33 @@ def check(name: str, options: Mapping[str, Any], field: str = "") -> None:
                 f"{where}{name!r} has no option {option!r}; {_suggest(option, names)}"
             )
     if name in OPTIONS:
-        OPTIONS[name](**_tuples(options)).check(field)
+        checked = OPTIONS[name](**_tuples(options))
+        checked.check(field)
+        if isinstance(checked, TwoStageOptions):
+            _check_parts(checked, field)
         return
     try:
         _class(name)(**_tuples(options))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}{name}: {error}") from error
+
+
+def _check_parts(options: TwoStageOptions, field: str) -> None:
+    """Check the networks of a network, and that they fit together."""
+    outputs = {"proposal": 1, "patches": 2}
+    for part, own in options.parts().items():
+        where = f"{field}.{part}" if field else part
+        name = own.pop("name")
+        check(name, own, where)
+        if name not in OPTIONS:
+            continue
+        network = OPTIONS[name](**_tuples(own))
+        needed = {"in_channels": options.in_channels, "out_channels": outputs[part]}
+        for key, value in needed.items():
+            if getattr(network, key) != value:
+                raise ValueError(
+                    f"{where}.{key} is {getattr(network, key)}; expected {value}"
+                )
 
 
 def _suggest(word: str, known: Sequence[str] | Mapping | set) -> str:
@@ -134,17 +156,34 @@ def _class(name: str, where: str = "") -> Any:
     return found
 
 
-def check_answer(name: str, module: "nn.Module") -> None:
+def keypoint_names() -> str:
+    """Return the names of the networks for keypoints, as an error lists them.
+
+    >>> keypoint_names()
+    'large_kernel, superretina or swin_unetr'
+    """
+    names = [n for n, kind in OPTIONS.items() if issubclass(kind, KeypointOptions)]
+    *rest, last = sorted(names)
+    return f"{', '.join(rest)} or {last}"
+
+
+def check_answer(name: str, module: "nn.Module", field: str = "") -> None:
     """Call a user's network on shapes, as tasks with keypoints do; check its answer.
 
     Args:
-        name: See `build`; those of the package are right.
+        name: See `build`; of those of the package, the ones for keypoints are right.
         module: What `build` returned.
+        field: What has the name, as "config.model".
 
     Raises:
         ValueError: It cannot be called so, or answers something else.
     """
     if name in OPTIONS:
+        if not issubclass(OPTIONS[name], KeypointOptions):
+            where = f"{field}.name: " if field else ""
+            raise ValueError(
+                f"{where}{name!r} finds no keypoints; expected {keypoint_names()}"
+            )
         return
     import jax
     import jax.numpy as jnp

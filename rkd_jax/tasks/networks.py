@@ -53,7 +53,7 @@ def check(network: ModelConfig, field: str, *, out_channels: int, task: str) -> 
     where = f"config.{field}"
     models.option_names(network.name, where)  # names an unknown network's field
     models.check(network.name, options(network), where)
-    models.check_answer(network.name, build(network))
+    models.check_answer(network.name, build(network), where)
     if network.out_channels != out_channels:
         raise ValueError(
             f"config.{field}.out_channels must be {out_channels} for the task "

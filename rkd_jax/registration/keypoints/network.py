@@ -15,7 +15,8 @@ import numpy as np
 from rkd_jax import keypoints as kp
 from rkd_jax import weights as weight_files
 from rkd_jax.keypoints import Keypoints
-from rkd_jax.models import OPTIONS
+from rkd_jax.models import OPTIONS, KeypointOptions
+from rkd_jax.models.table import keypoint_names
 from rkd_jax.registration.keypoints.dog import dog_points, make_sift
 from rkd_jax.registration.options import MatcherOptions
 from rkd_jax.registration.photo import Photo
@@ -37,7 +38,8 @@ class NetworkKeypoints:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a weight file, or of another channel; or `options.tile` with a
+        ValueError: not a weight file, or of a network that finds no keypoints or takes
+            another channel; or `options.tile` with a
             network that cannot run in tiles.
 
     Example:
@@ -64,6 +66,12 @@ class NetworkKeypoints:
         if not isinstance(weights, weight_files.Weights):
             self._path = weight_files.find(weights)
             weights = weight_files.load(self._path, check_shapes=False)
+        kind = OPTIONS.get(weights.model, KeypointOptions)  # a user's is called first
+        if not issubclass(kind, KeypointOptions):
+            raise ValueError(
+                f"{self._path or 'weights'}: weights of {weights.model!r}, which finds "
+                f"no keypoints; expected those of {keypoint_names()}"
+            )
         channel = weights.preprocess.get("channel", "green")
         if channel != "green":
             raise ValueError(
