@@ -16,7 +16,11 @@ DECODER = ((2, 4), (2, 4), (2, 2))
 
 
 class Norm(nn.Module):
-    """BatchNorm over the images of all devices; by its averages outside training."""
+    """BatchNorm over the images of all devices; by its averages outside training.
+
+    In training an average moves to `momentum` times itself and 1 - `momentum` times the
+    mean or variance of the batch. That variance is divided by n, in PyTorch by n - 1.
+    """
 
     axis_name: str | None = None
     momentum: float = 0.9
@@ -28,11 +32,11 @@ class Norm(nn.Module):
             not train,
             momentum=self.momentum,
             epsilon=1e-5,
-            dtype=x.dtype,
+            dtype=jnp.float32,
             axis_name=self.axis_name,
             name="norm",
         )
-        return norm(x)
+        return norm(x.astype(jnp.float32)).astype(x.dtype)
 
 
 class ConvNorm(nn.Module):

@@ -129,7 +129,12 @@ def _suggest(word: str, known: Sequence[str] | Mapping | set) -> str:
 
 
 def _tuples(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):  # the options of a part
+            return _tuples(value)
+        return tuple(value) if isinstance(value, list) else value
+
+    return {name: plain(value) for name, value in options.items()}
 
 
 def _class(name: str, where: str = "") -> Any:

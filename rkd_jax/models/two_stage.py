@@ -1,8 +1,5 @@
 """Proposals of two segmentation networks, and a classifier of patches."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -34,8 +31,8 @@ class TwoStage(TwoStageOptions, nn.Module):
         # Here, not at the top: the table of networks names this module.
         from rkd_jax.models.table import build
 
-        self.full, self.half = (build(**_plain(self.proposal)) for _ in range(2))
-        self.classifier = build(**_plain(self.patches))
+        self.full, self.half = (build(**self.proposal) for _ in range(2))
+        self.classifier = build(**self.patches)
 
     @nn.nowrap
     def example_shape(self, size: int) -> tuple[int, ...]:
@@ -64,16 +61,9 @@ class TwoStage(TwoStageOptions, nn.Module):
         """Return how many pixels around it a pixel of a proposal map sees, at most."""
         from rkd_jax.models.table import build
 
-        return build(**_plain(self.proposal)).reach()
+        return build(**self.proposal).reach()
 
 
 def lesion_probability(output: ClassOutput) -> jax.Array:
     """Return the probability `[B]` of a classifier's second class."""
     return jax.nn.softmax(output.logits)[:, 1].astype(jnp.float32)
-
-
-def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in options.items()
-    }

@@ -46,16 +46,19 @@ class Shapeless(nn.Module):
 @pytest.mark.parametrize("name", sorted(models.OPTIONS))
 def test_options_are_the_fields_of_the_network_with_the_same_defaults(name):
     module, options = models.build(name), models.OPTIONS[name]()
-    fields = {f.name for f in dataclasses.fields(module)} - {"parent", "name"}
-    assert {f: getattr(module, f) for f in fields} == dataclasses.asdict(options)
+    # The axis of the devices is the trainer's: no file has it.
+    fields = {f.name for f in dataclasses.fields(module)}
+    fields -= {"parent", "name", "axis_name"}
+    ours = {f: getattr(module, f) for f in fields}
+    assert ours == dataclasses.asdict(options)
     assert models.build(name, **dataclasses.asdict(options)) == module
-    assert module.example_shape(32) == (1, 32, 32, 1)
+    assert module.example_shape(32) == (1, 32, 32, options.in_channels)
 
 
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("swin_unet", {}, r"'swin_unet'; did you mean 'swin_unetr'\? known: large_"),
+        ("swin_unet", {}, r"'swin_unet'; did you mean 'swin_unetr'\? known: frrn, "),
         (
             "superretina",
             {"kernels": (3,)},
@@ -85,6 +88,33 @@ def test_options_are_the_fields_of_the_network_with_the_same_defaults(name):
             r"size is 25.*3 heads cannot share",
         ),
         ("swin_unetr", {"depths": (2, 2)}, "four numbers"),
+        ("frrn", {"width": 0}, r"m\.width is 0; expected whole numbers above 0"),
+        ("frrn", {"lanes": 2.5}, r"m\.lanes is 2\.5"),
+        ("frrn", {"descriptor_dim": 8}, "'frrn' has no option 'descriptor_dim'"),
+        ("resnet", {"widths": (8, 8)}, r"m\.widths is \(8, 8\) .* as many of both"),
+        ("resnet", {"depths": (3, 4, 0, 3)}, r"m\.depths .*whole numbers above 0"),
+        ("two_stage", {"proposal": "frrn"}, r"m\.proposal is 'frrn'; .* \"name\""),
+        ("two_stage", {"patches": {}}, r"m\.patches is \{\}; expected the options"),
+        (
+            "two_stage",
+            {"proposal": {"name": "frnn"}},
+            r"proposal: unknown network 'frnn'; did you mean 'frrn'",
+        ),
+        (
+            "two_stage",
+            {"patches": {"name": "resnet", "width": 3}},
+            r"patches: 'resnet' has no option 'width'; did you mean 'widths'",
+        ),
+        (
+            "two_stage",
+            {"proposal": {"name": "frrn", "out_channels": 2}},
+            r"proposal\.out_channels is 2; expected 1",
+        ),
+        (
+            "two_stage",
+            {"patches": {"name": "resnet", "in_channels": 1}},
+            r"patches\.in_channels is 1; expected 3",
+        ),
         ("swin_unetr", {"window_size": 1}, "window_size is 1; expected at least 2"),
     ],
 )
@@ -97,6 +127,8 @@ def test_wrong_names_and_options_are_refused(name, options, message):
 
 def test_lists_become_tuples():
     assert models.build("large_kernel", kernels=[1, 3]).kernels == (1, 3)
+    own = {"name": "resnet", "widths": [4, 8], "depths": [1, 1]}
+    assert models.build("two_stage", patches=own).patches["depths"] == (1, 1)
 
 
 def test_a_network_of_ones_own():
@@ -139,6 +171,13 @@ def test_answers_that_are_no_keypoints_are_named(cls, options, message):
     module = models.build(name, **options)  # a task without keypoints may have it
     with pytest.raises(ValueError, match=f"{cls}.*{message}"):
         models.check_answer(name, module)
+
+
+@pytest.mark.parametrize("name", ["frrn", "resnet", "two_stage"])
+def test_networks_for_lesions_find_no_keypoints(name):
+    message = f"m.name: '{name}' finds no keypoints; expected large_kernel, superretina"
+    with pytest.raises(ValueError, match=message):
+        models.check_answer(name, models.build(name), "m")
 
 
 def test_right_answers_are_taken():

@@ -6,14 +6,20 @@ import types
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import made_fire
 import numpy as np
 import pytest
 
+from rkd_jax import evaluate, models, register, weights
+from rkd_jax.config import Config
 from rkd_jax.models.output import ModelOutput
 from rkd_jax.registration.keypoints.network import NetworkKeypoints
+from rkd_jax.registration.matcher import load_matcher
 from rkd_jax.registration.options import MatcherOptions
 from rkd_jax.registration.photo import prepare_photo
 from rkd_jax.runtime import traced
+from rkd_jax.tasks.retina import RetinaConfig
+from rkd_jax.training.start_weights import find_named
 from rkd_jax.weights import Weights
 
 OPTIONS = MatcherOptions(working_size=64, points="detector", max_keypoints=8)
@@ -60,3 +66,38 @@ def test_a_change_of_a_users_network_is_seen_by_the_next_process(tmp_path, monke
 
     assert set(signs(Own)) == {1.0}
     assert set(signs(Changed)) == {-1.0}
+
+
+@pytest.mark.parametrize("name", ["frrn", "resnet", "two_stage"])
+def test_networks_for_lesions_are_refused(name):
+    expected = "no keypoints; expected those of large_kernel, superretina or swin_unetr"
+    with pytest.raises(ValueError, match=f"weights: weights of '{name}'.*{expected}"):
+        NetworkKeypoints(Weights(name, {}, {}, {}, {}, {}), OPTIONS)
+
+
+def test_files_of_networks_for_lesions_are_refused(tmp_path, capsys):
+    name, options = "resnet", {"widths": (2,), "depths": (1,)}
+    module = models.build(name, **options)
+    variables = module.init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
+    path = tmp_path / "lesions.safetensors"
+    weights.save(path, variables, model=name, options=options)
+    message = (
+        f"{path}: weights of '{name}', which finds no keypoints; expected those of "
+        "large_kernel, superretina or swin_unetr"
+    )
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        load_matcher(path)
+    assert str(error.value) == message
+    out = tmp_path / "out"
+    line = ["a.png", "b.png", "--weights", str(path), "--out", str(out)]
+    assert register.main(line) == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+    made_fire.write_fire(tmp_path / "FIRE")
+    line = ["fire", "--data_dir", str(tmp_path / "FIRE"), *line[2:]]
+    assert evaluate.main(line) == 2
+    assert message in capsys.readouterr().err
+    task = RetinaConfig(distill=True)
+    task.teacher.weights = str(path)
+    with pytest.raises(ValueError, match=f"{path} holds weights of {name}; the config"):
+        find_named(Config(task=task), ("teacher",))
