@@ -211,8 +211,8 @@ def test_masks_of_any_form(tmp_path, name):
 
 
 def test_a_jpeg_mask_has_no_halo(tmp_path):
-    truth = np.kron(lesions()[:5, :7], np.ones((8, 8), bool))
-    Image.fromarray(truth.astype(np.uint8) * 255).save(tmp_path / "m.jpg", quality=60)
+    truth = np.kron(lesions()[:8, :8], np.ones((5, 7), bool))
+    Image.fromarray(truth.astype(np.uint8) * 255).save(tmp_path / "m.jpg", quality=80)
     decoded = np.asarray(Image.open(tmp_path / "m.jpg"))
     assert (decoded > 0)[~truth].mean() > 0.1  # there is something to leave out
     eye = folders.LesionPhotograph("eye", tmp_path / "eye.jpg", tmp_path / "m.jpg")
