@@ -331,7 +331,7 @@ def _paired(
             )
         else:
             found[name] = path
-    if not found:
+    if not found and not (suffix and masks):
         raise ValueError(_nothing_fits(images, masks_dir, files, suffix))
     if orphans:
         wanted = image_files.stem(orphans[0]).removesuffix(suffix)

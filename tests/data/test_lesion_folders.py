@@ -128,6 +128,7 @@ def test_plain_layouts(tmp_path, layout):
     ("files", "suffix", "message"),
     [
         (["i/a.jpg", "m/a.png", "m/b.png"], "", r"b\.png: no photograph of this mask"),
+        (["i/a.jpg", "m/b_MA.png"], "_MA", r"b_MA\.png: no photograph .* add b\.jpg"),
         (["i/a.jpg", "m/a.png", "m/a.tif"], "", r"a\.tif: a second mask of .*a\.jpg"),
         (["i/a.jpg", "m/a.png", "m/x/a.png"], "", "a second mask of .*keep one"),
         (["i/a.jpg", "m/a_MA.png"], "", r"such as a\.png, found a_MA\.png; give the"),

@@ -4,8 +4,8 @@ Spots are drawn in the chart of the eye and seen through its camera. They change
 optical density of the retina before light, lens and sensor, so that they are as blurred
 and as noisy as all else in the photograph.
 
-Source: sizes and contrasts are of the masks of IDRiD's training photographs, except that
-microaneurysms and haemorrhages have about twice their size: microaneurysms of the real
+Source: sizes and contrasts are of the masks of IDRiD's training photographs, but
+microaneurysms and haemorrhages are about twice as large: microaneurysms of the real
 size, 1/200 of the field, would be two pixels wide in a photograph of 512.
 """
 
@@ -43,7 +43,7 @@ class _Look:
 _BLOOD = (0.22, 1.0, 0.5)
 _LOOKS = {
     "microaneurysms": _Look(_BLOOD, (0.2, 0.5), 0.16, 0.04),
-    "haemorrhages": _Look(_BLOOD, (0.22, 0.6), 0.1, 0.2),
+    "haemorrhages": _Look(_BLOOD, (0.22, 0.6), 0.15, 0.15),
     "hard_exudates": _Look((-0.3, -1.0, -0.6), (0.25, 0.6), 0.08, 0.16),
     "soft_exudates": _Look((-0.25, -1.0, -0.7), (0.18, 0.38), 0.24, 0.14),
 }
@@ -178,7 +178,7 @@ def draw_spots(
             stretch=stretch,
         )
     for _ in range(4 + int(26 * rng.random() ** 2)):
-        radius = 0.006 + 0.006 * rng.random() ** 1.5
+        radius = 0.007 + 0.0055 * rng.random() ** 1.5
         painter.add("microaneurysms", lambda: painter.anywhere(0.88), radius, gap=2.0)
     return painter.spots
 
