@@ -270,6 +270,52 @@ def test_idrid(tmp_path):
     assert (train["retinopathy_grade"], train["macular_edema_risk"]) == (4, 1)
 
 
+@pytest.mark.parametrize("below", [".", "A. Segmentation"])
+def test_idrid_segmentation(tmp_path, below):
+    raw = tmp_path / "IDRiD"
+    truth = {}
+    for split, stem in (
+        ("a. Training Set", "IDRiD_01"),
+        ("b. Testing Set", "IDRiD_55"),
+    ):
+        write(raw / below / f"1. Original Images/{split}/{stem}.jpg", photo(len(truth)))
+        for name, folder, suffix in (
+            ("microaneurysms", "1. Microaneurysms", "MA"),
+            ("haemorrhages", "2. Haemorrhages", "HE"),
+            ("hard_exudates", "3. Hard Exudates", "EX"),
+            ("soft_exudates", "4. Soft Exudates", "SE"),
+            ("optic_disc", "5. Optic Disc", "OD"),
+        ):
+            of_kind = raw / below / "2. All Segmentation Groundtruths" / split / folder
+            one = mask(len(truth)) // 255
+            write(of_kind / f"{stem}_{suffix}.tif", one)
+            truth[stem, name] = one * 255
+            if name == "soft_exudates":  # another eye has some, this one none
+                (of_kind / f"{stem}_{suffix}.tif").unlink()
+                write(raw / below / f"1. Original Images/{split}/{stem}b.jpg", photo(9))
+                write(of_kind / f"{stem}b_{suffix}.tif", one)
+                truth[stem, name] = one * 0
+    builder = prepared("idrid_segmentation", raw, tmp_path)
+    assert "Porwal" in builder.info.citation
+    for split, stem in (("train", "IDRiD_01"), ("test", "IDRiD_55")):
+        example, other = builder.as_data_source(split=split)
+        assert example["name"].decode() == stem
+        assert not other["microaneurysms"].any()
+        assert other["soft_exudates"].any()
+        for (name, kind), expected in truth.items():
+            if name == stem:
+                np.testing.assert_array_equal(example[kind][..., 0], expected)
+    images = raw / below / "1. Original Images"
+    example, _ = read(builder, "train", "image")
+    assert example["image"] == (images / "a. Training Set/IDRiD_01.jpg").read_bytes()
+    shutil.rmtree(images / "b. Testing Set")  # as long as it is not published
+    again = prepared("idrid_segmentation", raw, tmp_path / "again")
+    assert list(again.info.splits) == ["train"]
+    (images / "a. Training Set/IDRiD_01.jpg").unlink()
+    with pytest.raises(ValueError, match=r"IDRiD_01_MA\.tif: no photograph of this"):
+        prepared("idrid_segmentation", raw, tmp_path / "third")
+
+
 def test_wflw_and_its_source(tmp_path):
     raw = tmp_path / "WFLW"
     drawn = write_wflw(raw, pictures=3, lists=("train", "test"))

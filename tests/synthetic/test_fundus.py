@@ -9,6 +9,7 @@ import pytest
 
 from rkd_jax.synthetic import fundus
 from rkd_jax.synthetic.fundus import camera, vessel_tree
+from rkd_jax.synthetic.fundus.session import Session
 
 SIZE = 160
 SEEDS = (0, 1, 2, 3)
@@ -327,7 +328,7 @@ def test_fields_of_left_and_right_eyes_hold_the_middle_of_the_eye():
     """Half of the eyes are mirrored; disc and fovea stay near every field."""
     sides = []
     for seed in range(8):
-        session = fundus._Session(seed, SIZE, 1.0, False, 0.12, (0.6, 0.9), 1.0, 1.0)
+        session = Session(seed, SIZE, 1.0, False, 0.12, (0.6, 0.9), 1.0, 1.0)
         sides.append(session.eye.mirrored)
         for view in session.views:
             disc = view.from_chart(np.array(session.eye.disc[:2]))

@@ -26,6 +26,7 @@ BUILDERS = {
     "fire": "Fire",
     "hrf": "Hrf",
     "idrid": "Idrid",
+    "idrid_segmentation": "IdridSegmentation",
     "image_folder": "ImageFolder",
     "medal_retina": "MedalRetina",
     "stare": "Stare",

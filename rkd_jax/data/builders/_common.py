@@ -171,7 +171,10 @@ class RawBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return self.raw_dir
 
     def describe(
-        self, features: dict[str, Any], homepage: str | None = None
+        self,
+        features: dict[str, Any],
+        homepage: str | None = None,
+        citation: str | None = None,
     ) -> tfds.core.DatasetInfo:
         """Return the `DatasetInfo`; the description is the class docstring."""
         return tfds.core.DatasetInfo(
@@ -179,6 +182,7 @@ class RawBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             description=type(self).__doc__,
             features=tfds.features.FeaturesDict(features),
             homepage=homepage,
+            citation=citation,
             metadata=tfds.core.MetadataDict(),
             disable_shuffling=True,
         )

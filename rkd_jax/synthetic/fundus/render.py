@@ -251,6 +251,7 @@ def expose(
     *,
     shown: np.ndarray,
     growth: np.ndarray,
+    added: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Take one photograph.
 
@@ -262,6 +263,8 @@ def expose(
         rng: Noise of the sensor.
         shown: bool `[L]`: which lesions are there.
         growth: float `[L]`: factor of their radius.
+        added: float32 `[size, size, 3]`: optical density of what lies under the
+            vessels beside them.
 
     Returns:
         uint8 RGB `[size, size, 3]`, the lit field bool `[size, size]`, and the vessels
@@ -273,6 +276,8 @@ def expose(
     image = eye.color.astype(np.float32) * np.exp(-_background(eye, grid))
     image = _disc(eye, grid, image)
     _spots(eye, view, shown, growth, image)
+    if added is not None:
+        image = image * np.exp(-added)
     vein, artery = maps["vein"], maps["artery"]
     vein = vein * (1 - 0.5 * np.clip(artery * 6, 0, 1))
     density = vein[..., None] * _VEIN_RGB + artery[..., None] * _ARTERY_RGB
