@@ -22,7 +22,7 @@ from rkd_jax.lesions.fusion import fuse
 from rkd_jax.lesions.prepare import half, prepare
 from rkd_jax.lesions.regions import BATCH, classify, fill, find_points, refine
 from rkd_jax.lesions.result import LesionMap, find_lesions
-from rkd_jax.lesions.settings import MODEL, check_threshold, settings_of
+from rkd_jax.lesions.settings import MODEL, check_numbers, settings_of
 from rkd_jax.lesions.tiles import map_in_tiles
 from rkd_jax.runtime.traced import kept_program
 from rkd_jax.version import __version__
@@ -197,11 +197,7 @@ class LesionDetector:
             OSError, TypeError, ValueError: the image cannot be read, or a bad number.
         """
         threshold = self.settings.threshold if threshold is None else threshold
-        check_threshold(threshold)
-        if um_per_px is not None and not 0 < um_per_px < float("inf"):
-            raise ValueError(
-                f"um_per_px is {um_per_px!r}; expected micrometers, a number above 0"
-            )
+        check_numbers(threshold, um_per_px)
         pixels = _read(image)
         result = LesionMap(
             np.zeros(pixels.shape[:2], np.float32),

@@ -9,7 +9,7 @@ from typing import Any
 from rkd_jax.lesions.fusion import check_fusion
 from rkd_jax.lesions.prepare import Scale
 from rkd_jax.lesions.regions import MOST_POINTS
-from rkd_jax.lesions.tiles import TILE
+from rkd_jax.lesions.tiles import TILE, check_tile
 
 MODEL = "two_stage"
 _PATCH_SCALES = {"full": "full", "half": "half"}
@@ -45,7 +45,8 @@ class DetectorSettings:
         """Check the values; raise a ValueError with the name of a bad one."""
         check_fusion(self.fusion)
         check_threshold(self.threshold)
-        for name in ("patch_px", "stride", "tile", "most_points"):
+        check_tile(self.tile)
+        for name in ("patch_px", "stride", "most_points"):
             value = getattr(self, name)
             if type(value) is not int or value < 1:
                 raise ValueError(
@@ -69,6 +70,25 @@ def check_threshold(threshold: float) -> None:
         raise ValueError(
             f"threshold is {threshold!r}; expected a probability above 0, at most 1"
         )
+
+
+def check_numbers(
+    threshold: float | None, um_per_px: float | None, tile: int | None = None
+) -> None:
+    """Raise a ValueError that names a number of a user's which cannot be; None may.
+
+    >>> check_numbers(0.5, -3.0)
+    Traceback (most recent call last):
+    ValueError: um_per_px is -3.0; expected micrometers, a number above 0
+    """
+    if threshold is not None:
+        check_threshold(threshold)
+    if um_per_px is not None and not 0 < um_per_px < float("inf"):
+        raise ValueError(
+            f"um_per_px is {um_per_px!r}; expected micrometers, a number above 0"
+        )
+    if tile is not None:
+        check_tile(tile)
 
 
 def settings_of(preprocess: Mapping[str, Any], where: str) -> DetectorSettings:

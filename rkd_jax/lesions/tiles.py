@@ -46,8 +46,7 @@ def map_in_tiles(
     >>> map_in_tiles(lambda x: x[..., 0], image, reach=0, tile=16)[2].tolist()
     [8.0, 9.0, 10.0, 11.0]
     """
-    if tile < _LATTICE or tile % _LATTICE:
-        raise ValueError(f"tile is {tile}; expected a positive multiple of {_LATTICE}")
+    check_tile(tile)
     halo = -(-reach // _LATTICE) * _LATTICE
     height, width = image.shape[:2]
     sides = [-(-(n + 2 * _MARGIN) // _STEP) * _STEP for n in (height, width)]
@@ -60,6 +59,12 @@ def map_in_tiles(
             window = np.asarray(network(padded[None, row, column]))[0]
             result[rows, columns] = window[inner_rows, inner_columns]
     return result[top : top + height, left : left + width]
+
+
+def check_tile(tile: int) -> None:
+    """Raise a ValueError unless a tile's side is a positive multiple of 16."""
+    if type(tile) is not int or tile < _LATTICE or tile % _LATTICE:
+        raise ValueError(f"tile is {tile}; expected a positive multiple of {_LATTICE}")
 
 
 def _windows(size: int, tile: int, halo: int) -> Iterator[tuple[slice, slice, slice]]:
