@@ -1,4 +1,4 @@
-"""Drawn photographs of an eye with dark spots."""
+"""Drawn photographs of an eye with bright spots."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ SPOTS = ((150, 120, 5), (240, 200, 4), (180, 260, 6))
 
 
 def draw_eye(scale=1.0, spots=SPOTS):
-    """Draw a disc with dark spots, uint8 `[360 s, 400 s, 3]`."""
+    """Draw a disc with bright spots, uint8 `[360 s, 400 s, 3]`."""
     big = round(4 * scale)  # drawn larger, so that its edges are soft
     image = np.zeros((360 * big, 400 * big, 3), np.uint8)
     cv2.circle(image, (200 * big, 180 * big), FIELD // 2 * big, (180, 90, 50), -1)
@@ -20,6 +20,6 @@ def draw_eye(scale=1.0, spots=SPOTS):
     image = np.where(lit, image + shade[..., None], 0).clip(0, 255).astype(np.uint8)
     for at_x, at_y, radius in spots:
         center = round((at_x + 0.5) * big - 0.5), round((at_y + 0.5) * big - 0.5)
-        cv2.circle(image, center, radius * big, (100, 20, 20), -1)
+        cv2.circle(image, center, radius * big, (250, 150, 120), -1)
     size = round(400 * scale), round(360 * scale)
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)

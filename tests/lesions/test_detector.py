@@ -21,8 +21,8 @@ def _nearest(lesions, x, y):
 
 
 @pytest.mark.parametrize("scale", [0.75, 1.0, 2.0])
-def test_spots_are_found_where_they_are(dark_spots, untrained, scale):
-    detector = rkd_jax.load_lesion_detector(untrained())
+def test_spots_are_found_where_they_are(bright_spots, untrained, scale):
+    detector = rkd_jax.load_lesion_detector(untrained(stride=1))
     found = detector.detect(draw_eye(scale))
     assert found.ok
     assert len(found.lesions) == len(SPOTS)
@@ -35,8 +35,10 @@ def test_spots_are_found_where_they_are(dark_spots, untrained, scale):
         assert lesion.area_px == pytest.approx(area, rel=0.4)
 
 
-def test_a_doubled_photograph_has_its_lesions_at_doubled_places(dark_spots, untrained):
-    detector = rkd_jax.load_lesion_detector(untrained())
+def test_a_doubled_photograph_has_its_lesions_at_doubled_places(
+    bright_spots, untrained
+):
+    detector = rkd_jax.load_lesion_detector(untrained(stride=1))
     image = draw_eye()
     single = detector.detect(image).lesions
     double = detector.detect(np.repeat(np.repeat(image, 2, axis=0), 2, axis=1)).lesions
@@ -47,7 +49,7 @@ def test_a_doubled_photograph_has_its_lesions_at_doubled_places(dark_spots, untr
         assert np.hypot(other.x - x, other.y - y) < 1.0
 
 
-def test_numbers_of_a_result(dark_spots, untrained):
+def test_numbers_of_a_result(bright_spots, untrained):
     found = rkd_jax.load_lesion_detector(untrained()).detect(draw_eye(), um_per_px=2.0)
     assert found.mask.sum() == found.area_px == found.to_dict()["area_px"]
     scores = [one.score for one in found.lesions]
@@ -58,7 +60,7 @@ def test_numbers_of_a_result(dark_spots, untrained):
     assert found.to_dict()["lesions"][0]["score"] == scores[0]
 
 
-def test_a_healthy_eye_has_no_lesions(dark_spots, untrained):
+def test_a_healthy_eye_has_no_lesions(bright_spots, untrained):
     found = rkd_jax.load_lesion_detector(untrained()).detect(draw_eye(spots=()))
     assert found.ok
     assert found.lesions == ()
@@ -77,7 +79,7 @@ def test_nothing_is_found_outside_the_field(untrained):
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
-def test_the_result_is_the_fusion_of_the_maps(dark_spots, untrained, fusion):
+def test_the_result_is_the_fusion_of_the_maps(bright_spots, untrained, fusion):
     detector = rkd_jax.load_lesion_detector(untrained(fusion=fusion))
     image = draw_eye()
     maps = detector.maps(image)
@@ -132,7 +134,7 @@ def test_a_photograph_that_is_suspicious_everywhere(untrained):
     assert found.to_dict()["region_threshold"] == found.region_threshold
 
 
-def test_16_bits_and_grey_are_taken(dark_spots, untrained):
+def test_16_bits_and_grey_are_taken(bright_spots, untrained):
     detector = rkd_jax.load_lesion_detector(untrained())
     image = draw_eye()
     expected = detector.detect(image).lesions
@@ -167,7 +169,7 @@ def test_no_fundus_is_a_result_with_a_reason(untrained, image, reason):
         detector.maps(image)
 
 
-def test_a_field_cut_at_two_sides_is_taken(dark_spots, untrained):
+def test_a_field_cut_at_two_sides_is_taken(bright_spots, untrained):
     image = draw_eye()[70:290]
     found = rkd_jax.load_lesion_detector(untrained()).detect(image)
     assert found.ok
