@@ -10,6 +10,7 @@ from typing import Any
 
 from rkd_jax.files import own_files
 from rkd_jax.files.json_files import json_object
+from rkd_jax.images.image_files import file_size
 from rkd_jax.images.reading import read_image
 from rkd_jax.lesions import outputs
 from rkd_jax.lesions.detector import LesionDetector, load_lesion_detector
@@ -128,12 +129,12 @@ class Runner:
         self, path: pathlib.Path, photograph: Photograph, folder: pathlib.Path
     ) -> dict[str, Any]:
         began = time.perf_counter()
-        image = read_image(path)
+        file_size(path)  # refuses what is no file, with a reason
         more = {"sha256": own_files.digest(path), "settings": self.settings}
         done = self._finished(folder, more)
         if done is not None:
             return done
-        recipe = self._recipe
+        image, recipe = read_image(path), self._recipe
         found = self._detector.detect(
             image, threshold=recipe.threshold, um_per_px=recipe.um_per_px
         )

@@ -230,3 +230,13 @@ def test_nothing_there(tmp_path):
         list_inputs(tmp_path / "none")
     with pytest.raises(ValueError, match="no image in this folder"):
         list_inputs(tmp_path)
+
+
+def test_a_table_with_a_photograph_that_is_gone(eye, tmp_path, weights_file, capsys):
+    table, out = tmp_path / "list.csv", tmp_path / "out"
+    table.write_text(f"image,name\n{eye},left\ngone.png,right\n")
+    assert _go(table, "--out", out, "--weights", weights_file()) == 2
+    assert "gone.png: no such image file; check the path" in capsys.readouterr().err
+    rows = _rows(out / "photographs.csv")
+    assert [row["status"] for row in rows] == ["done", "error"]
+    assert (out / "left" / "lesions.csv").exists()
