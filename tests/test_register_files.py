@@ -210,7 +210,7 @@ def test_names_equal_up_to_case_are_refused_where_they_are_one(
     rows = "fixed.png,moving.png,a\nfixed.png,other.png,A\n"
     (work / "list.csv").write_text(f"fixed,moving,name\n{rows}")
     monkeypatch.setattr(
-        "rkd_jax.registration.files.claims._ignores_case", lambda _: True
+        "rkd_jax.registration.files.claims.ignores_case", lambda _: True
     )
     assert _run("list.csv", "--out", "out") == 2
     assert "pairs 'a' and 'A' would have one folder" in capsys.readouterr().err
@@ -220,7 +220,7 @@ def test_names_equal_up_to_case_are_refused_where_they_are_one(
 def test_the_file_system_is_asked_about_case(tmp_path):
     (tmp_path / "a").touch()
     ignores = (tmp_path / "A").exists()
-    assert claims._ignores_case(tmp_path / "not" / "there") == ignores
+    assert claims.ignores_case(tmp_path / "not" / "there") == ignores
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 

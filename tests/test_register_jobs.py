@@ -181,7 +181,7 @@ def test_a_worker_with_another_version_or_without_the_folder_is_refused(
     flags = ["--scheduler", scheduler, "--out", "out"]
     with monkeypatch.context() as patch:
         patch.setattr(
-            "rkd_jax.registration.all_pairs._marked",
+            "rkd_jax.registration.all_pairs.marked",
             lambda *_: contextlib.nullcontext(),
         )
         assert main(["list.csv", *HOW, *flags]) == 2

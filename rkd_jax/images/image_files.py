@@ -16,6 +16,8 @@ import zlib
 from collections.abc import Iterator
 from typing import NoReturn
 
+from rkd_jax.files.own_files import own_names
+
 IMAGE_SUFFIXES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff"),
     *(".bmp", ".dib", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".webp"),
@@ -98,6 +100,15 @@ def list_images(
             f"files ending in {', '.join(IMAGE_SUFFIXES)}"
         )
     return found
+
+
+def list_photographs(folder: pathlib.Path) -> list[pathlib.Path]:
+    """List a folder's photographs, without the pictures that rkd_jax wrote there."""
+    own = own_names(folder)
+    photographs = [path for path in list_images(folder) if path.name not in own]
+    if not photographs:
+        raise ValueError(f"{folder}: no images besides results of rkd_jax")
+    return photographs
 
 
 def _files(folder: pathlib.Path, recursive: bool) -> Iterator[pathlib.Path]:

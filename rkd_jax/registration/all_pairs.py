@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rkd_jax.files import own_files
+from rkd_jax.files.json_files import json_object
 from rkd_jax.registration.batch import Work
 from rkd_jax.registration.files.pair_names import CAMERA
 from rkd_jax.registration.files.pairs import Pair
@@ -19,9 +20,9 @@ from rkd_jax.registration.fitting.calibrate import combine
 from rkd_jax.registration.fitting.curvature import Curvature
 from rkd_jax.registration.many import Use, share_a_photograph, uses
 from rkd_jax.registration.recipe import Recipe
-from rkd_jax.registration.runner import Order, Runner, digests_of, json_object
+from rkd_jax.registration.runner import Order, Runner, digests_of
 from rkd_jax.registration.table import Result
-from rkd_jax.runtime.cluster import Cluster, connected
+from rkd_jax.runtime.cluster import Cluster, connected, marked
 from rkd_jax.runtime.cluster_run import WorkerLostError
 from rkd_jax.runtime.many import progress
 from rkd_jax.runtime.workers import Workers
@@ -63,7 +64,7 @@ def register_all(
             connected(workers, prepare, most=len(pairs), note=note)
         )
         if workers.flag:
-            stack.enter_context(_marked(out, mark))
+            stack.enter_context(marked(out, mark))
         curvature = None
         if recipe.one_camera:
             curvature = _camera(cluster, work, pairs, out)
@@ -85,18 +86,6 @@ def _register(curvature: Curvature | None, runner: Runner, use: Use) -> Result:
 def _estimate(runner: Runner, use: Use) -> tuple[float, float] | None:
     # Another round follows: all photographs are needed again.
     return runner.estimate(use._replace(again=(True, True)))
-
-
-@contextlib.contextmanager
-def _marked(out: pathlib.Path, name: str) -> Iterator[None]:
-    """Have a file in a folder, by which a worker knows that it sees the folder."""
-    out.mkdir(parents=True, exist_ok=True)
-    mark = out / name
-    mark.touch()
-    try:
-        yield
-    finally:
-        mark.unlink(missing_ok=True)
 
 
 def _camera(

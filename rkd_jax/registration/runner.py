@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rkd_jax.files import own_files
+from rkd_jax.files.json_files import json_object
 from rkd_jax.registration import exports
 from rkd_jax.registration.batch import Work, register_photos
 from rkd_jax.registration.files import outputs
@@ -136,15 +137,6 @@ def _finished(
     exported = [exports.FILES[name] for name in work.export] if ok else []
     files = (outputs.MATCHES, *drawn, *exported)
     return summary if all((folder / name).is_file() for name in files) else None
-
-
-def json_object(path: pathlib.Path) -> dict[str, Any]:
-    """Return what a JSON file says; nothing if it is none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import pathlib
 import platform
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -76,6 +77,18 @@ def connected(
             ) from error
         _check_versions(client, workers.flag)
         yield DaskCluster(client, prepare, note)
+
+
+@contextlib.contextmanager
+def marked(out: pathlib.Path, name: str) -> Iterator[None]:
+    """Have a file in a folder, by which a worker knows that it sees the folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    mark = out / name
+    mark.touch()
+    try:
+        yield
+    finally:
+        mark.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -30,15 +30,20 @@ class Workers:
         return f"--jobs {self.jobs}" if self.jobs > 1 else ""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add `--jobs` and `--scheduler` to the parser of a command."""
+def add_options(parser: argparse.ArgumentParser, what: str = "pair") -> None:
+    """Add `--jobs` and `--scheduler` to the parser of a command.
+
+    Args:
+        parser: of the command.
+        what: the items' noun.
+    """
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--jobs",
         type=_jobs,
         default=1,
         metavar="N",
-        help="work on N pairs at once, in N processes on this machine (default: 1)",
+        help=f"work on N {what}s at once, in N processes on this machine (default: 1)",
     )
     which.add_argument(
         "--scheduler",

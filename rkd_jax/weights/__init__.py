@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         find,
         is_ours,
         load,
+        model_of,
         save,
     )
 
@@ -27,6 +28,7 @@ __all__ = [
     "find",
     "is_ours",
     "load",
+    "model_of",
     "save",
 ]
 

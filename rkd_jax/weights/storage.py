@@ -266,11 +266,25 @@ def is_ours(path: str | os.PathLike[str]) -> bool:
     >>> is_ours(find("small"))
     True
     """
+    return _header(path).get("format") == FORMAT
+
+
+def model_of(path: str | os.PathLike[str]) -> str:
+    """Return the model that a weight file names; empty if it is no such file.
+
+    >>> model_of(find("small"))
+    'superretina'
+    """
+    header = _header(path)
+    return header.get("model", "") if header.get("format") == FORMAT else ""
+
+
+def _header(path: str | os.PathLike[str]) -> dict[str, str]:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            return (file.metadata() or {}).get("format") == FORMAT
+            return file.metadata() or {}
     except (OSError, safetensors.SafetensorError):
-        return False
+        return {}
 
 
 def _flatten(tree: Any) -> dict[str, Any]:

@@ -63,6 +63,20 @@ def apply(path: Path, moving: Picture) -> None:
     saved.warp_image(moving, inverse=True, fill=7).mean()
 
 
+def find_lesions(path: Path, image: Picture) -> None:
+    """Lesions of a photograph."""
+    detector = rkd_jax.load_lesion_detector("microaneurysms", tile=512)
+    assert_type(detector, rkd_jax.LesionDetector)
+    for found in (detector.detect(path), detector.detect(image, threshold=0.3)):
+        assert_type(found, rkd_jax.LesionMap)
+        assert_type(found.ok, bool)
+        assert_type(found.reason, str)
+        assert_type(found.lesions[0].score, float)
+        assert_type(found.lesions[0].area_um2, float | None)
+        print(found.probability.max(), found.mask.sum(), found.to_dict()["count"])
+    print(detector.maps(path)["full"].mean())
+
+
 def train(a: jax.Array, b: jax.Array, mask: jax.Array, key: jax.Array) -> None:
     """Losses of one's own loop."""
     assert_type(losses.dice_loss(a, b), jax.Array)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import os
 import pathlib
-import tempfile
 from collections.abc import Iterable, Sequence
 
 from rkd_jax.files import own_files
+from rkd_jax.files.folder_names import ignores_case
 from rkd_jax.registration.files import outputs
 from rkd_jax.registration.files.pair_names import CAMERA, TABLE, same_up_to_case
 from rkd_jax.registration.files.pairs import Pair
@@ -53,7 +53,7 @@ def claim_many(
         ValueError: two pairs have one folder.
     """
     both = same_up_to_case(pairs)
-    if both and _ignores_case(out):
+    if both and ignores_case(out):
         raise ValueError(
             f"{out}: pairs {both[0]!r} and {both[1]!r} would have one folder, as this "
             "file system ignores case; rename one"
@@ -92,11 +92,3 @@ class _Photographs:
     @functools.cached_property
     def inputs(self) -> own_files.Inputs:
         return own_files.Inputs(self._paths())
-
-
-def _ignores_case(folder: pathlib.Path) -> bool:
-    """Try whether a file system takes upper and lower case for the same."""
-    place = next(p for p in (folder, *folder.absolute().parents) if p.is_dir())
-    with tempfile.TemporaryDirectory(prefix="Rkd_Jax_", dir=place) as probe:
-        path = pathlib.Path(probe)
-        return (path.parent / path.name.swapcase()).exists()

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import os
 import pathlib
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 
+from rkd_jax.files.cell_paths import find_path
 from rkd_jax.files.own_files import own_names
 from rkd_jax.files.tables import Row, Table, find_column, names_of, read_table
-from rkd_jax.images.image_files import is_image, list_images, may_hold_images
+from rkd_jax.images.image_files import is_image, list_photographs, may_hold_images
 from rkd_jax.registration.files.pair_names import unusable_name
 from rkd_jax.registration.files.pairs import Pair, PairList
 
 Note = Callable[[str], None]
 _ROLES = {"1": "fixed", "2": "moving", "fixed": "fixed", "moving": "moving"}
-
-
-def _images(folder: pathlib.Path) -> list[pathlib.Path]:
-    """List a folder's photographs, without the pictures that rkd_jax wrote there."""
-    own = own_names(folder)
-    photographs = [path for path in list_images(folder) if path.name not in own]
-    if not photographs:
-        raise ValueError(f"{folder}: no images besides results of rkd_jax")
-    return photographs
 
 
 def _holds_images(folder: pathlib.Path) -> bool:
@@ -57,26 +48,6 @@ def _checked(pairs: Sequence[Pair], where: pathlib.Path) -> PairList:
             )
         names.add(pair.name)
     return pairs if isinstance(pairs, PairList) else PairList(pairs)
-
-
-def _forms(cell: str) -> Iterator[str]:
-    """Yield what a path in a table may mean: as it is, then as other systems write."""
-    yield cell
-    yield cell.replace("\\", "/")
-    for form in ("NFC", "NFD"):
-        yield unicodedata.normalize(form, cell)
-    # Bytes that are not UTF-8: the table may be of Windows, the file's name not.
-    data = cell.encode("utf-8", "surrogateescape")
-    yield data.decode("cp1252", errors="replace")
-
-
-def _path(cell: str, folder: pathlib.Path) -> pathlib.Path:
-    """Return the file that a cell of a table names, the first form that exists."""
-    for form in _forms(cell):
-        path = os.path.join(folder, form)  # its text alone: a list may have a million
-        if os.path.exists(path):
-            return pathlib.Path(path)
-    return folder / os.path.expanduser(cell)
 
 
 def _stem(path: pathlib.Path) -> str:
@@ -134,7 +105,7 @@ def _pairs_of(
                 f"{path}, line {row.line}: expected two image paths, found "
                 f"{', '.join(row.cells)[:60]!r}"
             )
-        fixed, moving = (_path(cell, path.parent) for cell in cells)
+        fixed, moving = (find_path(cell, path.parent) for cell in cells)
         name = name or f"{_stem(fixed)}_{_stem(moving)}"
         yield Pair(name, fixed, moving)
 
@@ -165,7 +136,7 @@ def from_folder(folder: pathlib.Path, note: Note | None = None) -> PairList:
             return _checked(pairs, folder)
     groups: dict[str, dict[str, pathlib.Path]] = {}
     others = []
-    for path in _images(folder):
+    for path in list_photographs(folder):
         name, role = _role(path)
         if not name or not role:
             others.append(path)
@@ -206,7 +177,7 @@ def _folders_with_images(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def _only_pair(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
     """Return the fixed and the moving image of a folder that holds one pair."""
-    images = _images(folder)
+    images = list_photographs(folder)
     roles = {path: _ROLES.get(path.stem.rpartition("_")[2].lower()) for path in images}
     by_role = {role: path for path, role in roles.items() if role}
     if len(images) == 2 and len(by_role) == 2:
@@ -251,7 +222,7 @@ def from_two(
     if not fixed.is_dir():
         if not fixed.exists():
             raise FileNotFoundError(f"{fixed}: no such image file; check the path")
-        images = _images(moving)
+        images = list_photographs(moving)
         others = [p for p in images if not p.exists() or not p.samefile(fixed)]
         if not others:
             raise ValueError(f"{moving}: no image besides {fixed.name}")
@@ -264,7 +235,10 @@ def from_two(
             f"{moving}: FIXED and MOVING are one folder, so that each image would be "
             "its own partner; give the folder once for pairs <name>_1 and <name>_2"
         )
-    partners, images = _one_each(_images(moving)), _one_each(_images(fixed))
+    partners, images = (
+        _one_each(list_photographs(moving)),
+        _one_each(list_photographs(fixed)),
+    )
     lonely = [path.name for name, path in images.items() if name not in partners]
     if lonely:
         raise ValueError(f"{moving}: nothing there for {_listed(lonely)}")

@@ -1,0 +1,29 @@
+"""Which of the weights that come with the package find a lesion."""
+
+from __future__ import annotations
+
+from rkd_jax.lesions.settings import MODEL
+from rkd_jax.weights import packaged, storage
+
+
+def choose_weights(lesion: str) -> str:
+    """Return the name of the packaged weights for a lesion.
+
+    Args:
+        lesion: such as "microaneurysms"; weights have the name of what they find.
+
+    Raises:
+        ValueError: there are none; the message lists those there are.
+    """
+    known = [
+        name
+        for name in packaged.names()
+        if storage.model_of(storage.find(name)) == MODEL
+    ]
+    if lesion in known:
+        return lesion
+    raise ValueError(
+        f"no weights for {lesion!r} come with the package (there are: "
+        f"{', '.join(known) or 'none'}); give a file of yours with --weights, as the "
+        "experiment `lesions` trains"
+    )

@@ -1,0 +1,212 @@
+"""The detector: places in file pixels, fusions of its maps, and what it refuses."""
+
+import cv2
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+from made_eyes import SPOTS, draw_eye
+
+import rkd_jax
+from rkd_jax import models
+from rkd_jax import weights as weight_files
+from rkd_jax.lesions import regions
+from rkd_jax.lesions.detector import NoFundusError
+from rkd_jax.lesions.fusion import FUSIONS, MAPS, fuse
+from rkd_jax.lesions.prepare import Scale, prepare
+
+
+def _nearest(lesions, x, y):
+    return min(lesions, key=lambda one: np.hypot(one.x - x, one.y - y))
+
+
+@pytest.mark.parametrize("scale", [0.75, 1.0, 2.0])
+def test_spots_are_found_where_they_are(bright_spots, untrained, scale):
+    detector = rkd_jax.load_lesion_detector(untrained(stride=1))
+    found = detector.detect(draw_eye(scale))
+    assert found.ok
+    assert len(found.lesions) == len(SPOTS)
+    for x, y, radius in SPOTS:
+        expected = (np.array([x, y]) + 0.5) * scale - 0.5
+        lesion = _nearest(found.lesions, *expected)
+        assert np.hypot(*(np.array([lesion.x, lesion.y]) - expected)) < 1.0
+        # The disc that OpenCV draws ends half a pixel beyond its radius.
+        area = np.pi * ((radius + 0.5) * scale) ** 2
+        assert lesion.area_px == pytest.approx(area, rel=0.4)
+
+
+def test_a_doubled_photograph_has_its_lesions_at_doubled_places(
+    bright_spots, untrained
+):
+    detector = rkd_jax.load_lesion_detector(untrained(stride=1))
+    image = draw_eye()
+    single = detector.detect(image).lesions
+    double = detector.detect(np.repeat(np.repeat(image, 2, axis=0), 2, axis=1)).lesions
+    assert len(single) == len(double) == len(SPOTS)
+    for one in single:
+        x, y = 2 * one.x + 0.5, 2 * one.y + 0.5
+        other = _nearest(double, x, y)
+        assert np.hypot(other.x - x, other.y - y) < 1.0
+
+
+def test_numbers_of_a_result(bright_spots, untrained):
+    found = rkd_jax.load_lesion_detector(untrained()).detect(draw_eye(), um_per_px=2.0)
+    assert found.mask.sum() == found.area_px == found.to_dict()["area_px"]
+    scores = [one.score for one in found.lesions]
+    assert scores == sorted(scores, reverse=True)
+    for one in found.lesions:
+        assert one.area_um2 == 4 * one.area_px
+        assert one.score <= found.probability.max() + 1e-6
+    assert found.to_dict()["lesions"][0]["score"] == scores[0]
+
+
+def test_a_healthy_eye_has_no_lesions(bright_spots, untrained):
+    found = rkd_jax.load_lesion_detector(untrained()).detect(draw_eye(spots=()))
+    assert found.ok
+    assert found.lesions == ()
+    assert not found.mask.any()
+
+
+def test_nothing_is_found_outside_the_field(untrained):
+    detector = rkd_jax.load_lesion_detector(untrained())
+    image = draw_eye()
+    found = detector.detect(image)
+    outside = np.hypot(*(np.indices(image.shape[:2]).T - [180, 200]).T) > 165
+    assert found.probability[~outside].max() > 0
+    assert found.probability[outside].max() == 0
+    for one in detector.maps(image).values():
+        assert one[outside].max() == 0
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_the_result_is_the_fusion_of_the_maps(bright_spots, untrained, fusion):
+    detector = rkd_jax.load_lesion_detector(untrained(fusion=fusion))
+    image = draw_eye()
+    maps = detector.maps(image)
+    assert tuple(maps) == MAPS
+    inside = maps["full"] > 0
+    found = detector.detect(image).probability
+    np.testing.assert_allclose(found[inside], fuse(maps, fusion)[inside], rtol=1e-6)
+
+
+def test_real_networks_agree_for_any_tile_and_batch(untrained, monkeypatch):
+    weights = untrained(region_threshold=0.3)
+    image = draw_eye()
+    first = rkd_jax.load_lesion_detector(weights).maps(image)
+    assert np.ptp(first["full_refined"]) > 0.1
+    monkeypatch.setattr("rkd_jax.lesions.detector.BATCH", regions.BATCH // 4)
+    second = rkd_jax.load_lesion_detector(weights, tile=4096).maps(image)
+    for name in MAPS:
+        np.testing.assert_allclose(second[name], first[name], atol=1e-5)
+
+
+def test_the_classifier_sees_the_patch_of_its_pixel(untrained, monkeypatch):
+    scale = {"field_px": 64.0, "sigma_px": 2.0, "gain": 4.0}
+    weights = untrained(scale=scale, stride=1)
+    detector = rkd_jax.load_lesion_detector(weights)
+    real = detector._run
+
+    def run(part, images):
+        everywhere = np.ones(images.shape[:3], np.float32)
+        return real(part, images) if part == "classifier" else everywhere
+
+    monkeypatch.setattr(detector, "_run", run)
+    image = cv2.resize(draw_eye(), (80, 72), interpolation=cv2.INTER_AREA)
+    prepared = prepare(image, Scale(**scale))
+    assert prepared.image.shape == image.shape  # so that both have the same pixels
+    refined = detector.maps(image)["full_refined"]
+    points = [(40, 36), (12, 40), (60, 20)]
+    patches = [prepared.image[y - 8 : y + 8, x - 8 : x + 8] for x, y in points]
+    module = models.build("two_stage", **weights.options)
+    images = jnp.asarray(np.stack(patches), jnp.float32) / 255.0
+    logits = module.apply(weights.variables, images, method="judge").logits
+    expected = scipy.special.softmax(np.asarray(logits), axis=1)[:, 1]
+    assert np.ptp(expected) > 1e-4
+    found = [refined[y, x] for x, y in points]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_photograph_that_is_suspicious_everywhere(untrained):
+    """No threshold leaves some of equal cells: the classifier is not asked."""
+    weights = untrained(region_threshold=0.0)
+    found = rkd_jax.load_lesion_detector(weights, most_points=100).detect(draw_eye())
+    assert found.region_threshold > 0.0
+    assert found.to_dict()["region_threshold"] == found.region_threshold
+
+
+def test_16_bits_and_grey_are_taken(bright_spots, untrained):
+    detector = rkd_jax.load_lesion_detector(untrained())
+    image = draw_eye()
+    expected = detector.detect(image).lesions
+    deep = detector.detect(image.astype(np.uint16) * 257).lesions
+    assert [(one.x, one.y) for one in deep] == [(one.x, one.y) for one in expected]
+    assert detector.detect(image[..., 1]).ok
+
+
+def _page():
+    rng = np.random.default_rng(0)
+    return rng.integers(150, 255, (300, 400, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        (np.zeros((300, 400, 3), np.uint8), "nothing in the image is lit"),
+        (np.full((300, 400, 3), 127, np.uint8), "nearly equal"),
+        (_page(), "has corners"),
+        (np.pad(_page()[:60], ((100, 100), (50, 50), (0, 0))), "cut at two sides"),
+    ],
+)
+def test_no_fundus_is_a_result_with_a_reason(untrained, image, reason):
+    detector = rkd_jax.load_lesion_detector(untrained())
+    found = detector.detect(image)
+    assert not found.ok
+    assert reason in found.reason
+    assert found.lesions == ()
+    assert not found.probability.any()
+    assert found.to_dict()["status"] == "refused"
+    with pytest.raises(NoFundusError, match=reason):
+        detector.maps(image)
+
+
+def test_a_field_cut_at_two_sides_is_taken(bright_spots, untrained):
+    image = draw_eye()[70:290]
+    found = rkd_jax.load_lesion_detector(untrained()).detect(image)
+    assert found.ok
+    assert len(found.lesions) == len(SPOTS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fusion": "best"}, "fusion is 'best'"),
+        ({"tile": 100}, "tile is 100; expected a positive multiple of 16"),
+        ({"stride": 0}, "stride is 0"),
+        ({"threshold": 0.0}, "threshold is 0.0"),
+        ({"region_threshold": 1.5}, "region_threshold is 1.5"),
+        ({"nothing": 1}, "nothing"),
+    ],
+)
+def test_bad_options(untrained, changes, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        rkd_jax.load_lesion_detector(untrained(), **changes)
+
+
+def test_weights_that_say_something_else(untrained, tmp_path):
+    with pytest.raises(ValueError, match="unknown fields color of the preparation"):
+        rkd_jax.load_lesion_detector(untrained(color="green"))
+    with pytest.raises(ValueError, match="weights of the model 'superretina'; lesions"):
+        rkd_jax.load_lesion_detector("small")
+    with pytest.raises(FileNotFoundError, match="no such weight file"):
+        rkd_jax.load_lesion_detector(tmp_path / "none.safetensors")
+    assert weight_files.model_of(weight_files.find("small")) == "superretina"
+
+
+def test_bad_numbers(untrained):
+    detector = rkd_jax.load_lesion_detector(untrained())
+    with pytest.raises(ValueError, match="threshold is 2"):
+        detector.detect(draw_eye(), threshold=2)
+    with pytest.raises(ValueError, match="um_per_px is nan"):
+        detector.detect(draw_eye(), um_per_px=float("nan"))
+    with pytest.raises(ValueError, match="both sides must be at least 32 px"):
+        detector.detect(np.zeros((10, 10, 3), np.uint8))
