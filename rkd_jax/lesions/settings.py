@@ -1,0 +1,102 @@
+"""What a weights file says about how lesions are found with it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from rkd_jax.lesions.fusion import check_fusion
+from rkd_jax.lesions.prepare import Scale
+from rkd_jax.lesions.regions import MOST_POINTS
+from rkd_jax.lesions.tiles import TILE
+
+MODEL = "two_stage"
+_PATCH_SCALES = {"full": "full", "half": "half"}
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectorSettings:
+    """How lesions are found.
+
+    Attributes:
+        lesion: which, such as "microaneurysms".
+        scale: what photographs are brought to.
+        patch_px: side of the classifier's patches, at full scale.
+        region_threshold: the classifier is asked where a proposal map is above.
+        stride: pixels between the classifier's points; bilinear between them.
+        fusion: a key of `rkd_jax.lesions.fusion.FUSIONS`.
+        threshold: of the mask.
+        tile: side of a tile (`rkd_jax.lesions.tiles`); changes memory and time only.
+        most_points: see `rkd_jax.lesions.regions.find_points`.
+    """
+
+    lesion: str = "microaneurysms"
+    scale: Scale = dataclasses.field(default_factory=Scale)
+    patch_px: int = 64
+    region_threshold: float = 0.1
+    stride: int = 2
+    fusion: str = "refined_geometric"
+    threshold: float = 0.5
+    tile: int = TILE
+    most_points: int = MOST_POINTS
+
+    def __post_init__(self) -> None:
+        """Check the values; raise a ValueError with the name of a bad one."""
+        check_fusion(self.fusion)
+        check_threshold(self.threshold)
+        for name in ("patch_px", "stride", "tile", "most_points"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise ValueError(
+                    f"{name} is {value!r}; expected a whole number above 0"
+                )
+        if not 0 <= self.region_threshold < 1:
+            raise ValueError(
+                f"region_threshold is {self.region_threshold!r}; expected a number of "
+                "0 or more, below 1"
+            )
+
+
+def check_threshold(threshold: float) -> None:
+    """Raise a ValueError unless a threshold lies above 0, and at 1 at most.
+
+    >>> check_threshold(0.0)
+    Traceback (most recent call last):
+    ValueError: threshold is 0.0; expected a probability above 0, at most 1
+    """
+    if not 0 < threshold <= 1:
+        raise ValueError(
+            f"threshold is {threshold!r}; expected a probability above 0, at most 1"
+        )
+
+
+def settings_of(preprocess: Mapping[str, Any], where: str) -> DetectorSettings:
+    """Return the settings in the metadata of a weights file.
+
+    Args:
+        preprocess: `Weights.preprocess`; what is missing has its default.
+        where: names the file in an error.
+
+    Raises:
+        ValueError: an unknown field, a bad value, or patches of another scale.
+
+    >>> settings_of({"lesion": "haemorrhages", "stride": 4}, "a.safetensors").stride
+    4
+    """
+    given = dict(preprocess)
+    scales = given.pop("patch_scales", _PATCH_SCALES)
+    if scales.keys() != _PATCH_SCALES.keys() if isinstance(scales, Mapping) else True:
+        raise ValueError(f"{where}: patch_scales is {scales!r}; expected full and half")
+    fields = {field.name for field in dataclasses.fields(DetectorSettings)}
+    if unknown := sorted(set(given) - fields):
+        raise ValueError(
+            f"{where}: unknown fields {', '.join(unknown)} of the preparation; a newer "
+            "version of rkd_jax wrote this file: install it"
+        )
+    try:
+        if "scale" in given:
+            given["scale"] = Scale(**given["scale"])
+        return DetectorSettings(**given)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: {error}") from None
