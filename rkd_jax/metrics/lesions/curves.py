@@ -12,7 +12,9 @@ import dataclasses
 import numpy as np
 
 LEVELS = 65536
+_ROUNDING = 1e-5  # a mean of float32 ones may be a little more than 1
 _BLOCK = 2**20  # pixels counted at a time: `bincount` takes 8 bytes a pixel
+_SCORES = np.arange(LEVELS) / (LEVELS - 1)
 
 
 def to_levels(probability: np.ndarray) -> np.ndarray:
@@ -28,9 +30,10 @@ def to_levels(probability: np.ndarray) -> np.ndarray:
     [0, 32768, 65535]
     """
     low, high = float(probability.min()), float(probability.max())
-    if not (low >= 0.0 and high <= 1.0):
+    if not (low >= -_ROUNDING and high <= 1.0 + _ROUNDING):
         raise ValueError(f"probabilities from {low:g} to {high:g}; expected 0..1")
-    return np.rint(probability * np.float32(LEVELS - 1)).astype(np.uint16)
+    scaled = np.rint(probability * np.float32(LEVELS - 1))
+    return np.clip(scaled, 0, LEVELS - 1).astype(np.uint16)
 
 
 def first_above(threshold: float) -> int:
@@ -39,8 +42,16 @@ def first_above(threshold: float) -> int:
     >>> first_above(0.1), first_above(0.2), first_above(1.0)
     (6554, 13108, 65536)
     """
-    scores = np.arange(LEVELS) / (LEVELS - 1)
-    return int(np.searchsorted(scores, threshold, side="right"))
+    return int(np.searchsorted(_SCORES, threshold, side="right"))
+
+
+def first_from(threshold: float) -> int:
+    """Return the least level whose score is a threshold or more; 65536 if none is.
+
+    >>> first_from(0.1), first_from(0.2), first_from(1.0)
+    (6554, 13107, 65535)
+    """
+    return int(np.searchsorted(_SCORES, threshold, side="left"))
 
 
 def count_pixels(
@@ -58,7 +69,8 @@ def count_pixels(
     Raises:
         ValueError: shapes differ, or the levels have another type.
 
-    >>> inside, outside = count_pixels(np.uint16([[7, 7, 9]]), np.array([[1, 0, 1]]) > 0)
+    >>> levels, lesion = np.uint16([[7, 7, 9]]), np.array([[True, False, True]])
+    >>> inside, outside = count_pixels(levels, lesion)
     >>> inside[[7, 9]].tolist(), outside[[7, 9]].tolist()
     ([1, 1], [1, 0])
     """
@@ -104,7 +116,8 @@ class ScoreCurve:
             false: likewise.
             total: `[...]`; None: the sums of `true`.
 
-        >>> curve = ScoreCurve.of(*count_pixels(np.uint16([2, 1]), np.array([1, 0]) > 0))
+        >>> levels, lesion = np.uint16([2, 1]), np.array([True, False])
+        >>> curve = ScoreCurve.of(*count_pixels(levels, lesion))
         >>> curve.found[:4].tolist(), curve.wrong[:4].tolist()
         ([1.0, 1.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0])
         """

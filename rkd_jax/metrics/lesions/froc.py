@@ -1,7 +1,7 @@
 """FROC: share of the lesions that are found, by false positives an image.
 
 A *candidate* is a connected part of the map above a low threshold; its score is its
-largest probability. At a threshold t the candidates with scores above t count. A
+largest probability. At a threshold the candidates of this score or more count. A
 lesion is found if such a candidate overlaps it, by one pixel or more; several
 candidates on one lesion count once, and one candidate finds all lesions that it
 overlaps. A candidate that overlaps no lesion is a false positive.

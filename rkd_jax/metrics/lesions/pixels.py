@@ -9,7 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from rkd_jax.metrics.lesions.curves import LEVELS, ScoreCurve, first_above
+from rkd_jax.metrics.lesions.curves import (
+    LEVELS,
+    ScoreCurve,
+    first_above,
+    first_from,
+)
 
 
 def average_precision(curve: ScoreCurve) -> np.ndarray:
@@ -76,7 +81,7 @@ def best_f1(curve: ScoreCurve) -> tuple[np.ndarray, np.ndarray]:
         curve: of pixels.
 
     Returns:
-        F1 `[...]`, and the threshold `[...]` above which scores are to be counted: half
+        F1 `[...]`, and the threshold `[...]` from which scores are to be counted: half
         a level below the lowest one that counts, so that rounding decides nothing. Of
         equal F1 the highest threshold. NaN without lesion pixels.
 
@@ -96,15 +101,16 @@ def best_f1(curve: ScoreCurve) -> tuple[np.ndarray, np.ndarray]:
 
 
 def at_threshold(curve: ScoreCurve, threshold: float) -> dict[str, np.ndarray]:
-    """Return precision, recall and F1 of the pixels with scores above a threshold.
+    """Return precision, recall and F1 of the pixels that are in the mask.
 
     Args:
         curve: of pixels.
-        threshold: in 0..1.
+        threshold: in 0..1; pixels of this score or more are in the mask, as in
+            `rkd_jax.lesions.result.LesionMap`.
 
     Returns:
         "precision", "recall", "f1", each `[...]`. Precision is NaN where no pixel is
-        above the threshold; recall and F1 are NaN without lesion pixels.
+        in the mask; recall and F1 are NaN without lesion pixels.
 
     >>> from rkd_jax.metrics.lesions.curves import count_pixels
     >>> levels, lesion = np.uint16([1, 40000, 50000]), np.array([True, False, True])
@@ -112,7 +118,7 @@ def at_threshold(curve: ScoreCurve, threshold: float) -> dict[str, np.ndarray]:
     >>> {name: float(value) for name, value in found.items()}
     {'precision': 0.5, 'recall': 0.5, 'f1': 0.5}
     """
-    level = first_above(threshold)
+    level = first_from(threshold)
     found, wrong = curve.found[..., level], curve.wrong[..., level]
     f1 = _ratio(2 * found, found + wrong + curve.total)
     return {

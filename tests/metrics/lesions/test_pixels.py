@@ -1,16 +1,19 @@
-"""Scores of pixels against scikit-learn, closed forms and single pixels."""
+"""Scores of pixels against scikit-learn and closed forms."""
 
 import numpy as np
 import pytest
-from sklearn import metrics as sklearn_metrics
 
 from rkd_jax.metrics.lesions import pixels
 from rkd_jax.metrics.lesions.curves import (
     ScoreCurve,
     count_pixels,
     first_above,
+    first_from,
     to_levels,
 )
+
+# Of the extra "test"; other installations may lack it.
+sklearn_metrics = pytest.importorskip("sklearn.metrics")
 
 SCORES = [0.05, 0.15, 0.92, 0.55, 0.35, 0.81, 0.65, 0.22, 0.48, 0.99]
 LABELS = [0, 0, 1, 1, 0, 0, 1, 0, 1, 1]
@@ -67,7 +70,7 @@ def test_best_f1_is_reached_at_its_threshold_and_nowhere_exceeded(drawn):
     levels, lesion = drawn
     curve = curve_of(levels, lesion)
     best, threshold = pixels.best_f1(curve)
-    at = levels / 65535 > threshold
+    at = levels / 65535 >= threshold
     assert best == pytest.approx(sklearn_metrics.f1_score(lesion.ravel(), at.ravel()))
     every = [
         sklearn_metrics.f1_score(lesion.ravel(), (levels >= level).ravel())
@@ -81,17 +84,31 @@ def test_best_f1_is_reached_at_its_threshold_and_nowhere_exceeded(drawn):
 def test_scores_at_a_threshold_are_those_of_the_mask(drawn):
     levels, lesion = drawn
     found = pixels.at_threshold(curve_of(levels, lesion), 0.003)
-    mask = (levels / 65535 > 0.003).ravel()
+    mask = (levels / 65535 >= 0.003).ravel()
     for name in ("precision", "recall", "f1"):
         expected = getattr(sklearn_metrics, f"{name}_score")(lesion.ravel(), mask)
         assert found[name] == pytest.approx(expected)
 
 
-def test_a_score_equal_to_the_threshold_is_not_above_it():
+def test_a_score_equal_to_the_threshold():
+    """It is in the mask, as in a detector's; 11 levels count what is above."""
     # 13107 / 65535 is 0.2 exactly.
-    assert first_above(0.2) == 13108
-    found = pixels.at_threshold(curve_of(np.uint16([13107, 13108]), [True, True]), 0.2)
-    assert found["recall"] == 0.5
+    assert (first_from(0.2), first_above(0.2)) == (13107, 13108)
+    curve = curve_of(np.uint16([13106, 13107]), [True, True])
+    assert pixels.at_threshold(curve, 0.2)["recall"] == 0.5
+    lowest = curve_of(np.uint16([13107, 13108]), [False, True])
+    # Above 0.2: the lesion alone; above 0 and 0.1: both.
+    assert pixels.aupr(lowest) == 1.0
+
+
+def test_rounding_moves_no_pixel_across_a_threshold():
+    rng = np.random.default_rng(0)
+    scores = rng.random(20000).astype(np.float32)
+    for threshold in (0.5, 0.3, 0.07):
+        mask = to_levels(scores) >= first_from(threshold)
+        near = np.abs(scores - threshold) < 1.0 / 65535
+        np.testing.assert_array_equal(mask[~near], scores[~near] >= threshold)
+    assert to_levels(np.float32([0.5])) >= first_from(0.5)
 
 
 def test_the_curve_has_the_points_of_scikit_learn(drawn):
@@ -160,9 +177,7 @@ def test_large_pictures_are_counted_in_blocks():
     np.testing.assert_array_equal(
         inside + outside, np.bincount(levels.ravel(), minlength=65536)
     )
-    np.testing.assert_array_equal(
-        inside, np.bincount(levels[lesion], minlength=65536)
-    )
+    np.testing.assert_array_equal(inside, np.bincount(levels[lesion], minlength=65536))
 
 
 def test_masks_of_another_shape_are_refused():

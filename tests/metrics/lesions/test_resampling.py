@@ -112,7 +112,5 @@ def test_average_precision_does_not_depend_on_the_scale_of_scores(photographs):
     """But for ties, a curve that rises changes no order of pixels."""
     halved = [(np.uint16(levels // 2 * 2 // 2), mask) for levels, mask in photographs]
     even = [(np.uint16(levels // 2 * 2), mask) for levels, mask in photographs]
-    one, other = (
-        pixels.average_precision(rows(p).together()) for p in (halved, even)
-    )
+    one, other = (pixels.average_precision(rows(p).together()) for p in (halved, even))
     assert one == pytest.approx(other)
