@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -165,7 +165,9 @@ def score_row(counted: Counted, threshold: float) -> RowScore:
     for curve, function in scored:
         found = function(curve.together())
         numbers |= {name: _value(value) for name, value in found.items()}
-        drawn |= resampling.drawn(curve, function)
+        drawn |= resampling.drawn(
+            curve, function, resamples=resampling.RESAMPLES, seed=resampling.SEED
+        )
     precision, recall, _ = pixels.precision_recall(pixel.together())
     return RowScore(
         numbers,
@@ -209,57 +211,6 @@ def _froc_points(curve: ScoreCurve, images: int) -> tuple[np.ndarray, np.ndarray
     # Level 0 is no candidate's: its counts are those of the lowest candidates.
     at = np.flatnonzero(np.diff(both, append=-1.0))[::-1]
     return curve.wrong[at] / images, curve.found[at] / curve.total
-
-
-def compare(scores: Mapping[str, RowScore]) -> list[dict[str, Any]]:
-    """Compare rows: paired bootstrap by photograph.
-
-    Each row less "full"; each row with a classifier less the best one without; each row
-    with a classifier less that of the other classifier.
-
-    Args:
-        scores: of all rows.
-
-    Returns:
-        For each comparison "first", "second", "difference" (name -> first less second)
-        and "intervals".
-    """
-    plain = [row for row in scores if not row.startswith(("refined_", "cls_"))]
-    best = max(
-        plain,
-        key=lambda row: scores[row].numbers["average_precision"] or 0.0,
-        default=None,
-    )
-    pairs = [(row, "full") for row in scores if row != "full"]
-    refined = [row for row in scores if row not in plain]
-    pairs += [(row, best) for row in refined if best not in (None, "full")]
-    pairs += [
-        (row, row.replace("refined_", "cls_"))
-        for row in refined
-        if row.startswith("refined_")
-    ]
-    return [
-        _difference(first, second, scores)
-        for first, second in pairs
-        if second in scores
-    ]
-
-
-def _difference(
-    first: str, second: str, scores: Mapping[str, RowScore]
-) -> dict[str, Any]:
-    one, other = scores[first], scores[second]
-    gain: dict[str, float | None] = {}
-    for name, value in one.numbers.items():
-        known = other.numbers[name]
-        gain[name] = None if value is None or known is None else value - known
-    between = resampling.paired_difference(one.drawn, other.drawn, len(one.photographs))
-    return {
-        "first": first,
-        "second": second,
-        "difference": gain,
-        "intervals": between,
-    }
 
 
 def score_healthy(

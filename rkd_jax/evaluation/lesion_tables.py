@@ -39,7 +39,7 @@ def write(
     Args:
         out: folder of the run.
         scores: of each row.
-        differences: of `lesion_scores.compare`.
+        differences: of `lesion_differences.compare`.
         facts: what `metrics.json` has besides; "row" names the row whose numbers stand
             at its top, "lesion" the lesion.
     """

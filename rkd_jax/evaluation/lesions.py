@@ -215,6 +215,7 @@ def _score(
 ) -> str:
     """Score the saved maps, write all files; return the printed table."""
     from rkd_jax.evaluation import lesion_maps, lesion_scores, lesion_tables
+    from rkd_jax.evaluation.lesion_differences import compare
 
     _, saved = lesion_maps.load_predictions(out / lesion_maps.PREDICTIONS)
     kinds: dict[str, list[Any]] = {lesion_maps.MAPS: [], lesion_maps.HEALTHY: []}
@@ -233,7 +234,7 @@ def _score(
         name: lesion_scores.score_row(one, facts["threshold"])
         for name, one in counted.items()
     }
-    differences = lesion_scores.compare(scores) if len(scores) > 1 else []
+    differences = compare(scores) if len(scores) > 1 else []
     lines = scores[row].photographs
     facts |= {
         "photographs": len(photographs),

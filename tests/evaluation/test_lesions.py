@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import shutil
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ SIDE = 48
 class Channels:
     """Takes the maps from the channels of a photograph: full, half, classifier."""
 
-    calls: list = []
+    calls: ClassVar[list[str]] = []
 
     def __init__(self, weights=None, **changes):
         self.cls = "cls" in str(weights)
@@ -51,17 +52,25 @@ class Channels:
         }
 
 
+def use_channels(patch):
+    patch.setattr(detectors, "load_lesion_detector", Channels)
+    patch.setattr(Channels, "calls", [])
+    patch.setattr(lesion_scores.resampling, "RESAMPLES", 100)  # of 2000: seconds
+
+
 @pytest.fixture(autouse=True)
 def detector(monkeypatch):
-    monkeypatch.setattr(detectors, "load_lesion_detector", Channels)
-    monkeypatch.setattr(Channels, "calls", [])
+    use_channels(monkeypatch)
 
 
 def write_photograph(path, mask, seed):
     rng = np.random.default_rng(seed)
     blurred = ndimage.gaussian_filter(mask.astype(float), 1.0)[..., None]
-    gains = np.array([0.5, 0.8, 1.2])
-    image = gains * blurred + 0.25 * rng.random((*mask.shape, 3)) ** 2
+    # Some lesions are faint, and some spots are none.
+    strength = ndimage.gaussian_filter(rng.normal(1.0, 6.0, mask.shape), 5)[..., None]
+    spots = ndimage.gaussian_filter((rng.random(mask.shape) < 0.004) * 6.0, 1.0)
+    image = np.array([0.9, 1.0, 1.2]) * blurred * np.clip(strength, 0.2, 1)
+    image += spots[..., None] + 0.3 * rng.random((*mask.shape, 3)) ** 2
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.uint8(255 * np.clip(image, 0, 1))).save(path)
 
@@ -129,7 +138,7 @@ def average_precision(scores, lesion):
 def finished(root, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(detectors, "load_lesion_detector", Channels)
+        use_channels(patch)
         assert run(root, out, "--weights", "w") == 0
     return out
 
