@@ -168,5 +168,5 @@ def froc_chart(
     axes.set_xticks(list(rates), [f"{rate:g}" for rate in rates])
     axes.set(xlim=(left, right), ylim=(0, 1), title=title)
     axes.set(xlabel="false positives an image", ylabel="share of lesions found")
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left")
     return figure

@@ -12,15 +12,17 @@ from rkd_jax.metrics.lesions.curves import (
     to_levels,
 )
 
-# Of the extra "test"; other installations may lack it.
-sklearn_metrics = pytest.importorskip("sklearn.metrics")
-
 SCORES = [0.05, 0.15, 0.92, 0.55, 0.35, 0.81, 0.65, 0.22, 0.48, 0.99]
 LABELS = [0, 0, 1, 1, 0, 0, 1, 0, 1, 1]
 
 
 def curve_of(levels, lesion):
     return ScoreCurve.of(*count_pixels(np.asarray(levels), np.asarray(lesion)))
+
+
+@pytest.fixture(scope="module")
+def sklearn_metrics():
+    return pytest.importorskip("sklearn.metrics")  # of the extra "test"
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +47,14 @@ def test_golden_values(golden):
     assert pixels.average_precision(golden) == pytest.approx(0.8766667, abs=1e-7)
 
 
-def test_average_precision_is_that_of_scikit_learn(drawn):
+def test_average_precision_is_that_of_scikit_learn(drawn, sklearn_metrics):
     levels, lesion = drawn
     expected = sklearn_metrics.average_precision_score(lesion.ravel(), levels.ravel())
     found = pixels.average_precision(curve_of(levels, lesion))
     assert found == pytest.approx(expected, abs=1e-12)
 
 
-def test_aupr_is_the_area_of_predictions_at_equal_steps(drawn):
+def test_aupr_is_the_area_of_predictions_at_equal_steps(drawn, sklearn_metrics):
     levels, lesion = drawn
     for count in (11, 33):
         recalls, precisions = [], []
@@ -66,7 +68,9 @@ def test_aupr_is_the_area_of_predictions_at_equal_steps(drawn):
         assert area == pytest.approx(expected, abs=1e-12)
 
 
-def test_best_f1_is_reached_at_its_threshold_and_nowhere_exceeded(drawn):
+def test_best_f1_is_reached_at_its_threshold_and_nowhere_exceeded(
+    drawn, sklearn_metrics
+):
     levels, lesion = drawn
     curve = curve_of(levels, lesion)
     best, threshold = pixels.best_f1(curve)
@@ -81,7 +85,7 @@ def test_best_f1_is_reached_at_its_threshold_and_nowhere_exceeded(drawn):
     assert again["f1"] == pytest.approx(best)
 
 
-def test_scores_at_a_threshold_are_those_of_the_mask(drawn):
+def test_scores_at_a_threshold_are_those_of_the_mask(drawn, sklearn_metrics):
     levels, lesion = drawn
     found = pixels.at_threshold(curve_of(levels, lesion), 0.003)
     mask = (levels / 65535 >= 0.003).ravel()
@@ -111,7 +115,7 @@ def test_rounding_moves_no_pixel_across_a_threshold():
     assert to_levels(np.float32([0.5])) >= first_from(0.5)
 
 
-def test_the_curve_has_the_points_of_scikit_learn(drawn):
+def test_the_curve_has_the_points_of_scikit_learn(drawn, sklearn_metrics):
     levels, lesion = drawn
     curve = curve_of(levels, lesion)
     precision, recall, score = pixels.precision_recall(curve)
