@@ -11,7 +11,9 @@ evaluations label the map anew); a hit is any overlap (others ask for the center
 candidate inside the lesion, a distance, or a share of overlap); sensitivity at a rate
 is that of the lowest threshold with at most so many false positives an image, not
 interpolated between two thresholds (LUNA16 interpolates); photographs without lesions
-count as images. The rates 1/8 to 8 and their mean are those of LUNA16.
+count as images. So a map that is above the low threshold everywhere has one candidate
+that finds every lesion, with sensitivity 1: read it beside the scores of pixels, and
+choose a low threshold that parts the lesions. The rates 1/8 to 8 and their mean are those of LUNA16.
 """
 
 from __future__ import annotations
