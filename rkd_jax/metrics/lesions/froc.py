@@ -13,7 +13,8 @@ is that of the lowest threshold with at most so many false positives an image, n
 interpolated between two thresholds (LUNA16 interpolates); photographs without lesions
 count as images. So a map that is above the low threshold everywhere has one candidate
 that finds every lesion, with sensitivity 1: read it beside the scores of pixels, and
-choose a low threshold that parts the lesions. The rates 1/8 to 8 and their mean are those of LUNA16.
+choose a low threshold that parts the lesions. The rates 1/8 to 8 and their mean are
+those of LUNA16.
 """
 
 from __future__ import annotations
