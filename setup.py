@@ -41,6 +41,7 @@ TEST = [
     "hypothesis>=6.100",
     "pytest>=8.0",
     "pytest-xdist>=3.5",
+    "scikit-learn>=1.4",  # its scores of probability maps
     "setuptools>=77",
     "SimpleITK>=2.4",  # draws by the displacement field that `--export itk` writes
 ]

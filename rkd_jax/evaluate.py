@@ -2,6 +2,7 @@
 
     python -m rkd_jax.evaluate fire --data_dir DIR --weights FILE --out DIR
     python -m rkd_jax.evaluate wflw --data_dir DIR --weights FILE --out DIR
+    python -m rkd_jax.evaluate lesions --data_dir DIR --weights FILE --out DIR
     python -m rkd_jax.evaluate multimodal --data_dir DIR --out DIR
     python -m rkd_jax.evaluate unrelated --photographs DIR... --out DIR
     python -m rkd_jax.evaluate ablation --data_dir DIR --weights NAME=FILE... --out DIR
@@ -10,9 +11,10 @@ write `predictions.npz`, and from that file alone `metrics.json` and `pairs.csv`
 (`unrelated`: also `believed.csv` and a picture in `believed/` of each pair that was
 reported as registered; `wflw`: `faces.csv`, the error curve and the faces with the
 largest errors; `ablation`: a folder of these for each network and protocol, and
-`ablation.csv`, `ablation.md`, `ablation.png`). The same command again goes on where it
-was stopped; predictions from other settings are refused unless `--overwrite` is given.
-Exit code 0, or 2 for bad input; 130 after Ctrl-C.
+`ablation.csv`, `ablation.md`, `ablation.png`; `lesions`: maps instead of
+`predictions.npz`, `rows.csv`, `photographs.csv` and two curves). The same command again
+goes on where it was stopped; predictions from other settings are refused unless
+`--overwrite` is given. Exit code 0, or 2 for bad input; 130 after Ctrl-C.
 
 `rkd_jax.evaluation.BENCHMARKS` lists the benchmarks; each is one file there.
 """

@@ -11,6 +11,7 @@ BENCHMARKS: dict[str, str] = {
     "unrelated": "rkd_jax.evaluation.unrelated",
     "ablation": "rkd_jax.evaluation.ablation",
     "wflw": "rkd_jax.evaluation.wflw",
+    "lesions": "rkd_jax.evaluation.lesions",
 }
 """Name of the command -> module. One line adds a benchmark of your own; with
 

@@ -66,11 +66,12 @@ def add_folder(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
-def read_names(path: str | None) -> list[str] | None:
-    """Read names of pairs, one a line; "#" starts a comment.
+def read_names(path: str | None, option: str = "--pairs") -> list[str] | None:
+    """Read names of pairs or photographs, one a line; "#" starts a comment.
 
     Args:
-        path: the file; None takes all pairs.
+        path: the file; None takes all.
+        option: that gave it, for the error.
 
     Raises:
         FileNotFoundError: no such file.
@@ -79,6 +80,6 @@ def read_names(path: str | None) -> list[str] | None:
         return None
     file = pathlib.Path(path)
     if not file.is_file():
-        raise FileNotFoundError(f"{file}: no such file; check --pairs")
+        raise FileNotFoundError(f"{file}: no such file; check {option}")
     names = [row.cells[0].split("#")[0].strip() for row in read_table(file).rows]
     return [name for name in names if name]

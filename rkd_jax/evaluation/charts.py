@@ -1,4 +1,4 @@
-"""Charts of benchmarks, drawn with Matplotlib: reliability, bars, cumulative errors.
+"""Charts of benchmarks, drawn with Matplotlib: reliability, bars, curves.
 
 Each returns a `matplotlib.figure.Figure` of its own (no global state, no display);
 `png` encodes it.
@@ -119,5 +119,54 @@ def error_curve(
     axes.axvline(100 * THRESHOLD, color="0.5", linewidth=1)
     axes.set(xlim=(0, 100 * limit), ylim=(0, 1), ylabel="share of faces")
     axes.set_xlabel("normalized error, per cent of the eyes' distance (line: failure)")
+    axes.legend(loc="upper left")
+    return figure
+
+
+def precision_recall_chart(
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str
+) -> Figure:
+    """Draw precision against recall, a curve for each name.
+
+    Args:
+        curves: label -> (precision, recall) `[P]`, by rising recall; the area below the
+            steps is the average precision.
+        title: above the chart.
+    """
+    figure, axes = _figure(720, 560)
+    for label, (precision, recall) in curves.items():
+        axes.step(
+            np.concatenate([[0.0], recall]),
+            np.concatenate([precision[:1], precision]),
+            where="pre",
+            label=label,
+        )
+    axes.set(xlim=(0, 1), ylim=(0, 1), title=title)
+    axes.set(xlabel="recall of lesion pixels", ylabel="precision")
+    axes.legend(loc="upper right")
+    return figure
+
+
+def froc_chart(
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    rates: Sequence[float],
+    title: str,
+) -> Figure:
+    """Draw the share of lesions found by false positives an image.
+
+    Args:
+        curves: label -> (false positives an image, sensitivity) `[P]`, both rising.
+        rates: to mark on the axis of false positives, which is logarithmic.
+        title: above the chart.
+    """
+    figure, axes = _figure(720, 480)
+    left, right = min(rates) / 2, max(rates) * 2
+    for label, (false, found) in curves.items():
+        # What is found without any false positive lies left of a logarithmic axis.
+        axes.step(np.maximum(false, left / 2), found, where="post", label=label)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(list(rates), [f"{rate:g}" for rate in rates])
+    axes.set(xlim=(left, right), ylim=(0, 1), title=title)
+    axes.set(xlabel="false positives an image", ylabel="share of lesions found")
     axes.legend(loc="upper left")
     return figure

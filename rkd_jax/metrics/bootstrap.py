@@ -43,9 +43,7 @@ def group_intervals(
     names, group = np.unique(groups, return_inverse=True)
     if names.size < 2:
         return {name: None for name in (*means, *averages)}
-    rng = np.random.default_rng(seed)
-    share = np.full(names.size, 1.0 / names.size)
-    weights = rng.multinomial(names.size, share, size=resamples)[:, group]
+    weights = draw_groups(names.size, resamples=resamples, seed=seed)[:, group]
     drawn = {}
     for name, (values, members) in means.items():
         total = weights @ members.astype(np.float64)
@@ -56,11 +54,40 @@ def group_intervals(
         # NaN where any part is absent, so that every draw estimates the same number.
         columns = [drawn[part] for part in parts] or [np.full(resamples, np.nan)]
         drawn[name] = np.mean(columns, axis=0)
+    return {name: percentiles(values, confidence) for name, values in drawn.items()}
+
+
+def draw_groups(count: int, *, resamples: int, seed: int) -> np.ndarray:
+    """Draw groups with replacement: how often each draw has each group.
+
+    Args:
+        count: number of groups, and of groups in a draw.
+        resamples: number of draws.
+        seed: the same seed gives the same draws.
+
+    Returns:
+        int64 `[resamples, count]`.
+
+    >>> draw_groups(3, resamples=2, seed=0).sum(axis=1).tolist()
+    [3, 3]
+    """
+    share = np.full(count, 1.0 / count)
+    return np.random.default_rng(seed).multinomial(count, share, size=resamples)
+
+
+def percentiles(values: np.ndarray, confidence: float) -> list[float] | None:
+    """Return the interval that holds the middle share of bootstrapped values.
+
+    Args:
+        values: `[resamples]`; what is not finite is left out.
+        confidence: the share, in 0..1.
+
+    Returns:
+        `[low, high]`, or None if no value is left.
+
+    >>> percentiles(np.array([1.0, 2.0, 3.0, np.nan]), 0.5)
+    [1.5, 2.5]
+    """
+    kept = values[np.isfinite(values)]
     tail = (1.0 - confidence) / 2.0
-    intervals: dict[str, list[float] | None] = {}
-    for name, values in drawn.items():
-        kept = values[np.isfinite(values)]
-        intervals[name] = (
-            np.quantile(kept, [tail, 1.0 - tail]).tolist() if kept.size else None
-        )
-    return intervals
+    return np.quantile(kept, [tail, 1.0 - tail]).tolist() if kept.size else None

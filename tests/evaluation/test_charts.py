@@ -70,3 +70,25 @@ def test_equal_figures_are_equal_files():
     files = [charts.png(charts.error_curve({"a": np.ones(3)})) for _ in range(2)]
     assert files[0] == files[1]
     assert Image.open(io.BytesIO(files[0])).size == (720, 480)
+
+
+def test_the_area_below_the_steps_is_the_average_precision():
+    precision, recall = np.array([1.0, 0.5, 0.75]), np.array([0.25, 0.5, 1.0])
+    figure = charts.precision_recall_chart({"a": (precision, recall)}, "title")
+    x, y = figure.axes[0].lines[0].get_data()
+    assert figure.axes[0].lines[0].get_drawstyle() == "steps-pre"
+    assert np.diff(x) @ y[1:] == pytest.approx(0.25 * 1 + 0.25 * 0.5 + 0.5 * 0.75)
+    assert charts.png(figure)[1:4] == b"PNG"
+
+
+def test_the_froc_curve_keeps_its_points():
+    false, found = np.array([0.0, 1.0, 3.0]), np.array([0.2, 0.4, 0.9])
+    figure = charts.froc_chart({"a": (false, found)}, (0.5, 8.0), "title")
+    axes = figure.axes[0]
+    x, y = axes.lines[0].get_data()
+    assert axes.lines[0].get_drawstyle() == "steps-post"
+    np.testing.assert_allclose(y, found)
+    np.testing.assert_allclose(x[1:], false[1:])
+    assert x[0] < axes.get_xlim()[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.5", "8"]
+    assert charts.png(figure)[1:4] == b"PNG"

@@ -8,7 +8,7 @@ FOLDER = pathlib.Path(rkd_jax.metrics.__file__).parent
 
 
 def test_metrics_import_numpy_alone():
-    for file in sorted(FOLDER.glob("*.py")):
+    for file in sorted(FOLDER.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]

@@ -1,0 +1,60 @@
+"""Differences between rows of scores of lesions, with paired intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rkd_jax.evaluation.lesion_scores import RowScore
+from rkd_jax.metrics.lesions import resampling
+
+
+def compare(scores: Mapping[str, RowScore]) -> list[dict[str, Any]]:
+    """Compare rows: paired bootstrap by photograph.
+
+    Each row less "full"; each row with a classifier less the best one without; each row
+    with a classifier less that of the other classifier.
+
+    Args:
+        scores: of all rows.
+
+    Returns:
+        For each comparison "first", "second", "difference" (name -> first less second)
+        and "intervals".
+    """
+    plain = [row for row in scores if not row.startswith(("refined_", "cls_"))]
+    best = max(
+        plain,
+        key=lambda row: scores[row].numbers["average_precision"] or 0.0,
+        default=None,
+    )
+    pairs = [(row, "full") for row in scores if row != "full"]
+    refined = [row for row in scores if row not in plain]
+    pairs += [(row, best) for row in refined if best not in (None, "full")]
+    pairs += [
+        (row, row.replace("refined_", "cls_"))
+        for row in refined
+        if row.startswith("refined_")
+    ]
+    return [
+        _difference(first, second, scores)
+        for first, second in pairs
+        if second in scores
+    ]
+
+
+def _difference(
+    first: str, second: str, scores: Mapping[str, RowScore]
+) -> dict[str, Any]:
+    one, other = scores[first], scores[second]
+    gain: dict[str, float | None] = {}
+    for name, value in one.numbers.items():
+        known = other.numbers[name]
+        gain[name] = None if value is None or known is None else value - known
+    between = resampling.paired_difference(one.drawn, other.drawn, len(one.photographs))
+    return {
+        "first": first,
+        "second": second,
+        "difference": gain,
+        "intervals": between,
+    }

@@ -1,0 +1,1 @@
+"""How well maps find lesions: by pixel and by lesion, with intervals."""
