@@ -19,7 +19,7 @@ from rkd_jax.images.pictures import display_scale, to_rgb8, to_uint8
 from rkd_jax.images.reading import check_sides, describe, read_image
 from rkd_jax.lesions.fundus import problem_of
 from rkd_jax.lesions.fusion import fuse
-from rkd_jax.lesions.prepare import half, prepare
+from rkd_jax.lesions.prepare import field_box, half, prepare
 from rkd_jax.lesions.regions import BATCH, classify, fill, find_points, refine
 from rkd_jax.lesions.result import LesionMap, find_lesions
 from rkd_jax.lesions.settings import MODEL, check_numbers, settings_of
@@ -165,7 +165,7 @@ class LesionDetector:
         self, image: np.ndarray, field: np.ndarray
     ) -> tuple[dict[str, np.ndarray], float]:
         prepared = prepare(image, self.settings.scale)
-        rows, columns = _box(prepared.field)
+        rows, columns = field_box(prepared.field)
         found, threshold = self._four_maps(
             np.ascontiguousarray(prepared.image[rows, columns])
         )
@@ -235,13 +235,6 @@ def _field(image: np.ndarray) -> np.ndarray:
     if problem := problem_of(image, field):
         raise NoFundusError(problem)
     return field
-
-
-def _box(field: np.ndarray) -> tuple[slice, slice]:
-    """Return the rows and columns of a field, from even ones, as pixels of a half."""
-    spans = (np.flatnonzero(field.any(axis)) for axis in (1, 0))
-    rows, columns = (slice(int(s[0]) // 2 * 2, int(s[-1]) + 1) for s in spans)
-    return rows, columns
 
 
 def _at_size(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:

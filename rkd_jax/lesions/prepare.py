@@ -119,6 +119,23 @@ def _enhance(image: np.ndarray, field: np.ndarray, scale: Scale) -> np.ndarray:
     return result
 
 
+def field_box(field: np.ndarray) -> tuple[slice, slice]:
+    """Return the rows and columns of a field of view, from even ones on.
+
+    Args:
+        field: bool `[h, w]`, not empty. Its first row and column are even, so that the
+            cells of `half` are the same in the box and in the whole image.
+
+    >>> field = np.zeros((8, 8), bool)
+    >>> field[3:5, 4:7] = True
+    >>> field_box(field)
+    (slice(2, 5, None), slice(4, 7, None))
+    """
+    spans = (np.flatnonzero(field.any(axis)) for axis in (1, 0))
+    rows, columns = (slice(int(s[0]) // 2 * 2, int(s[-1]) + 1) for s in spans)
+    return rows, columns
+
+
 def half(image: np.ndarray) -> np.ndarray:
     """Return an image at half scale, by the means of 2x2 cells.
 

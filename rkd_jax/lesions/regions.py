@@ -102,13 +102,24 @@ def classify(
             (batch, patch_px, patch_px, image.shape[2]), NEUTRAL, np.uint8
         )
         for patch, (x, y) in zip(patches, part, strict=False):
-            _cut(image, x - patch_px // 2, y - patch_px // 2, patch)
+            cut(image, x - patch_px // 2, y - patch_px // 2, patch)
         found[start : start + len(part)] = np.asarray(classifier(patches))[: len(part)]
     return found
 
 
-def _cut(image: np.ndarray, left: int, top: int, patch: np.ndarray) -> None:
-    """Copy the part of an image that lies under a patch into it."""
+def cut(image: np.ndarray, left: int, top: int, patch: np.ndarray) -> None:
+    """Copy the part of an image that lies under a patch into it.
+
+    Args:
+        image: `[H, W, C]` or `[H, W]`.
+        left, top: pixel of the image that is the patch's first one; may lie outside.
+        patch: square, of the same channels; what lies outside the image stays.
+
+    >>> patch = np.full((2, 2), 9)
+    >>> cut(np.array([[1, 2], [3, 4]]), -1, 0, patch)
+    >>> patch.tolist()
+    [[9, 1], [9, 3]]
+    """
     side = len(patch)
     rows = slice(max(0, top), max(0, top + side))
     columns = slice(max(0, left), max(0, left + side))

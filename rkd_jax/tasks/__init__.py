@@ -15,6 +15,7 @@ TASKS = {
     "retina": "rkd_jax.tasks.retina",
     "landmarks": "rkd_jax.tasks.faces",
     "pretraining": "rkd_jax.tasks.pretraining",
+    "lesions": "rkd_jax.tasks.lesions",
 }
 
 

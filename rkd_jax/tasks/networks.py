@@ -17,14 +17,49 @@ if TYPE_CHECKING:
 def options(network: ModelConfig) -> dict[str, Any]:
     """Return those fields of a network's config that the network takes.
 
-    A subclass of `ModelConfig` may add fields for a network of a user's own.
+    A subclass of `ModelConfig` may add fields for a network of a user's own. A network
+    inside a network is a dictionary of its name and options.
 
     >>> "kernels" in options(ModelConfig()), "widths" in options(ModelConfig())
     (False, True)
     """
     fields = {field.name for field in dataclasses.fields(network)} - {"name"}
     taken = models.option_names(network.name) & fields
-    return {name: getattr(network, name) for name in sorted(taken)}
+    return {name: _plain(getattr(network, name)) for name in sorted(taken)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, ModelConfig):
+        return {"name": value.name, **options(value)}
+    return value
+
+
+def stored_options(network: ModelConfig) -> dict[str, Any]:
+    """Return the options that a weights file keeps: what was learned, not how.
+
+    A reader computes as its own device does, so that `compute_dtype` is left out, also
+    of networks inside.
+    """
+
+    def kept(given: dict[str, Any]) -> dict[str, Any]:
+        return {
+            name: kept(value) if isinstance(value, dict) else value
+            for name, value in given.items()
+            if name != "compute_dtype"
+        }
+
+    return kept(options(network))
+
+
+def check_options(network: ModelConfig, field: str) -> None:
+    """Check that a network exists and takes its options.
+
+    Raises:
+        ValueError: names the field of the config, such as "model".
+    """
+    where = f"config.{field}"
+    models.option_names(network.name, where)  # names an unknown network's field
+    models.check(network.name, options(network), where)
 
 
 def build(network: ModelConfig) -> nn.Module:
@@ -50,10 +85,8 @@ def check(network: ModelConfig, field: str, *, out_channels: int, task: str) -> 
     Raises:
         ValueError: names the field.
     """
-    where = f"config.{field}"
-    models.option_names(network.name, where)  # names an unknown network's field
-    models.check(network.name, options(network), where)
-    models.check_answer(network.name, build(network), where)
+    check_options(network, field)
+    models.check_answer(network.name, build(network), f"config.{field}")
     if network.out_channels != out_channels:
         raise ValueError(
             f"config.{field}.out_channels must be {out_channels} for the task "

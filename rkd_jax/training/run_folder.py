@@ -174,15 +174,12 @@ def save_weights(
     """
     if jax.process_index() != 0:
         return
-    options = networks.options(config.model)
-    # How the run computed, not what it has learnt: a reader has its own device.
-    options.pop("compute_dtype", None)
     with name_file(path):
         weights.save(
             path,
             variables,
             model=config.model.name,
-            options=options,
+            options=networks.stored_options(config.model),
             preprocess=tasks.load(config.task.name).preprocess(config),
             recipe={
                 "config": schema.as_dict(config, public=True),

@@ -61,8 +61,8 @@ def check_network(
         )
     # A file need not name the options that have their default.
     network = models.build(loaded.model, **loaded.options)
-    ignored = {"compute_dtype", "drop_rate"}
-    asked = {k: v for k, v in networks.options(wanted).items() if k not in ignored}
+    asked = networks.stored_options(wanted)
+    asked.pop("drop_rate", None)
     for key, value in asked.items():
         _compare(path, key, getattr(network, key), value)
 
