@@ -73,7 +73,7 @@ def lesion_pixels(
 
 
 def lattice(field: np.ndarray, target: np.ndarray, *, step: int) -> np.ndarray:
-    """Return every `step`-th pixel of a field that is no lesion, int `[n, 2]` (x, y)."""
+    """Return every `step`-th pixel of a field that is no lesion, int `[n, 2]`."""
     free = (field & (target < LESION))[step // 2 :: step, step // 2 :: step]
     return np.argwhere(free)[:, ::-1] * step + step // 2
 

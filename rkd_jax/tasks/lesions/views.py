@@ -1,4 +1,4 @@
-"""What a patch may look like in training: turned, mirrored, lighter, of more contrast."""
+"""What a patch may look like in training: turned, mirrored, of other contrast."""
 
 import jax
 import jax.numpy as jnp
