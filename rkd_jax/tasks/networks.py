@@ -52,13 +52,17 @@ def stored_options(network: ModelConfig) -> dict[str, Any]:
 
 
 def check_options(network: ModelConfig, field: str) -> None:
-    """Check that a network exists and takes its options.
+    """Check that a network, and those inside it, exist and take their options.
 
     Raises:
         ValueError: names the field of the config, such as "model".
     """
     where = f"config.{field}"
     models.option_names(network.name, where)  # names an unknown network's field
+    for part in dataclasses.fields(network):
+        inside = getattr(network, part.name)
+        if isinstance(inside, ModelConfig):
+            check_options(inside, f"{field}.{part.name}")
     models.check(network.name, options(network), where)
 
 

@@ -1,5 +1,6 @@
 """The table of tasks: what each module exports, and a task of somebody else."""
 
+import collections
 import importlib
 import inspect
 import pkgutil
@@ -9,8 +10,9 @@ import types
 import pytest
 
 from rkd_jax import tasks
-from rkd_jax.config import Config, TaskConfig
+from rkd_jax.config import Config, ModelConfig, TaskConfig
 from rkd_jax.tasks.base import TaskModule
+from rkd_jax.tasks.lesions import LesionsModel
 
 FUNCTIONS = [
     name for name, value in vars(TaskModule).items() if isinstance(value, staticmethod)
@@ -19,6 +21,8 @@ FUNCTIONS = [
 
 # Other tests add tasks of their own.
 PACKAGED = [n for n, module in tasks.TASKS.items() if module.startswith("rkd_jax.")]
+MODELS = collections.defaultdict(lambda: ModelConfig, lesions=LesionsModel)
+FOLDERS = {"lesions": ["full", "half"]}
 
 
 @pytest.mark.parametrize("name", PACKAGED)
@@ -34,8 +38,9 @@ def test_a_module_exports_what_training_asks_for(name):
         )
     assert issubclass(module.CONFIG, TaskConfig)
     assert module.CONFIG().name == name
-    own = module.stages(Config(task=module.CONFIG()))
-    assert [stage.folder for stage in own] == [""]
+    own = module.stages(Config(task=module.CONFIG(), model=MODELS[name]()))
+    # The last run has the experiment's folder, those before it have folders of theirs.
+    assert [stage.folder for stage in own] == [*FOLDERS.get(name, []), ""]
 
 
 def test_a_task_of_somebody_else_is_one_line(monkeypatch):

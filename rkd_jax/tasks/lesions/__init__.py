@@ -114,6 +114,10 @@ def stages(config: Config) -> list[Stage]:
     """Return the runs of an experiment: teachers, proposal networks, classifiers."""
     task = LesionsConfig.of(config)
     if task.part != "all":
+        if isinstance(config.model, LesionsModel):
+            start = config.init_weights
+            config = _of_part(config, task.part)
+            config.init_weights = start
         return _proposal_stages(config, "")
     runs: list[Stage] = []
     for part in PARTS:

@@ -146,7 +146,8 @@ class LesionsConfig(TaskConfig):
 
     DATA: ClassVar[type[DataConfig]] = LesionsData
     name: str = "lesions"
-    # all: the whole experiment | full, half: one proposal network alone.
+    # all: the whole experiment | full, half: one proposal network alone, as the whole
+    # experiment trains it.
     part: str = choice("all", "all", *PARTS)
     proposals: ProposalsConfig = dataclasses.field(default_factory=ProposalsConfig)
     # What is no lesion. healthy: in photographs without lesions only, as published, so
@@ -177,6 +178,8 @@ class LesionsConfig(TaskConfig):
         from rkd_jax.lesions.fusion import check_fusion
 
         check_fusion(self.fusion)
+        if self.part == "all":
+            LesionsConfig.model(config)
         _check_model(config.model)
         if self.patch_px % 2:
             raise ValueError(
@@ -198,9 +201,9 @@ class LesionsConfig(TaskConfig):
                 "one must be positive"
             )
         if self.proposals.distill:
-            networks.check_options(
-                self.proposals.teacher.model, "task.proposals.teacher.model"
-            )
+            field = "task.proposals.teacher.model"
+            networks.check_options(self.proposals.teacher.model, field)
+            _check_proposal(self.proposals.teacher.model, field)
 
     def weights_files(self, config: Config) -> dict[str, WeightsFile]:
         """Return the files of `TaskConfig.weights_files`, and those of each part."""
@@ -254,8 +257,9 @@ def _check_proposal(model: ModelConfig, field: str) -> None:
         raise ValueError(
             f"config.{field}.out_channels must be 1; it is {model.out_channels}"
         )
-    if not hasattr(models.build(model.name, **networks.options(model)), "reach"):
+    network = models.build(model.name, **networks.options(model))
+    if model.name == "two_stage" or not hasattr(network, "reach"):
         raise ValueError(
-            f"config.{field}.name is {model.name!r}, which has no method reach(); "
-            "expected a segmentation network such as 'frrn'"
+            f"config.{field}.name is {model.name!r}; expected a segmentation network "
+            "with the method reach(), such as 'frrn'"
         )

@@ -90,12 +90,19 @@ def _prepared(data: LesionsData, seed: int, held_out: int | None) -> CachedSourc
             f"{'evaluate' if held_out else ''} on; change config.data.hold_out_every"
         )
     scale = Scale(float(data.size), data.sigma_px, data.gain)
-    reads = list(items.values())
-    return CachedSource(
-        lambda index: prepared(*reads[index](), scale),
-        list(items),
-        cache_mb=data.cache_mb,
-    )
+    names, reads = list(items), list(items.values())
+
+    def make(index: int) -> Example:
+        image, mask = reads[index]()
+        try:
+            return prepared(image, mask, scale)
+        except ValueError as error:
+            raise ValueError(
+                f"{names[index]}: {error}; expected a photograph of a fundus: leave it "
+                "out"
+            ) from error
+
+    return CachedSource(make, names, cache_mb=data.cache_mb)
 
 
 def prepared(image: np.ndarray, mask: np.ndarray, scale: Scale) -> Example:
