@@ -10,7 +10,13 @@ from rkd_jax.lesions.prepare import NEUTRAL
 from rkd_jax.lesions.regions import cut
 from rkd_jax.tasks.lesions import eyes as photographs
 from rkd_jax.tasks.lesions.config import LesionsConfig, LesionsData
-from rkd_jax.tasks.lesions.places import Places, lattice, lesion_pixels, no_lesion
+from rkd_jax.tasks.lesions.places import (
+    LESION,
+    Places,
+    lattice,
+    lesion_pixels,
+    no_lesion,
+)
 
 SLACK = 8
 """A lesion lies at least so far from the border of a proposal network's crop."""
@@ -83,21 +89,41 @@ def training_patches(config: Config) -> Patches:
     eyes = photographs.training_eyes(data, seed=config.seed, scale=scale)
     read = photographs.read_all(eyes, data.num_threads)
     _check(read, task, data)
-    if task.part == "all":
-        return _classifier_patches(eyes, read, task, config.seed)
-    return _proposal_patches(eyes, read, task, config.seed)
+    make = _classifier_patches if task.part == "all" else _proposal_patches
+    found = make(eyes, read, task, config.seed)
+    for label, what in ((1, data.lesion), (0, "no lesion")):
+        if not (found.groups == label).any():
+            raise ValueError(
+                f"{data.data_dir or 'drawn eyes'}: no patch shows {what} at the "
+                f"{scale} scale of fields of {data.size} pixels; choose a larger "
+                "config.data.size, or a smaller config.task.proposals.crop"
+            )
+    return found
 
 
 def held_out(config: Config) -> Source | None:
-    """Return held-out photographs (proposal networks) or patches (classifier)."""
+    """Return held-out photographs (proposal networks) or patches (classifier).
+
+    Raises:
+        FileNotFoundError, ValueError: the data are missing or bad, or have no lesion,
+            so that no score could be computed.
+    """
     task, data = LesionsConfig.of(config), LesionsData.of(config)
     scale = "full" if task.part == "all" else task.part
     eyes = photographs.held_out_eyes(
         data, seed=config.seed, scale=scale, most=config.loop.eval_pairs
     )
-    if eyes is None or task.part != "all":
-        return eyes
+    if eyes is None:
+        return None
     read = photographs.read_all(eyes, data.num_threads)
+    if not any((eye["target"] >= LESION).any() for eye in read):
+        raise ValueError(
+            f"{data.data_dir or 'drawn eyes'}: no {data.lesion} in any of {len(read)} "
+            "held-out photographs; raise config.loop.eval_pairs, or choose another "
+            "config.data.hold_out_every (0 holds out none)"
+        )
+    if task.part != "all":
+        return eyes
     return _classifier_patches(eyes, read, task, config.seed, everywhere=True)
 
 
@@ -163,7 +189,7 @@ def _classifier_patches(
     whole = _teaches(read, "all" if everywhere else task.negatives)
     count = -(-task.negative_patches // int(whole.sum()))
     if everywhere:
-        count //= 10
+        count = max(count // 10, 1)
     found = []
     for number, eye in enumerate(read):
         xy = lesion_pixels(eye["target"], most=task.patches_per_lesion, rng=rng)
