@@ -61,10 +61,21 @@ def check_network(
         )
     # A file need not name the options that have their default.
     network = models.build(loaded.model, **loaded.options)
-    asked = networks.stored_options(wanted)
-    asked.pop("drop_rate", None)
+    _compare_options(path, network, networks.stored_options(wanted))
+
+
+def _compare_options(
+    path: str, network: Any, asked: dict[str, Any], inside: str = ""
+) -> None:
+    """Compare a network, and those inside it, with what a config asks for."""
     for key, value in asked.items():
-        _compare(path, key, getattr(network, key), value)
+        found, name = getattr(network, key), f"{inside}{key}"
+        if isinstance(value, dict) and "name" in value:
+            _compare(path, f"{name}.name", found["name"], value["name"])
+            rest = {part: v for part, v in value.items() if part != "name"}
+            _compare_options(path, models.build(**found), rest, f"{name}.")
+        elif key != "drop_rate":
+            _compare(path, name, found, value)
 
 
 def _compare(path: str, key: str, found: Any, wanted: Any) -> None:
