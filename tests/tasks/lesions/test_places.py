@@ -63,6 +63,14 @@ def test_one_pixel_of_a_lesion_is_in_its_middle():
     assert target[second[1], second[0]] == 255
 
 
+def test_pixels_that_touch_at_a_corner_are_one_lesion():
+    target = np.eye(6, dtype=np.uint8) * 255
+    assert len(lesion_pixels(target, most=1, rng=rng())) == 1
+    assert len(lesion_pixels(target, most=3, rng=rng())) == 3
+    target[2, 2] = LESION - 1
+    assert len(lesion_pixels(target, most=1, rng=rng())) == 2
+
+
 def test_pixels_of_a_lesion_are_a_random_choice():
     target = np.zeros((30, 30), np.uint8)
     target[5:15, 8:18] = 255
