@@ -4,9 +4,9 @@
         [--size PX] [--teacher TEXT] [--threshold T]
 
 The file is stored as float16, without `compute_dtype`, which belongs to a machine. The
-recipe names its folders as the model card does: LAB, IDRID_TRAINING_IMAGES. The threshold
-of a detector of lesions is the one with the best F1 on the held-out photographs, which
-`evaluate lesions` prints.
+recipe names its folders as the model card does: LAB, IDRID_TRAINING_IMAGES. The
+threshold of a detector of lesions is the one with the best F1 on the held-out
+photographs, which `evaluate lesions` prints.
 """
 
 import argparse

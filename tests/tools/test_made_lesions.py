@@ -1,4 +1,4 @@
-"""Drawn eyes on disk are read as IDRiD's photographs, with the masks that were drawn."""
+"""Drawn eyes on disk are read like IDRiD, with the masks that were drawn."""
 
 import made_lesions
 import numpy as np

@@ -118,9 +118,10 @@ def test_a_killed_run_goes_on_bit_for_bit_with_its_sampler(
                 raise PowerCut
             return following(self)
 
-        with monkeypatch.context() as patch, pytest.raises(PowerCut):
+        with monkeypatch.context() as patch:
             patch.setattr(Batches, "__next__", until_the_cut)
-            experiment.run(make_config(), tmp_path)
+            with pytest.raises(PowerCut):
+                experiment.run(make_config(), tmp_path)
     assert len(train_lines(tmp_path / ".")) == STEPS - 1
     results = experiment.run(make_config(), tmp_path)
     whole, expected = straight
@@ -182,7 +183,7 @@ def test_networks_for_the_other_scale_or_lesion_are_refused(straight, tmp_path):
     config.task.proposals.full = ""
     config.task.proposals.half = half
     config.data.lesion = "hard_exudates"
-    with pytest.raises(ValueError, match="lesion = haemorrhages.*hard_exudates"):
+    with pytest.raises(ValueError, match=r"lesion = haemorrhages.*hard_exudates"):
         experiment.run(config, tmp_path / "lesion")
     assert not (tmp_path / "lesion").exists()
 
@@ -247,5 +248,5 @@ def test_a_signal_saves_between_the_steps_of_the_classifier(
         patch.setattr(Weighted, "begin", stop)
         with pytest.raises(Interrupted):
             experiment.run(make_config(), tmp_path)
-    whole, expected = straight
+    _, expected = straight
     assert experiment.run(make_config(), tmp_path) == expected

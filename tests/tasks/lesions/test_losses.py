@@ -181,7 +181,7 @@ def _again(part):
 
 def test_a_share_that_is_no_triplets_is_refused():
     task, batch = classifier(), triplets((1, 0, 1, 1))
-    with pytest.raises(ValueError, match="a device gets 4 patches.*multiple of 3"):
+    with pytest.raises(ValueError, match=r"a device gets 4 patches.*multiple of 3"):
         task.loss({}, {}, None, batch, KEY, STEP)
 
 
