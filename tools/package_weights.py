@@ -1,10 +1,12 @@
 """Make a weights file for the package out of a training run's.
 
     python tools/package_weights.py RUN/weights.safetensors NAME.safetensors \\
-        [--size PX] [--teacher TEXT]
+        [--size PX] [--teacher TEXT] [--threshold T]
 
 The file is stored as float16, without `compute_dtype`, which belongs to a machine. The
-recipe names its folders as the model card does: LAB, IDRID_TRAINING_IMAGES.
+recipe names its folders as the model card does: LAB, IDRID_TRAINING_IMAGES. The
+threshold of a detector of lesions is the one with the best F1 on the held-out
+photographs, which `evaluate lesions` prints.
 """
 
 import argparse
@@ -17,6 +19,7 @@ from rkd_jax import weights
 from rkd_jax.registration.arguments import working_size
 
 FOLDERS = {"data_dir": "LAB", "auxiliary_dir": "IDRID_TRAINING_IMAGES"}
+"""Of photographs with keypoints; the config of other tasks has no `auxiliary_dir`."""
 
 
 def neutral(recipe: dict[str, Any], teacher: str | None = None) -> dict[str, Any]:
@@ -27,8 +30,9 @@ def neutral(recipe: dict[str, Any], teacher: str | None = None) -> dict[str, Any
     """
     recipe = copy.deepcopy(recipe)
     data = recipe["config"]["data"]
-    for key, name in FOLDERS.items():
-        data[key] = name if data.get(key) else ""
+    if "auxiliary_dir" in data:
+        for key, name in FOLDERS.items():
+            data[key] = name if data.get(key) else ""
     of_teacher = recipe["config"].get("task", {}).get("teacher", {})
     if of_teacher.get("weights"):
         of_teacher["weights"] = teacher or pathlib.Path(of_teacher["weights"]).name
@@ -41,18 +45,22 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("source", metavar="FILE", help="a run's weights.safetensors")
     parser.add_argument("target", metavar="FILE", help="the file to write")
     parser.add_argument("--size", type=working_size, metavar="PX", help="another one")
+    parser.add_argument(
+        "--threshold", type=float, metavar="T", help="of a detector of lesions"
+    )
     parser.add_argument("--teacher", metavar="TEXT", help="which teacher it was")
     args = parser.parse_args(argv)
     try:
         found = weights.load(args.source)
         options = {k: v for k, v in found.options.items() if k != "compute_dtype"}
-        size = {} if args.size is None else {"size": args.size}
+        changes = {"size": args.size, "threshold": args.threshold}
+        changes = {name: value for name, value in changes.items() if value is not None}
         weights.save(
             args.target,
             found.variables,
             model=found.model,
             options=options,
-            preprocess=found.preprocess | size,
+            preprocess=found.preprocess | changes,
             recipe=neutral(found.recipe, args.teacher),
             dtype="float16",
         )

@@ -73,7 +73,9 @@ def build(network: ModelConfig) -> nn.Module:
 
 def rebuild(loaded: Weights, network: ModelConfig) -> nn.Module:
     """Return the model of a weights file, computing as a config says."""
-    how = {"compute_dtype": network.compute_dtype}
+    # A network of a user's own need not have it.
+    names = {"compute_dtype"} & models.option_names(loaded.model)
+    how = {name: getattr(network, name) for name in names}
     return models.build(loaded.model, **{**loaded.options, **how})
 
 

@@ -26,6 +26,19 @@ def test_a_packed_file_has_the_same_network_and_no_machine(tmp_path, save_untrai
         np.testing.assert_allclose(now, was, rtol=2**-10, atol=1e-7)
 
 
+def test_data_of_another_task_keep_their_names():
+    data = {"data_dir": "A. Segmentation", "healthy_dir": "healthy"}
+    assert package_weights.neutral({"config": {"data": data}})["config"]["data"] == data
+
+
+def test_the_threshold_is_changed_alone(tmp_path, save_untrained):
+    run, _ = save_untrained(OPTIONS, size=768, recipe={"config": {"data": {}}})
+    packed = tmp_path / "packed.safetensors"
+    assert package_weights.main([str(run), str(packed), "--threshold", "0.3"]) == 0
+    before, after = (weights.load(path).preprocess for path in (run, packed))
+    assert after == {**before, "threshold": 0.3}
+
+
 def test_other_files_are_refused(tmp_path, capsys):
     target = tmp_path / "packed.safetensors"
     assert package_weights.main([str(tmp_path / "none"), str(target)]) == 2

@@ -34,8 +34,10 @@ def lit(key: Array, image: Array) -> Array:
     """
     k_gain, k_shift = jax.random.split(key)
     gain = jax.random.uniform(k_gain, (), minval=GAINS[0], maxval=GAINS[1])
-    shift = jax.random.uniform(k_shift, image.shape[-1:], minval=-SHIFT, maxval=SHIFT)
-    return (image - 0.5) * gain + 0.5 + shift[None, None]
+    shift = jax.random.uniform(
+        k_shift, (1, 1, image.shape[-1]), minval=-SHIFT, maxval=SHIFT
+    )
+    return (image - 0.5) * gain + 0.5 + shift
 
 
 def moved(key: Array, crop: int, *images: Array) -> tuple[Array, ...]:
