@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 from made_eyes import draw_eye
-from made_lesions import (
+from made_lesion_folders import (
     lesions_config,
     lesions_data,
     mask_of,

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from made_eyes import draw_eye
-from made_lesions import (
+from made_lesion_folders import (
     lesions_config,
     lesions_data,
     mask_of,

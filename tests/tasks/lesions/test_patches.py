@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made_lesions import lesions_config, lesions_data, save, write_folders
+from made_lesion_folders import lesions_config, lesions_data, save, write_folders
 
 from rkd_jax.data.source import CachedSource
 from rkd_jax.lesions.regions import Points, classify
