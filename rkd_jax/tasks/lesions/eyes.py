@@ -153,11 +153,20 @@ def _items(data: LesionsData, seed: int, held_out: int | None) -> dict[str, Read
     if held_out is None:
         chosen = [name for name in names if name not in set(kept_back)]
         reads = {name: found[name] for name in chosen}
-        return reads | (_healthy(data) if data.healthy_dir else {})
+        return _joined(reads, _healthy(data) if data.healthy_dir else {})
     at = np.linspace(0, len(kept_back) - 1, min(len(kept_back), held_out))
     return {
         name: found[name] for name in (kept_back[i] for i in at.round().astype(int))
     }
+
+
+def _joined(reads: dict[str, Read], healthy: dict[str, Read]) -> dict[str, Read]:
+    if both := sorted(reads.keys() & healthy.keys()):
+        raise ValueError(
+            f"config.data.healthy_dir: {both[0]!r} is the name of a photograph in "
+            "config.data.data_dir, too; rename one"
+        )
+    return reads | healthy
 
 
 def _drawn(data: LesionsData, seed: int, held_out: int | None) -> dict[str, Read]:

@@ -179,6 +179,15 @@ def test_every_so_manieth_photograph_is_held_out(tmp_path, every):
     assert listed(data) == ([*training, *(f"healthy h{i}" for i in range(7))], held)
 
 
+def test_a_healthy_photograph_never_replaces_another(tmp_path):
+    _, options = plain_names(tmp_path, 4)
+    touch(tmp_path / "photographs", "healthy h0.jpg")
+    healthy = touch(tmp_path / "healthy", "h0.jpg")
+    data = lesions_data(**options, hold_out_every=0, healthy_dir=healthy)
+    with pytest.raises(ValueError, match=r"'healthy h0' is the name.*rename one"):
+        listed(data)
+
+
 def test_fewer_held_out_photographs_are_spread_over_all(tmp_path):
     _, options = plain_names(tmp_path, 22)
     data = lesions_data(**options, hold_out_every=2)
