@@ -63,7 +63,7 @@ def _thin(config: Config) -> None:
     task.negatives = "all"
     proposals = task.proposals
     proposals.crop, proposals.batch_size, proposals.largest_weight = 128, 8, 10.0
-    proposals.steps, config.loop.steps = 2000, 3000
+    proposals.steps, config.loop.steps = 2000, 1500
     proposals.lr = proposals.half_lr = 2e-3
     config.optim.lr, config.optim.schedule = 2e-3, "onecycle"
     config.optim.weight_decay, config.optim.clip_norm = 1e-4, 1.0
