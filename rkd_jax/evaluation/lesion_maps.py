@@ -1,7 +1,8 @@
 """Maps of lesions, found, saved as 16-bit pictures as it goes, and read again.
 
-A map is `maps/ROW/NAME.png` with score = value / 65535; `predictions.json` holds the
-settings, and of each map the SHA-256 of its photograph and its own.
+A map is `maps/ROW/NAME.png`, whose values are the levels of
+`rkd_jax.metrics.lesions.curves`; `predictions.json` holds the settings, and of each map
+the SHA-256 of its photograph and its own.
 """
 
 from __future__ import annotations

@@ -82,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
     from rkd_jax.evaluation import lesion_maps, lesion_scores
     from rkd_jax.evaluation.lesion_maps import HEALTHY, Job, finder
     from rkd_jax.lesions import detector as detectors
+    from rkd_jax.metrics.lesions.curves import CODING
 
     _check(args)
     detector = detectors.load_lesion_detector(args.weights)
@@ -96,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
     _claim(out, jobs, args)
     lesion_scores.check_masks(photographs)
     settings = _facts(detector) | {"cls": None if cls is None else _facts(cls)}
+    settings |= {"levels": CODING}
     find = finder(detector, cls)
     lesion_maps.predict(jobs, find, out, settings, overwrite=args.overwrite)
     threshold = args.threshold or detector.settings.threshold
