@@ -130,7 +130,8 @@ def predict(
         jobs: what is wanted.
         find: makes maps.
         out: folder of the run.
-        settings: all that maps depend on besides photograph and row; JSON-like.
+        settings: all that maps depend on besides photograph and row; JSON-like. "cls"
+            has those of the second weights file, None without one.
         overwrite: drop maps of other settings; else they are refused.
 
     Raises:
@@ -140,7 +141,7 @@ def predict(
     saved: dict[str, Saved] = {}
     if path.exists() and not overwrite:
         old, saved = load_predictions(path)
-        refuse_other_settings(path, old, settings)
+        settings = _joined(path, old, settings)
     left = []
     for job in jobs:
         image = own_files.digest(job.photograph.image)
@@ -164,6 +165,22 @@ def predict(
                 digest = own_files.digest(out / name)
                 saved[name] = Saved(image, size, digest, refused)
             changed()
+
+
+def _joined(
+    path: pathlib.Path, old: dict[str, Any], settings: dict[str, Any]
+) -> dict[str, Any]:
+    """Refuse other settings; return those of all maps, old and new.
+
+    The second weights file changes its own rows alone: to add it, or to leave it out,
+    leaves all other maps as they are.
+    """
+    known, wanted = old.get("cls"), settings.get("cls")
+    if known and wanted:
+        refuse_other_settings(path, old, settings)
+    else:
+        refuse_other_settings(path, {**old, "cls": None}, {**settings, "cls": None})
+    return {**settings, "cls": wanted or known}
 
 
 def _done(out: pathlib.Path, name: str, saved: Mapping[str, Saved], image: str) -> bool:

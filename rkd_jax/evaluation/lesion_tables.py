@@ -140,8 +140,8 @@ def printed(
         known = PAPER[row].average_precision if row in PAPER else None
         lines.append(line + f"{_shown(known):>10}" * paper)
     lines.append(
-        f"F1, precision and recall at {facts['threshold']:g}, the threshold of "
-        f"{facts['row']}"
+        f"F1, precision and recall at {facts['threshold']:g}, "
+        f"{facts['threshold_source']}"
     )
     if paper:
         lines.append(f"paper AP: {MARK}; how it integrates is not stated")

@@ -101,7 +101,9 @@ def run(args: argparse.Namespace) -> int:
     find = finder(detector, cls)
     lesion_maps.predict(jobs, find, out, settings, overwrite=args.overwrite)
     threshold = args.threshold or detector.settings.threshold
-    facts = {"row": shipped, "lesion": lesion, "threshold": threshold}
+    source = f"the threshold of {shipped}" if args.threshold is None else "--threshold"
+    facts = {"row": shipped, "lesion": lesion}
+    facts |= {"threshold": threshold, "threshold_source": source}
     facts |= {"split": None if args.masks else args.split or "test"}
     say(_score(out, jobs, facts, min(args.candidates, threshold), settings))
     say(f"written to {out}")

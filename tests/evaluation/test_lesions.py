@@ -284,6 +284,23 @@ def test_other_settings_are_refused_without_overwrite(root, finished, tmp_path, 
     assert scored(tmp_path)["settings"]["weights_sha256"] == "v"
 
 
+def test_the_second_classifier_changes_its_own_rows_alone(root, tmp_path, capsys):
+    how = ("--weights", "w", "--rows", "all")
+    assert run(root, tmp_path, *how) == 0
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("maps/*/*.png")}
+    assert run(root, tmp_path, *how, "--cls", "cls") == 0
+    assert len(scored(tmp_path)["rows"]) == 8
+    Channels.calls.clear()
+    assert run(root, tmp_path, *how, "--threshold", "0.2") == 0
+    assert "at 0.2, --threshold" in capsys.readouterr().out
+    assert len(scored(tmp_path)["rows"]) == 6
+    assert run(root, tmp_path, *how, "--cls", "cls") == 0
+    assert Channels.calls == []
+    assert files == {path: path.stat().st_mtime_ns for path in files}
+    assert run(root, tmp_path, *how, "--cls", "cls 2") == 2
+    assert "'cls 2'" in capsys.readouterr().err
+
+
 def test_a_stopped_run_keeps_what_is_done(root, tmp_path, monkeypatch):
     maps = Channels.maps
 

@@ -60,7 +60,8 @@ def to_scores(levels: np.ndarray) -> np.ndarray:
     >>> to_scores(np.array([0, 32768 - 1560, 32768, 65535])).round(3).tolist()
     [0.0, 0.269, 0.5, 1.0]
     """
-    scores = 1.0 / (1.0 + np.exp((_MIDDLE - np.asarray(levels)) / _PER_UNIT))
+    levels = np.asarray(levels)
+    scores = 1.0 / (1.0 + np.exp((_MIDDLE - levels) / _PER_UNIT))
     return np.select([levels <= 0, levels >= LEVELS - 1], [0.0, 1.0], scores)
 
 
