@@ -155,6 +155,7 @@ def _page():
         (np.full((300, 400, 3), 127, np.uint8), "nearly equal"),
         (_page(), "has corners"),
         (np.pad(_page()[:60], ((100, 100), (50, 50), (0, 0))), "cut at two sides"),
+        (np.pad(draw_eye(0.25), ((0, 0), (0, 300), (0, 0))), "80 pixels of an image"),
     ],
 )
 def test_no_fundus_is_a_result_with_a_reason(untrained, image, reason):
@@ -195,6 +196,9 @@ def test_bad_options(untrained, changes, message):
 def test_weights_that_say_something_else(untrained, tmp_path):
     with pytest.raises(ValueError, match="unknown fields color of the preparation"):
         rkd_jax.load_lesion_detector(untrained(color="green"))
+    for name, bad in (("field_px", 0), ("sigma_px", -1.0), ("gain", float("nan"))):
+        with pytest.raises(ValueError, match=rf"weights: scale\.{name} is {bad}"):
+            rkd_jax.load_lesion_detector(untrained(scale={name: bad}))
     with pytest.raises(ValueError, match="weights of the model 'superretina'; lesions"):
         rkd_jax.load_lesion_detector("small")
     with pytest.raises(FileNotFoundError, match="no such weight file"):
