@@ -242,6 +242,17 @@ def test_all_rows_stand_beside_the_paper(root, tmp_path, capsys):
     assert [(d["first"], d["second"]) for d in saved] == list(pairs)
 
 
+def test_candidates_that_cover_a_photograph_are_said(root, finished, tmp_path, capsys):
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    how = ("--weights", "w", "--candidates")
+    assert run(root, tmp_path, *how, "0.00001") == 0
+    shown = capsys.readouterr().out
+    assert "FROC of refined_geometric: candidates cover more than 10%" in shown
+    assert scored(tmp_path)["sensitivity_at_1"] == 1
+    assert run(root, tmp_path, *how, "0.3") == 0
+    assert "candidates cover" not in capsys.readouterr().out
+
+
 def test_the_row_of_the_weights_is_the_same_alone_and_among_all(
     root, finished, tmp_path
 ):
