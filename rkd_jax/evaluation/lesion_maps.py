@@ -102,7 +102,11 @@ def finder(detector: LesionDetector, cls: LesionDetector | None = None) -> Find:
                         "--weights; expected two files that differ in the classifier "
                         "alone: give those of one experiment"
                     )
-        return {row: fuse(parts[row.startswith(CLS)], fusion_of(row)) for row in rows}
+        # As in `detect`: a geometric mean is never 0, a map outside the field is.
+        lit = (parts[0]["full"] > 0) | (parts[0]["half"] > 0)
+        return {
+            row: fuse(parts[row.startswith(CLS)], fusion_of(row)) * lit for row in rows
+        }
 
     return find
 

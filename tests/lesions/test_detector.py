@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import scipy.special
 from made_eyes import SPOTS, draw_eye
+from PIL import Image
 
 import rkd_jax
 from rkd_jax import models
 from rkd_jax import weights as weight_files
+from rkd_jax.evaluation import lesion_maps
 from rkd_jax.lesions import regions
 from rkd_jax.lesions.detector import NoFundusError
 from rkd_jax.lesions.fusion import FUSIONS, MAPS, fuse
@@ -87,6 +89,21 @@ def test_the_result_is_the_fusion_of_the_maps(bright_spots, untrained, fusion):
     inside = maps["full"] > 0
     found = detector.detect(image).probability
     np.testing.assert_allclose(found[inside], fuse(maps, fusion)[inside], rtol=1e-6)
+
+
+@pytest.mark.parametrize("fusion", ["geometric", "refined_arithmetic"])
+def test_the_map_that_is_evaluated_is_that_of_the_result(
+    tmp_path, bright_spots, untrained, fusion
+):
+    path = tmp_path / "eye.png"
+    Image.fromarray(draw_eye()).save(path)
+    detector = rkd_jax.load_lesion_detector(untrained(fusion=fusion))
+    found = lesion_maps.finder(detector)(path, [fusion])[fusion]
+    expected = detector.detect(path).probability
+    assert (expected == 0).any()
+    # A geometric mean is never 0, but outside the field.
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-7)
+    np.testing.assert_array_equal(found[:8], 0)
 
 
 def test_real_networks_agree_for_any_tile_and_batch(untrained, monkeypatch):
