@@ -90,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     lesion = _lesion(args, detector, cls)
     photographs = _photographs(args, lesion)
     healthy = healthy_photographs(args.healthy) if args.healthy else []
+    _check_healthy(healthy, photographs)
     shipped = detector.settings.fusion
     jobs = [Job(p, _rows(args, shipped)) for p in photographs]
     jobs += [Job(p, (shipped,), HEALTHY) for p in healthy]
@@ -169,6 +170,19 @@ def _photographs(args: argparse.Namespace, lesion: str) -> list[LesionPhotograph
         )
     wanted = {known[name].name for name in names}
     return [p for p in found if p.name in wanted]
+
+
+def _check_healthy(
+    healthy: list[LesionPhotograph], photographs: list[LesionPhotograph]
+) -> None:
+    """Refuse a healthy photograph that has a mask: its hits would count as false."""
+    marked = {one.image.resolve() for one in photographs if one.mask is not None}
+    for one in healthy:
+        if one.image.resolve() in marked:
+            raise ValueError(
+                f"--healthy: {one.image} has a mask of lesions; give a folder of "
+                "photographs without any"
+            )
 
 
 def _file_name(photograph: LesionPhotograph) -> str:

@@ -382,6 +382,13 @@ def test_false_positives_on_healthy_photographs(root, tmp_path, capsys):
     assert scored(tmp_path / "out")["photographs"] == 4
 
 
+def test_a_photograph_with_a_mask_is_not_healthy(root, tmp_path, capsys):
+    folder = root / "1. Original Images"
+    message = refuse(root, tmp_path, capsys, "--healthy", folder)
+    assert "IDRiD_55.png has a mask of lesions" in message
+    assert Channels.calls == []
+
+
 def test_what_is_no_fundus_has_an_empty_map(root, tmp_path, capsys):
     data, out = tmp_path / "data", tmp_path / "out"
     shutil.copytree(root, data)
