@@ -4,7 +4,8 @@
     photographs = plain_photographs("e_optha_MA/MA", "e_optha_MA/Annotation_MA", "")
     mask = read_mask(photographs[0], image.shape[:2])
 
-A photograph without a mask file has no such lesion.
+A photograph without a mask file has no such lesion; pictures that rkd_jax wrote beside
+photographs are none.
 """
 
 from __future__ import annotations
@@ -146,7 +147,7 @@ def idrid_kind(data_dir: Path, kind: Kind, split: str) -> list[LesionPhotograph]
             )
     return _paired(
         images,
-        image_files.list_images(images),
+        image_files.list_photographs(images),
         masks,
         image_files.list_images(masks),
         f"_{kind.suffix}",
@@ -195,7 +196,7 @@ def plain_photographs(
             f"{images}: photographs and masks in one folder; give the suffix that "
             "tells the masks, _MA for example"
         )
-    photographs = image_files.list_images(images, recursive=True, gzipped=True)
+    photographs = image_files.list_photographs(images, recursive=True, gzipped=True)
     files = image_files.list_images(masks, recursive=True, gzipped=True)
     if same:
         photographs = [path for path in photographs if not _ends(path, suffix)]
@@ -215,7 +216,7 @@ def healthy_photographs(folder: Path) -> list[LesionPhotograph]:
         ValueError: no image in it, or two of one name in one folder.
     """
     folder = pathlib.Path(folder)
-    found = image_files.list_images(folder, recursive=True, gzipped=True)
+    found = image_files.list_photographs(folder, recursive=True, gzipped=True)
     return [LesionPhotograph(n, p) for n, p in _by_name(folder, found).items()]
 
 

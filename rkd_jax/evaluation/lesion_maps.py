@@ -1,7 +1,8 @@
 """Maps of lesions, found, saved as 16-bit pictures as it goes, and read again.
 
-A map is `maps/ROW/NAME.png` with score = value / 65535; `predictions.json` holds the
-settings, and of each map the SHA-256 of its photograph and its own.
+A map is `maps/ROW/NAME.png`, whose values are the levels of
+`rkd_jax.metrics.lesions.curves`; `predictions.json` holds the settings, and of each map
+the SHA-256 of its photograph and its own.
 """
 
 from __future__ import annotations
@@ -101,7 +102,11 @@ def finder(detector: LesionDetector, cls: LesionDetector | None = None) -> Find:
                         "--weights; expected two files that differ in the classifier "
                         "alone: give those of one experiment"
                     )
-        return {row: fuse(parts[row.startswith(CLS)], fusion_of(row)) for row in rows}
+        # As in `detect`: a geometric mean is never 0, a map outside the field is.
+        lit = (parts[0]["full"] > 0) | (parts[0]["half"] > 0)
+        return {
+            row: fuse(parts[row.startswith(CLS)], fusion_of(row)) * lit for row in rows
+        }
 
     return find
 
@@ -129,7 +134,8 @@ def predict(
         jobs: what is wanted.
         find: makes maps.
         out: folder of the run.
-        settings: all that maps depend on besides photograph and row; JSON-like.
+        settings: all that maps depend on besides photograph and row; JSON-like. "cls"
+            has those of the second weights file, None without one.
         overwrite: drop maps of other settings; else they are refused.
 
     Raises:
@@ -139,7 +145,7 @@ def predict(
     saved: dict[str, Saved] = {}
     if path.exists() and not overwrite:
         old, saved = load_predictions(path)
-        refuse_other_settings(path, old, settings)
+        settings = _joined(path, old, settings)
     left = []
     for job in jobs:
         image = own_files.digest(job.photograph.image)
@@ -163,6 +169,22 @@ def predict(
                 digest = own_files.digest(out / name)
                 saved[name] = Saved(image, size, digest, refused)
             changed()
+
+
+def _joined(
+    path: pathlib.Path, old: dict[str, Any], settings: dict[str, Any]
+) -> dict[str, Any]:
+    """Refuse other settings; return those of all maps, old and new.
+
+    The second weights file changes its own rows alone: to add it, or to leave it out,
+    leaves all other maps as they are.
+    """
+    known, wanted = old.get("cls"), settings.get("cls")
+    if known and wanted:
+        refuse_other_settings(path, old, settings)
+    else:
+        refuse_other_settings(path, {**old, "cls": None}, {**settings, "cls": None})
+    return {**settings, "cls": wanted or known}
 
 
 def _done(out: pathlib.Path, name: str, saved: Mapping[str, Saved], image: str) -> bool:

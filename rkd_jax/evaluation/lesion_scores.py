@@ -33,12 +33,14 @@ class Counted:
         true: uint32 `[65536]` a photograph, lesion pixels by level.
         false: background pixels likewise.
         detections: of each photograph.
+        covered: share of each photograph's pixels that candidates cover.
     """
 
     names: list[str] = dataclasses.field(default_factory=list)
     true: list[np.ndarray] = dataclasses.field(default_factory=list)
     false: list[np.ndarray] = dataclasses.field(default_factory=list)
     detections: list[froc.Detections] = dataclasses.field(default_factory=list)
+    covered: list[float] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,6 +55,7 @@ class RowScore:
         photographs: a row of a table for each photograph.
         precision_recall: precision and recall of the curve.
         froc: false positives an image and sensitivity of the curve.
+        covered: largest share of a photograph's pixels that candidates cover.
     """
 
     numbers: dict[str, float | None]
@@ -61,6 +64,7 @@ class RowScore:
     photographs: list[dict[str, Any]]
     precision_recall: tuple[np.ndarray, np.ndarray]
     froc: tuple[np.ndarray, np.ndarray]
+    covered: float = 0.0
 
 
 def components(mask: np.ndarray) -> np.ndarray:
@@ -135,6 +139,7 @@ def count(
             # A level of 0 is no candidate, whatever the limit.
             candidates = components(levels >= max(1, first_from(low)))
             kept.detections.append(froc.detections(levels, candidates, lesions))
+            kept.covered.append(np.count_nonzero(candidates) / candidates.size)
     return counted
 
 
@@ -176,6 +181,7 @@ def score_row(counted: Counted, threshold: float) -> RowScore:
         _photograph_rows(counted, pixel, threshold),
         (precision, recall),
         _froc_points(lesion.together(), images),
+        max(counted.covered, default=0.0),
     )
 
 

@@ -18,6 +18,7 @@ from rkd_jax.metrics.lesions.froc import RATES
 ROWS, PHOTOGRAPHS, DIFFERENCES = "rows.csv", "photographs.csv", "differences.csv"
 CURVE, FROC = "precision_recall.png", "froc.png"
 FILES = (METRICS, ROWS, PHOTOGRAPHS, DIFFERENCES, CURVE, FROC)
+_COVERED = 0.1  # lesions of photographs cover less than a tenth of this
 _PAPER = ("average_precision", "f1", "precision", "recall")
 _PROTOCOL = (
     "pixels of all photographs together, at the size of their files, outside the field "
@@ -140,9 +141,14 @@ def printed(
         known = PAPER[row].average_precision if row in PAPER else None
         lines.append(line + f"{_shown(known):>10}" * paper)
     lines.append(
-        f"F1, precision and recall at {facts['threshold']:g}, the threshold of "
-        f"{facts['row']}"
+        f"F1, precision and recall at {facts['threshold']:g}, "
+        f"{facts['threshold_source']}"
     )
+    if wide := [row for row, one in scores.items() if one.covered > _COVERED]:
+        lines.append(
+            f"FROC of {', '.join(wide)}: candidates cover more than {_COVERED:.0%} of "
+            "a photograph and find lesions by chance; give a larger --candidates"
+        )
     if paper:
         lines.append(f"paper AP: {MARK}; how it integrates is not stated")
     for one in differences:

@@ -82,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
     from rkd_jax.evaluation import lesion_maps, lesion_scores
     from rkd_jax.evaluation.lesion_maps import HEALTHY, Job, finder
     from rkd_jax.lesions import detector as detectors
+    from rkd_jax.metrics.lesions.curves import CODING
 
     _check(args)
     detector = detectors.load_lesion_detector(args.weights)
@@ -89,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     lesion = _lesion(args, detector, cls)
     photographs = _photographs(args, lesion)
     healthy = healthy_photographs(args.healthy) if args.healthy else []
+    _check_healthy(healthy, photographs)
     shipped = detector.settings.fusion
     jobs = [Job(p, _rows(args, shipped)) for p in photographs]
     jobs += [Job(p, (shipped,), HEALTHY) for p in healthy]
@@ -96,10 +98,13 @@ def run(args: argparse.Namespace) -> int:
     _claim(out, jobs, args)
     lesion_scores.check_masks(photographs)
     settings = _facts(detector) | {"cls": None if cls is None else _facts(cls)}
+    settings |= {"levels": CODING}
     find = finder(detector, cls)
     lesion_maps.predict(jobs, find, out, settings, overwrite=args.overwrite)
     threshold = args.threshold or detector.settings.threshold
-    facts = {"row": shipped, "lesion": lesion, "threshold": threshold}
+    source = f"the threshold of {shipped}" if args.threshold is None else "--threshold"
+    facts = {"row": shipped, "lesion": lesion}
+    facts |= {"threshold": threshold, "threshold_source": source}
     facts |= {"split": None if args.masks else args.split or "test"}
     say(_score(out, jobs, facts, min(args.candidates, threshold), settings))
     say(f"written to {out}")
@@ -165,6 +170,19 @@ def _photographs(args: argparse.Namespace, lesion: str) -> list[LesionPhotograph
         )
     wanted = {known[name].name for name in names}
     return [p for p in found if p.name in wanted]
+
+
+def _check_healthy(
+    healthy: list[LesionPhotograph], photographs: list[LesionPhotograph]
+) -> None:
+    """Refuse a healthy photograph that has a mask: its hits would count as false."""
+    marked = {one.image.resolve() for one in photographs if one.mask is not None}
+    for one in healthy:
+        if one.image.resolve() in marked:
+            raise ValueError(
+                f"--healthy: {one.image} has a mask of lesions; give a folder of "
+                "photographs without any"
+            )
 
 
 def _file_name(photograph: LesionPhotograph) -> str:

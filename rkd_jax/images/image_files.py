@@ -8,6 +8,7 @@ data sets hold gzipped images too ("im0001.ppm.gz"); these count as images where
 from __future__ import annotations
 
 import collections
+import functools
 import gzip
 import os
 import pathlib
@@ -102,10 +103,25 @@ def list_images(
     return found
 
 
-def list_photographs(folder: pathlib.Path) -> list[pathlib.Path]:
-    """List a folder's photographs, without the pictures that rkd_jax wrote there."""
-    own = own_names(folder)
-    photographs = [path for path in list_images(folder) if path.name not in own]
+def list_photographs(
+    folder: pathlib.Path, *, recursive: bool = False, gzipped: bool = False
+) -> list[pathlib.Path]:
+    """List a folder's photographs, without the pictures that rkd_jax wrote there.
+
+    Args:
+        folder: see `list_images`, as of all arguments.
+        recursive: look in its subfolders, too.
+        gzipped: list gzipped images, too.
+
+    Raises:
+        OSError, ValueError: as `list_images`, or there are results of rkd_jax alone.
+    """
+    own = functools.cache(own_names)
+    photographs = [
+        path
+        for path in list_images(folder, recursive=recursive, gzipped=gzipped)
+        if path.name not in own(path.parent)
+    ]
     if not photographs:
         raise ValueError(f"{folder}: no images besides results of rkd_jax")
     return photographs

@@ -7,6 +7,7 @@ import numpy as np
 from rkd_jax.lesions.prepare import field_diameter
 
 _LEAST_CONTRAST = 2.0  # grey levels; the flattest photograph we have seen has 12
+_LEAST_SHARE = 0.25  # field to image, longer sides: memory grows with its square
 _LEAST_SIDE = 0.5  # of the field: its smaller side to its larger one
 _LEAST_COVERED = 0.85  # of the disc in the field's box
 _MOST_CORNERS = 0.9  # lit, of what the disc leaves of the box: a page is all lit
@@ -17,7 +18,9 @@ def problem_of(image: np.ndarray, field: np.ndarray) -> str:
 
     The lit part must be a disc, which cameras may cut at two sides, and its pixels must
     differ. So pages, scenes, strips, screens and photographs whose border was cropped
-    off on all sides are refused: nothing in them gives the scale. Other lit discs pass.
+    off on all sides are refused: nothing in them gives the scale. So are discs far
+    smaller than the image, whose black ground would be enlarged with them. Other lit
+    discs pass.
 
     Args:
         image: `[H, W]` or `[H, W, 3]`, uint8 or float in 0..1.
@@ -43,6 +46,12 @@ def problem_of(image: np.ndarray, field: np.ndarray) -> str:
         )
     rows, columns = np.flatnonzero(field.any(1)), np.flatnonzero(field.any(0))
     box = field[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    if max(box.shape) < _LEAST_SHARE * max(field.shape):
+        return (
+            f"the lit part is {box.shape[1]} x {box.shape[0]} pixels of an image of "
+            f"{field.shape[1]} x {field.shape[0]}; expected a quarter of its longer "
+            "side at least: crop the image to the field"
+        )
     if min(box.shape) < _LEAST_SIDE * max(box.shape):
         return (
             f"the lit part is {box.shape[1]} x {box.shape[0]} pixels; expected a disc, "

@@ -31,7 +31,7 @@ def arithmetic(maps: Sequence[np.ndarray]) -> np.ndarray:
 def geometric(maps: Sequence[np.ndarray]) -> np.ndarray:
     """Return the geometric mean of maps; what is below 1e-7 counts as 1e-7.
 
-    So a map that is 0 somewhere leaves the order of the pixels to the others.
+    So where one map is 0, the other maps decide the order of the pixels.
 
     Args:
         maps: float32 `[H, W]` each, in 0..1; at most five.

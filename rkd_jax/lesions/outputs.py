@@ -57,7 +57,11 @@ def make_files(
 
 
 def _lesions(found: LesionMap) -> str:
-    rows = [dataclasses.asdict(lesion) for lesion in found.lesions]
+    # A score of a geometric mean may be small: 3 decimals would make many equal.
+    rows = [
+        {**dataclasses.asdict(lesion), "score": f"{lesion.score:.6g}"}
+        for lesion in found.lesions
+    ]
     if rows:
         return csv_text(rows)
     nothing = dict.fromkeys(field.name for field in dataclasses.fields(Lesion))

@@ -27,6 +27,12 @@ class Scale:
     sigma_px: float = 10.0
     gain: float = 4.0
 
+    def __post_init__(self) -> None:
+        """Check the values; raise a ValueError with the name of a bad one."""
+        for name, value in dataclasses.asdict(self).items():
+            if not (isinstance(value, int | float) and 0 < value < float("inf")):
+                raise ValueError(f"scale.{name} is {value!r}; expected more than 0")
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prepared:

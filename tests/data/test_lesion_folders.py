@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from rkd_jax.data import lesion_folders as folders
+from rkd_jax.files import own_files
 
 PHOTOGRAPHS = folders.PHOTOGRAPHS
 MASKS = folders.MASKS
@@ -70,6 +71,16 @@ def test_idrid_names_what_is_wrong(tmp_path):
     shutil.rmtree(tmp_path / MASKS / "b. Testing Set/2. Haemorrhages")
     with pytest.raises(FileNotFoundError, match=r"the test part of .* not complete"):
         folders.idrid_photographs(tmp_path, "haemorrhages", "test")
+
+
+def test_results_of_the_package_are_no_photographs(tmp_path):
+    """Without a mask, a saved map would count as a photograph without lesions."""
+    touch(tmp_path, "eyes/a.jpg", "eyes/b.jpg", "masks/a.png")
+    for name in ("a/overlay.png", "out/maps/full/b.png", "froc.png"):
+        own_files.write_bytes(tmp_path / "eyes" / name, b"picture")
+    found = folders.plain_photographs(tmp_path / "eyes", tmp_path / "masks")
+    assert masked(found) == {"a": "a.png", "b": None}
+    assert list(masked(folders.healthy_photographs(tmp_path / "eyes"))) == ["a", "b"]
 
 
 # Photographs, masks, suffix, files and what they must give: e-ophtha, DDR, DIARETDB1,

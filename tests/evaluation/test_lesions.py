@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy import ndimage
+from scipy.special import logit
 
 from rkd_jax.data.lesion_folders import LesionPhotograph
 from rkd_jax.evaluate import main
@@ -155,14 +156,13 @@ def table(path):
 def test_scores_are_those_of_all_pixels_together(root, finished):
     found = photographs(root)
     scores = np.stack([geometric(*maps.values()) for maps, _ in found])
-    scores = np.rint(scores * 65535)
     lesion = np.stack([mask for _, mask in found])
     written = scored(finished)
     assert written["row"] == "refined_geometric"
     expected = average_precision(scores, lesion)
     assert 0.1 < expected < 0.99
-    assert written["average_precision"] == pytest.approx(expected, abs=2e-3)
-    mask = scores >= 0.4 * 65535
+    assert written["average_precision"] == pytest.approx(expected, abs=1e-3)
+    mask = scores >= 0.4
     hits = (mask & lesion).sum()
     assert written["precision"] == pytest.approx(hits / mask.sum())
     assert written["recall"] == pytest.approx(hits / lesion.sum())
@@ -179,8 +179,11 @@ def test_maps_are_saved_with_16_bits(root, finished):
     for number, (maps, _) in zip((55, 56, 57, 58), photographs(root)):
         path = finished / "maps" / "refined_geometric" / f"IDRiD_{number}.png"
         saved = np.asarray(Image.open(path))
-        expected = 65535 * geometric(*maps.values())
-        assert np.abs(saved - expected).max() < 0.6
+        scores = geometric(*maps.values()) * ((maps["full"] + maps["half"]) > 0)
+        inside = (scores > 0) & (scores < 1)
+        expected = 32768 + 1560 * logit(scores[inside])
+        assert np.abs(saved[inside] - expected).max() < 0.6
+        np.testing.assert_array_equal(saved[~inside], 65535 * scores[~inside])
     settings, _ = lesion_maps.load_predictions(finished / "predictions.json")
     assert settings["weights_sha256"] == "w"
 
@@ -218,9 +221,9 @@ def test_all_rows_stand_beside_the_paper(root, tmp_path, capsys):
     }
     assert len(written["rows"]) == 8
     for row, scores in expected.items():
-        area = average_precision(np.rint(scores * 65535), lesion)
+        area = average_precision(scores, lesion)
         value = written["rows"][row]["average_precision"]
-        assert value == pytest.approx(area, abs=2e-3), row
+        assert value == pytest.approx(area, abs=1e-3), row
     lines = {line["row"]: line for line in table(tmp_path / "rows.csv")}
     key = "paper_27_test_photographs_average_precision"
     assert (lines["full"][key], lines["cls_geometric"][key]) == ("0.33740", "0.38950")
@@ -237,6 +240,17 @@ def test_all_rows_stand_beside_the_paper(root, tmp_path, capsys):
     assert ("refined_geometric", "cls_geometric") in pairs
     saved = table(tmp_path / "differences.csv")
     assert [(d["first"], d["second"]) for d in saved] == list(pairs)
+
+
+def test_candidates_that_cover_a_photograph_are_said(root, finished, tmp_path, capsys):
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    how = ("--weights", "w", "--candidates")
+    assert run(root, tmp_path, *how, "0.00001") == 0
+    shown = capsys.readouterr().out
+    assert "FROC of refined_geometric: candidates cover more than 10%" in shown
+    assert scored(tmp_path)["sensitivity_at_1"] == 1
+    assert run(root, tmp_path, *how, "0.3") == 0
+    assert "candidates cover" not in capsys.readouterr().out
 
 
 def test_the_row_of_the_weights_is_the_same_alone_and_among_all(
@@ -279,6 +293,23 @@ def test_other_settings_are_refused_without_overwrite(root, finished, tmp_path, 
     assert scored(tmp_path) == scored(finished)
     assert run(root, tmp_path, "--weights", "v", "--overwrite") == 0
     assert scored(tmp_path)["settings"]["weights_sha256"] == "v"
+
+
+def test_the_second_classifier_changes_its_own_rows_alone(root, tmp_path, capsys):
+    how = ("--weights", "w", "--rows", "all")
+    assert run(root, tmp_path, *how) == 0
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("maps/*/*.png")}
+    assert run(root, tmp_path, *how, "--cls", "cls") == 0
+    assert len(scored(tmp_path)["rows"]) == 8
+    Channels.calls.clear()
+    assert run(root, tmp_path, *how, "--threshold", "0.2") == 0
+    assert "at 0.2, --threshold" in capsys.readouterr().out
+    assert len(scored(tmp_path)["rows"]) == 6
+    assert run(root, tmp_path, *how, "--cls", "cls") == 0
+    assert Channels.calls == []
+    assert files == {path: path.stat().st_mtime_ns for path in files}
+    assert run(root, tmp_path, *how, "--cls", "cls 2") == 2
+    assert "'cls 2'" in capsys.readouterr().err
 
 
 def test_a_stopped_run_keeps_what_is_done(root, tmp_path, monkeypatch):
@@ -349,6 +380,13 @@ def test_false_positives_on_healthy_photographs(root, tmp_path, capsys):
     assert 0 <= low < 4 / 3 < high <= 3
     assert "1.33 false positives an image" in capsys.readouterr().out
     assert scored(tmp_path / "out")["photographs"] == 4
+
+
+def test_a_photograph_with_a_mask_is_not_healthy(root, tmp_path, capsys):
+    folder = root / "1. Original Images"
+    message = refuse(root, tmp_path, capsys, "--healthy", folder)
+    assert "IDRiD_55.png has a mask of lesions" in message
+    assert Channels.calls == []
 
 
 def test_what_is_no_fundus_has_an_empty_map(root, tmp_path, capsys):

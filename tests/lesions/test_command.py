@@ -55,7 +55,7 @@ def test_the_files_of_a_photograph(eye, tmp_path, weights_file, bright_spots, ca
     assert list(rows[0]) == ["x", "y", "area_px", "area_um2", "score"]
     for row, lesion in zip(rows, found.lesions, strict=True):
         assert float(row["x"]) == pytest.approx(lesion.x, abs=6e-4)
-        assert float(row["score"]) == pytest.approx(lesion.score, abs=6e-4)
+        assert float(row["score"]) == pytest.approx(lesion.score, rel=1e-5)
         assert float(row["area_um2"]) == 9 * int(row["area_px"])
     summary = json.loads((out / "summary.json").read_text())
     assert summary["status"] == "done"

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import scipy.special
 from made_eyes import SPOTS, draw_eye
+from PIL import Image
 
 import rkd_jax
 from rkd_jax import models
 from rkd_jax import weights as weight_files
+from rkd_jax.evaluation import lesion_maps
 from rkd_jax.lesions import regions
 from rkd_jax.lesions.detector import NoFundusError
 from rkd_jax.lesions.fusion import FUSIONS, MAPS, fuse
@@ -89,6 +91,21 @@ def test_the_result_is_the_fusion_of_the_maps(bright_spots, untrained, fusion):
     np.testing.assert_allclose(found[inside], fuse(maps, fusion)[inside], rtol=1e-6)
 
 
+@pytest.mark.parametrize("fusion", ["geometric", "refined_arithmetic"])
+def test_the_map_that_is_evaluated_is_that_of_the_result(
+    tmp_path, bright_spots, untrained, fusion
+):
+    path = tmp_path / "eye.png"
+    Image.fromarray(draw_eye()).save(path)
+    detector = rkd_jax.load_lesion_detector(untrained(fusion=fusion))
+    found = lesion_maps.finder(detector)(path, [fusion])[fusion]
+    expected = detector.detect(path).probability
+    assert (expected == 0).any()
+    # A geometric mean is never 0, but outside the field.
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-7)
+    np.testing.assert_array_equal(found[:8], 0)
+
+
 def test_real_networks_agree_for_any_tile_and_batch(untrained, monkeypatch):
     weights = untrained(region_threshold=0.3)
     image = draw_eye()
@@ -155,6 +172,7 @@ def _page():
         (np.full((300, 400, 3), 127, np.uint8), "nearly equal"),
         (_page(), "has corners"),
         (np.pad(_page()[:60], ((100, 100), (50, 50), (0, 0))), "cut at two sides"),
+        (np.pad(draw_eye(0.25), ((0, 0), (0, 300), (0, 0))), "80 pixels of an image"),
     ],
 )
 def test_no_fundus_is_a_result_with_a_reason(untrained, image, reason):
@@ -195,6 +213,9 @@ def test_bad_options(untrained, changes, message):
 def test_weights_that_say_something_else(untrained, tmp_path):
     with pytest.raises(ValueError, match="unknown fields color of the preparation"):
         rkd_jax.load_lesion_detector(untrained(color="green"))
+    for name, bad in (("field_px", 0), ("sigma_px", -1.0), ("gain", float("nan"))):
+        with pytest.raises(ValueError, match=rf"weights: scale\.{name} is {bad}"):
+            rkd_jax.load_lesion_detector(untrained(scale={name: bad}))
     with pytest.raises(ValueError, match="weights of the model 'superretina'; lesions"):
         rkd_jax.load_lesion_detector("small")
     with pytest.raises(FileNotFoundError, match="no such weight file"):

@@ -2,7 +2,9 @@
 
 Maps are kept as whole numbers of 16 bits, so that two histograms of a photograph (its
 lesion pixels, its background pixels) hold all that any score of pixels depends on: no
-pixel is kept, and nothing is rounded any more.
+pixel is kept, and nothing is rounded any more. Levels are even in the logarithm of the
+odds p / (1 - p), since scores depend on the order of pixels: a geometric mean with maps
+that are 0 lies below 1e-4, where even steps of p would leave less than ten levels.
 """
 
 from __future__ import annotations
@@ -12,13 +14,19 @@ import dataclasses
 import numpy as np
 
 LEVELS = 65536
+_MIDDLE, _PER_UNIT = 32768, 1560  # level of 0.5; levels for 1 in the log odds
+CODING = f"log odds, {_PER_UNIT} levels a unit"
+"""What levels mean, for files that hold them."""
+_LEAST, _MOST = 1e-9, 1 - 2**-24  # float32 has nothing between the second and 1
 _ROUNDING = 1e-5  # a mean of float32 ones may be a little more than 1
 _BLOCK = 2**20  # pixels counted at a time: `bincount` takes 8 bytes a pixel
-_SCORES = np.arange(LEVELS) / (LEVELS - 1)
 
 
 def to_levels(probability: np.ndarray) -> np.ndarray:
-    """Round probabilities to whole numbers: score = level / 65535.
+    """Round probabilities to whole numbers that keep their order; see `to_scores`.
+
+    The log odds are rounded to 1/1560. 0 and 1 have the levels 0 and 65535; between
+    them, what is below 1e-9 counts as 1e-9.
 
     Args:
         probability: float `[H, W]` in 0..1.
@@ -26,21 +34,45 @@ def to_levels(probability: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: NaN, or a value outside 0..1.
 
-    >>> to_levels(np.array([0.0, 0.5, 1.0])).tolist()
-    [0, 32768, 65535]
+    >>> to_levels(np.array([0.0, 1e-6, 2e-6, 0.5, 1.0])).tolist()
+    [0, 11216, 12297, 32768, 65535]
     """
     low, high = float(probability.min()), float(probability.max())
     if not (low >= -_ROUNDING and high <= 1.0 + _ROUNDING):
         raise ValueError(f"probabilities from {low:g} to {high:g}; expected 0..1")
-    scaled = np.rint(probability * np.float32(LEVELS - 1))
-    return np.clip(scaled, 0, LEVELS - 1).astype(np.uint16)
+    kind = np.result_type(probability, np.float32)  # float16 has no 1e-9
+    inside = np.clip(probability.astype(kind), _LEAST, _MOST)
+    odds = np.log(inside) - np.log1p(-inside)
+    levels = np.rint(_MIDDLE + _PER_UNIT * odds).astype(np.uint16)
+    levels[probability <= 0.0] = 0
+    levels[probability >= 1.0] = LEVELS - 1
+    return levels
+
+
+def to_scores(levels: np.ndarray) -> np.ndarray:
+    """Return the probabilities that levels stand for.
+
+    It is 1 / (1 + exp((32768 - level) / 1560)); 0 and 1 at both ends.
+
+    Args:
+        levels: numbers in 0..65535, not only whole ones; any shape.
+
+    >>> to_scores(np.array([0, 32768 - 1560, 32768, 65535])).round(3).tolist()
+    [0.0, 0.269, 0.5, 1.0]
+    """
+    levels = np.asarray(levels)
+    scores = 1.0 / (1.0 + np.exp((_MIDDLE - levels) / _PER_UNIT))
+    return np.select([levels <= 0, levels >= LEVELS - 1], [0.0, 1.0], scores)
+
+
+_SCORES = to_scores(np.arange(LEVELS))
 
 
 def first_above(threshold: float) -> int:
     """Return the least level whose score is above a threshold; 65536 if none is.
 
-    >>> first_above(0.1), first_above(0.2), first_above(1.0)
-    (6554, 13108, 65536)
+    >>> first_above(0.0), first_above(0.5), first_above(1.0)
+    (1, 32769, 65536)
     """
     return int(np.searchsorted(_SCORES, threshold, side="right"))
 
@@ -48,8 +80,8 @@ def first_above(threshold: float) -> int:
 def first_from(threshold: float) -> int:
     """Return the least level whose score is a threshold or more; 65536 if none is.
 
-    >>> first_from(0.1), first_from(0.2), first_from(1.0)
-    (6554, 13107, 65535)
+    >>> first_from(0.0), first_from(0.5), first_from(1.0)
+    (0, 32768, 65535)
     """
     return int(np.searchsorted(_SCORES, threshold, side="left"))
 

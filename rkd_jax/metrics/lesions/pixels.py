@@ -14,6 +14,7 @@ from rkd_jax.metrics.lesions.curves import (
     ScoreCurve,
     first_above,
     first_from,
+    to_scores,
 )
 
 
@@ -62,7 +63,8 @@ def aupr(curve: ScoreCurve, *, levels: int = 11) -> np.ndarray:
     Source: IDRiD challenge 2018, as public evaluation code of later papers has it.
 
     >>> from rkd_jax.metrics.lesions.curves import count_pixels
-    >>> curve = ScoreCurve.of(*count_pixels(np.uint16([4000, 5000]), np.arange(2) > 0))
+    >>> levels = np.uint16([28700, 29300])  # scores of 0.07 and 0.1
+    >>> curve = ScoreCurve.of(*count_pixels(levels, np.arange(2) > 0))
     >>> [float(aupr(curve, levels=n)) for n in (11, 33)]
     [0.75, 1.0]
     """
@@ -86,17 +88,17 @@ def best_f1(curve: ScoreCurve) -> tuple[np.ndarray, np.ndarray]:
         equal F1 the highest threshold. NaN without lesion pixels.
 
     >>> from rkd_jax.metrics.lesions.curves import count_pixels
-    >>> levels, lesion = np.uint16([1, 2, 3]), np.array([True, False, True])
+    >>> levels, lesion = np.uint16([32768, 40000, 50000]), np.array([1, 0, 1]) > 0
     >>> f1, threshold = best_f1(ScoreCurve.of(*count_pixels(levels, lesion)))
-    >>> float(f1), round(float(threshold * 65535), 6)
-    (0.8, 0.5)
+    >>> float(f1), round(float(threshold), 4)
+    (0.8, 0.4999)
     """
     found, wrong, total = curve.found, curve.wrong, curve.total[..., None]
     f1 = 2 * found / np.maximum(found + wrong + total, 1.0)
     level = LEVELS - f1[..., ::-1].argmax(axis=-1)
     best = np.take_along_axis(f1, level[..., None], axis=-1)[..., 0]
     absent = curve.total == 0
-    threshold = (level - 0.5) / (LEVELS - 1)
+    threshold = to_scores(level - 0.5)
     return np.where(absent, np.nan, best), np.where(absent, np.nan, threshold)
 
 
@@ -146,7 +148,7 @@ def precision_recall(curve: ScoreCurve) -> tuple[np.ndarray, np.ndarray, np.ndar
     """
     at = np.flatnonzero(curve.found[:-1] > curve.found[1:])[::-1]
     found, wrong = curve.found[at], curve.wrong[at]
-    return found / (found + wrong), found / curve.total, at / (LEVELS - 1)
+    return found / (found + wrong), found / curve.total, to_scores(at)
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from rkd_jax.metrics.lesions import pixels
 from rkd_jax.metrics.lesions.curves import (
@@ -10,10 +11,16 @@ from rkd_jax.metrics.lesions.curves import (
     first_above,
     first_from,
     to_levels,
+    to_scores,
 )
 
 SCORES = [0.05, 0.15, 0.92, 0.55, 0.35, 0.81, 0.65, 0.22, 0.48, 0.99]
 LABELS = [0, 0, 1, 1, 0, 0, 1, 0, 1, 1]
+
+
+def scores_of(levels):
+    scores = expit((levels.astype(float) - 32768) / 1560)
+    return np.where(levels == 0, 0.0, np.where(levels == 65535, 1.0, scores))
 
 
 def curve_of(levels, lesion):
@@ -59,7 +66,7 @@ def test_aupr_is_the_area_of_predictions_at_equal_steps(drawn, sklearn_metrics):
     for count in (11, 33):
         recalls, precisions = [], []
         for i in range(count):
-            found = levels / 65535 > i / (count - 1)
+            found = scores_of(levels) > i / (count - 1)
             hits = (found & lesion).sum()
             recalls.append(hits / lesion.sum())
             precisions.append(hits / found.sum() if found.any() else 1.0)
@@ -74,7 +81,7 @@ def test_best_f1_is_reached_at_its_threshold_and_nowhere_exceeded(
     levels, lesion = drawn
     curve = curve_of(levels, lesion)
     best, threshold = pixels.best_f1(curve)
-    at = levels / 65535 >= threshold
+    at = scores_of(levels) >= threshold
     assert best == pytest.approx(sklearn_metrics.f1_score(lesion.ravel(), at.ravel()))
     every = [
         sklearn_metrics.f1_score(lesion.ravel(), (levels >= level).ravel())
@@ -87,8 +94,9 @@ def test_best_f1_is_reached_at_its_threshold_and_nowhere_exceeded(
 
 def test_scores_at_a_threshold_are_those_of_the_mask(drawn, sklearn_metrics):
     levels, lesion = drawn
-    found = pixels.at_threshold(curve_of(levels, lesion), 0.003)
-    mask = (levels / 65535 >= 0.003).ravel()
+    threshold = float(np.quantile(scores_of(levels), 0.95))
+    found = pixels.at_threshold(curve_of(levels, lesion), threshold)
+    mask = (scores_of(levels) >= threshold).ravel()
     for name in ("precision", "recall", "f1"):
         expected = getattr(sklearn_metrics, f"{name}_score")(lesion.ravel(), mask)
         assert found[name] == pytest.approx(expected)
@@ -96,12 +104,12 @@ def test_scores_at_a_threshold_are_those_of_the_mask(drawn, sklearn_metrics):
 
 def test_a_score_equal_to_the_threshold():
     """It is in the mask, as in a detector's; 11 levels count what is above."""
-    # 13107 / 65535 is 0.2 exactly.
-    assert (first_from(0.2), first_above(0.2)) == (13107, 13108)
-    curve = curve_of(np.uint16([13106, 13107]), [True, True])
-    assert pixels.at_threshold(curve, 0.2)["recall"] == 0.5
-    lowest = curve_of(np.uint16([13107, 13108]), [False, True])
-    # Above 0.2: the lesion alone; above 0 and 0.1: both.
+    # Level 32768 is 0.5 exactly.
+    assert (first_from(0.5), first_above(0.5)) == (32768, 32769)
+    curve = curve_of(np.uint16([32767, 32768]), [True, True])
+    assert pixels.at_threshold(curve, 0.5)["recall"] == 0.5
+    lowest = curve_of(np.uint16([32768, 32769]), [False, True])
+    # Above 0.5: the lesion alone; above 0 to 0.4: both.
     assert pixels.aupr(lowest) == 1.0
 
 
@@ -110,9 +118,34 @@ def test_rounding_moves_no_pixel_across_a_threshold():
     scores = rng.random(20000).astype(np.float32)
     for threshold in (0.5, 0.3, 0.07):
         mask = to_levels(scores) >= first_from(threshold)
-        near = np.abs(scores - threshold) < 1.0 / 65535
+        near = np.abs(scores - threshold) < 0.25 / 1560
         np.testing.assert_array_equal(mask[~near], scores[~near] >= threshold)
     assert to_levels(np.float32([0.5])) >= first_from(0.5)
+
+
+@pytest.mark.parametrize("largest", [1e-4, 1e-2, 1.0])
+def test_rounding_keeps_the_order_of_scores_of_any_size(largest):
+    """A geometric mean with maps that are 0 is below 1e-4."""
+    rng = np.random.default_rng(1)
+    lesion = rng.random(4000) < 0.1
+    scores = expit(rng.normal(lesion * 2.0, 2.0)).astype(np.float32)
+    # From below, and the same distances from 1.
+    for small in (largest * scores, 1 - largest * (1 - scores)):
+        order = np.argsort(-small, kind="stable")
+        found = np.cumsum(lesion[order])
+        exact = (found / np.arange(1, 4001))[lesion[order]].mean()
+        area = pixels.average_precision(curve_of(to_levels(small), lesion))
+        assert area == pytest.approx(exact, abs=2e-3)
+
+
+def test_levels_and_scores_are_inverse():
+    levels = np.arange(65536)
+    scores = to_scores(levels)
+    np.testing.assert_allclose(scores, scores_of(levels), atol=1e-15)
+    assert (np.diff(scores) > 0).all()
+    # 1e-9 is the least, and 1 - 2**-24 the largest below 1.
+    kept = (levels == 0) | (levels == 65535) | ((levels > 441) & (levels < 58700))
+    np.testing.assert_array_equal(to_levels(scores[kept]), levels[kept])
 
 
 def test_the_curve_has_the_points_of_scikit_learn(drawn, sklearn_metrics):
@@ -120,10 +153,12 @@ def test_the_curve_has_the_points_of_scikit_learn(drawn, sklearn_metrics):
     curve = curve_of(levels, lesion)
     precision, recall, score = pixels.precision_recall(curve)
     theirs = sklearn_metrics.precision_recall_curve(lesion.ravel(), levels.ravel())
-    by_score = dict(zip(theirs[2].tolist(), zip(theirs[0], theirs[1])))
-    assert len(score)
-    for p, r, s in zip(precision, recall, np.rint(score * 65535).astype(int)):
-        np.testing.assert_allclose((p, r), by_score[s])
+    every = scores_of(np.arange(65536))
+    found = np.searchsorted((every[1:] + every[:-1]) / 2, score)
+    assert len(found)
+    at = np.searchsorted(theirs[2], found)
+    np.testing.assert_array_equal(theirs[2][at], found)
+    np.testing.assert_allclose((precision, recall), (theirs[0][at], theirs[1][at]))
     steps = np.diff(np.concatenate([[0.0], recall])) @ precision
     assert pixels.average_precision(curve) == pytest.approx(steps)
 
