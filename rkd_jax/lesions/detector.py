@@ -19,11 +19,11 @@ from rkd_jax.images.pictures import display_scale, to_rgb8, to_uint8
 from rkd_jax.images.reading import check_sides, describe, read_image
 from rkd_jax.lesions.fundus import problem_of
 from rkd_jax.lesions.fusion import fuse
-from rkd_jax.lesions.prepare import field_box, half, prepare
+from rkd_jax.lesions.prepare import field_box, prepare
+from rkd_jax.lesions.proposals import propose
 from rkd_jax.lesions.regions import BATCH, classify, fill, find_points, refine
 from rkd_jax.lesions.result import LesionMap, find_lesions
 from rkd_jax.lesions.settings import MODEL, check_numbers, settings_of
-from rkd_jax.lesions.tiles import map_in_tiles
 from rkd_jax.runtime.traced import kept_program
 from rkd_jax.version import __version__
 
@@ -104,29 +104,10 @@ class LesionDetector:
             )
         return np.asarray(self._programs[key](*arguments)[0])
 
-    def _propose(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the maps of both proposal networks at full scale."""
-        height, width = image.shape[:2]
-        maps = {}
-        for part, pixels in (("full", image), ("half", half(image))):
-            network = functools.partial(self._run, part)
-            maps[part] = map_in_tiles(
-                network, pixels, reach=self._module.reach(), tile=self.settings.tile
-            )
-        h, w = maps["half"].shape
-        doubled = cv2.resize(
-            maps["half"], (2 * w, 2 * h), interpolation=cv2.INTER_LINEAR
-        )
-        # An odd side has lost its last row or column.
-        maps["half"] = np.pad(
-            doubled, ((0, height - 2 * h), (0, width - 2 * w)), mode="edge"
-        )
-        return maps
-
     def _four_maps(self, image: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
         """Return the four maps of an image at full scale, and the region threshold."""
         options = self.settings
-        maps = self._propose(image)
+        maps = propose(self._run, image, reach=self._module.reach(), tile=options.tile)
         points = find_points(
             np.maximum(maps["full"], maps["half"]),
             threshold=options.region_threshold,

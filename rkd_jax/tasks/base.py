@@ -98,7 +98,9 @@ class TaskModule(Protocol):
 
     It may also export `sampler(config, source)`, which returns the order in which
     training reads examples (`rkd_jax.data.sampling`); without it, they are shuffled,
-    labeled ones in the share `config.data.labeled_share`.
+    labeled ones in the share `config.data.labeled_share`. And `choose(config, source,
+    given)`, which returns the examples that a run reads, where they depend on the
+    weights that it uses, such as hard negatives; without it, all of the source.
 
     Attributes:
         CONFIG: the class of `config.task`.

@@ -118,7 +118,10 @@ def _run_stage(
         for role in stage.takes
         if role in files
     }
-    task = tasks.load(config.task.name).make(config, source, used, step.AXIS)
+    module = tasks.load(config.task.name)
+    if choose := getattr(module, "choose", None):
+        source = choose(config, source, used)
+    task = module.make(config, source, used, step.AXIS)
     start, teacher = (
         used[role].variables if role in used else None for role in ("start", "teacher")
     )

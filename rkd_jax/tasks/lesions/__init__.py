@@ -110,6 +110,24 @@ def sampler(config: Config, source: "Source") -> "Sampler":
     )
 
 
+def choose(
+    config: Config, source: "Source", given: "Mapping[str, Weights]"
+) -> "Source":
+    """Return the examples of a run, once its weights are known.
+
+    Some of the classifier's lie where the proposal networks find something.
+    """
+    task = LesionsConfig.of(config)
+    if task.part != "all" or not task.hard_share:
+        return source
+    from rkd_jax.tasks.lesions.hard_patches import with_hard_patches
+    from rkd_jax.tasks.lesions.patches import Patches
+
+    if not isinstance(source, Patches):
+        raise TypeError(f"source is a {type(source).__name__}; expected Patches")
+    return with_hard_patches(config, source, given)
+
+
 def stages(config: Config) -> list[Stage]:
     """Return the runs of an experiment: teachers, proposal networks, classifiers."""
     task = LesionsConfig.of(config)

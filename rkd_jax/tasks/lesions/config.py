@@ -158,6 +158,8 @@ class LesionsConfig(TaskConfig):
     # Patches that are drawn of each lesion, and of all that is no lesion.
     patches_per_lesion: int = count(16, least=1)
     negative_patches: int = count(20_000, least=1)
+    # Share of those that lie where the proposal networks find something.
+    hard_share: float = number(0.0, least=0, largest=1)
     # Triplet loss: its weight, 0 is cross-entropy alone; margin; distance.
     triplet_weight: float = number(1.0, least=0)
     margin: float = number(0.1, least=0)

@@ -47,7 +47,7 @@ class Patches:
         whole: np.ndarray | None = None,
         masks: bool = False,
     ) -> None:
-        self._eyes, self._places, self._side = eyes, places, side
+        self.eyes, self.places, self.side = eyes, places, side
         self._whole, self._masks = whole, masks
         self.groups = places.label
         names = eyes.names
@@ -61,9 +61,9 @@ class Patches:
 
     def __getitem__(self, index: int) -> Example:
         """Return an example; see the class."""
-        number = int(self._places.eye[index])
-        eye, side = self._eyes[number], self._side
-        left, top = (int(v) - side // 2 for v in self._places.xy[index])
+        number = int(self.places.eye[index])
+        eye, side = self.eyes[number], self.side
+        left, top = (int(v) - side // 2 for v in self.places.xy[index])
         image = np.full((side, side, 3), NEUTRAL, np.uint8)
         cut(eye["image"], left, top, image)
         found = {"image": image, "label": np.int32(self.groups[index])}
@@ -148,7 +148,7 @@ def _check(read: list[Example], task: LesionsConfig, data: LesionsData) -> None:
         )
 
 
-def _teaches(read: list[Example], negatives: str) -> np.ndarray:
+def teaches(read: list[Example], negatives: str) -> np.ndarray:
     """Return of which photographs the pixels without lesion count, bool `[N]`."""
     return np.array([negatives == "all" or not eye["target"].any() for eye in read])
 
@@ -161,7 +161,7 @@ def _proposal_patches(
     They are larger than what is trained on, so that the task can move them.
     """
     crop, rng = task.proposals.crop, np.random.default_rng(seed)
-    whole, found = _teaches(read, task.negatives), []
+    whole, found = teaches(read, task.negatives), []
     for number, eye in enumerate(read):
         found.append((number, lesion_pixels(eye["target"], most=1, rng=rng), 1))
         if whole[number]:
@@ -186,7 +186,7 @@ def _classifier_patches(
     they are mirrored.
     """
     rng = np.random.default_rng(seed)
-    whole = _teaches(read, "all" if everywhere else task.negatives)
+    whole = teaches(read, "all" if everywhere else task.negatives)
     count = -(-task.negative_patches // int(whole.sum()))
     if everywhere:
         count = max(count // 10, 1)

@@ -38,6 +38,7 @@ def make_config(**task):
     config.task.proposals.batch_size = 8
     config.task.proposals.lr = config.task.proposals.half_lr = LR
     config.task.negative_patches, config.task.round_batches = 200, 2
+    config.task.hard_share = 0.5
     config.data.synthetic_labeled, config.data.synthetic_unlabeled = 2, 1
     config.data.batch_size, config.data.num_threads = 12, 0
     config.optim.lr = LR

@@ -16,7 +16,7 @@ from made_lesion_folders import (
 from rkd_jax import weights
 from rkd_jax.data import lesion_folders
 from rkd_jax.images.field import field_of_view
-from rkd_jax.lesions import detector
+from rkd_jax.lesions import detector, proposals
 from rkd_jax.lesions.prepare import Scale, field_box, field_diameter, prepare
 from rkd_jax.tasks import lesions, networks
 from rkd_jax.tasks.lesions import eyes
@@ -39,7 +39,7 @@ def shown_to_the_networks(monkeypatch, config, path):
         seen.append(image)
         return np.zeros(image.shape[:2], np.float32)
 
-    monkeypatch.setattr(detector, "map_in_tiles", record)
+    monkeypatch.setattr(proposals, "map_in_tiles", record)
     found = weights.Weights(
         config.model.name,
         networks.stored_options(config.model),
