@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from rkd_jax.lesions.settings import MODEL
-from rkd_jax.weights import packaged, storage
+from rkd_jax.weights import packaged
 
 
 def choose_weights(lesion: str) -> str:
@@ -15,15 +14,10 @@ def choose_weights(lesion: str) -> str:
     Raises:
         ValueError: there are none; the message lists those there are.
     """
-    known = [
-        name
-        for name in packaged.names()
-        if storage.model_of(storage.find(name)) == MODEL
-    ]
-    if lesion in known:
+    if lesion in packaged.LESIONS:
         return lesion
     raise ValueError(
         f"no weights for {lesion!r} come with the package (there are: "
-        f"{', '.join(known) or 'none'}); give a file of yours with --weights, as the "
+        f"{', '.join(packaged.LESIONS)}); give a file of yours with --weights, as the "
         "experiment `lesions` trains"
     )

@@ -6,15 +6,17 @@ import pathlib
 
 FOLDER = pathlib.Path(__file__).parents[1] / "pretrained"
 DEFAULT = "small"
+LESIONS = ("microaneurysms",)
+"""Those that find lesions and have the name of what they find."""
 RENAMED = {"default": "unet_robust"}
 """Names in version 0.2.0, and what they are now."""
 
 
 def names() -> list[str]:
-    """Return the names, the default first.
+    """Return the names of those that register photographs, the default first.
 
-    >>> names()[0]
-    'small'
+    >>> names()[0], "microaneurysms" in names()
+    ('small', False)
     """
-    found = (path.stem for path in FOLDER.glob("*.safetensors"))
+    found = {path.stem for path in FOLDER.glob("*.safetensors")} - set(LESIONS)
     return sorted(found, key=lambda name: (name != DEFAULT, name))

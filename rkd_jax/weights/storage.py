@@ -179,13 +179,13 @@ def find(name: str | os.PathLike[str] | None = None) -> Path:
     named = packaged.FOLDER / f"{name}.safetensors"
     if path.name == name and named.is_file():
         return named
-    names = packaged.names()
+    names = [*packaged.names(), *packaged.LESIONS]
     what = "a folder, no weight file" if path.is_dir() else "no such weight file"
     if name in packaged.RENAMED:
         what = f"these weights are called {packaged.RENAMED[name]} now"
     raise FileNotFoundError(
         f"{name}: {what}; with the package come the names "
-        f"{', '.join(names) or '(none: reinstall it)'}; others are made by "
+        f"{', '.join(names)}; others are made by "
         f"`python -m rkd_jax.train` or `{CONVERTER}`"
     )
 
