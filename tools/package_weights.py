@@ -1,12 +1,12 @@
 """Make a weights file for the package out of a training run's.
 
     python tools/package_weights.py RUN/weights.safetensors NAME.safetensors \\
-        [--size PX] [--teacher TEXT] [--threshold T]
+        [--size PX] [--teacher TEXT] [--threshold T] [--fusion NAME]
 
 The file is stored as float16, without `compute_dtype`, which belongs to a machine. The
 recipe names its folders as the model card does: LAB, IDRID_TRAINING_IMAGES. The
-threshold of a detector of lesions is the one with the best F1 on the held-out
-photographs, which `evaluate lesions` prints.
+fusion of a detector of lesions, and its threshold of the best F1 on the held-out
+photographs, are those that `evaluate lesions --rows all` prints.
 """
 
 import argparse
@@ -16,10 +16,14 @@ import sys
 from typing import Any
 
 from rkd_jax import weights
+from rkd_jax.lesions.fusion import FUSIONS
 from rkd_jax.registration.arguments import working_size
 
 FOLDERS = {"data_dir": "LAB", "auxiliary_dir": "IDRID_TRAINING_IMAGES"}
 """Of photographs with keypoints; the config of other tasks has no `auxiliary_dir`."""
+
+CHANGED = ("size", "threshold", "fusion")
+"""Facts of the preparation that the command may change."""
 
 
 def neutral(recipe: dict[str, Any], teacher: str | None = None) -> dict[str, Any]:
@@ -48,12 +52,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--threshold", type=float, metavar="T", help="of a detector of lesions"
     )
+    parser.add_argument(
+        "--fusion", choices=sorted(FUSIONS), help="of a detector of lesions"
+    )
     parser.add_argument("--teacher", metavar="TEXT", help="which teacher it was")
     args = parser.parse_args(argv)
     try:
         found = weights.load(args.source)
         options = {k: v for k, v in found.options.items() if k != "compute_dtype"}
-        changes = {"size": args.size, "threshold": args.threshold}
+        changes = {name: getattr(args, name) for name in CHANGED}
         changes = {name: value for name, value in changes.items() if value is not None}
         weights.save(
             args.target,

@@ -18,7 +18,7 @@ from rkd_jax.images.field import field_of_view
 from rkd_jax.images.pictures import display_scale, to_rgb8, to_uint8
 from rkd_jax.images.reading import check_sides, describe, read_image
 from rkd_jax.lesions.fundus import problem_of
-from rkd_jax.lesions.fusion import fuse
+from rkd_jax.lesions.fusion import fuse, needs_classifier
 from rkd_jax.lesions.prepare import field_box, prepare
 from rkd_jax.lesions.proposals import propose
 from rkd_jax.lesions.regions import BATCH, classify, fill, find_points, refine
@@ -104,10 +104,20 @@ class LesionDetector:
             )
         return np.asarray(self._programs[key](*arguments)[0])
 
-    def _four_maps(self, image: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
-        """Return the four maps of an image at full scale, and the region threshold."""
+    def _at_scale(
+        self, image: np.ndarray, *, refined: bool
+    ) -> tuple[dict[str, np.ndarray], float | None]:
+        """Return the maps of an image at full scale, and the region threshold.
+
+        Args:
+            image: prepared, at full scale.
+            refined: whether the classifier is asked; without it there are two maps and
+                no region.
+        """
         options = self.settings
         maps = propose(self._run, image, reach=self._module.reach(), tile=options.tile)
+        if not refined:
+            return maps, None
         points = find_points(
             np.maximum(maps["full"], maps["half"]),
             threshold=options.region_threshold,
@@ -121,8 +131,8 @@ class LesionDetector:
             patch_px=options.patch_px,
             batch=BATCH,
         )
-        refined = fill(found, points, image.shape[:2])
-        maps.update(refine(maps, refined, points.threshold))
+        judged = fill(found, points, image.shape[:2])
+        maps.update(refine(maps, judged, points.threshold))
         return maps, points.threshold
 
     def maps(self, image: Source) -> dict[str, np.ndarray]:
@@ -140,15 +150,15 @@ class LesionDetector:
             OSError, TypeError, ValueError: the image cannot be read.
         """
         pixels = _read(image)
-        return self._maps(pixels, _field(pixels))[0]
+        return self._maps(pixels, _field(pixels), refined=True)[0]
 
     def _maps(
-        self, image: np.ndarray, field: np.ndarray
-    ) -> tuple[dict[str, np.ndarray], float]:
+        self, image: np.ndarray, field: np.ndarray, *, refined: bool
+    ) -> tuple[dict[str, np.ndarray], float | None]:
         prepared = prepare(image, self.settings.scale)
         rows, columns = field_box(prepared.field)
-        found, threshold = self._four_maps(
-            np.ascontiguousarray(prepared.image[rows, columns])
+        found, threshold = self._at_scale(
+            np.ascontiguousarray(prepared.image[rows, columns]), refined=refined
         )
         at_file = {}
         for name in list(found):
@@ -191,7 +201,8 @@ class LesionDetector:
             field = _field(pixels)
         except NoFundusError as error:
             return dataclasses.replace(result, ok=False, reason=str(error))
-        maps, region_threshold = self._maps(pixels, field)
+        refined = needs_classifier(self.settings.fusion)
+        maps, region_threshold = self._maps(pixels, field, refined=refined)
         # A geometric mean is never 0.
         probability = fuse(maps, self.settings.fusion) * field
         return dataclasses.replace(

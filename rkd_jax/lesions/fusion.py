@@ -98,6 +98,15 @@ def fuse(maps: Mapping[str, np.ndarray], fusion: str) -> np.ndarray:
     return FUSIONS[fusion](maps)
 
 
+def needs_classifier(fusion: str) -> bool:
+    """Return whether a fusion has a map of the classifier.
+
+    >>> needs_classifier("geometric"), needs_classifier("refined_geometric")
+    (False, True)
+    """
+    return any(name in MAPS[2:] for name in FUSIONS[fusion].maps)
+
+
 def check_fusion(fusion: str) -> None:
     """Raise a ValueError unless there is such a fusion."""
     if fusion not in FUSIONS:

@@ -42,7 +42,8 @@ class LesionMap:
         reason: why not; empty otherwise.
         um_per_px: side of a pixel on the retina in micrometers, if given.
         region_threshold: of the proposal maps; above that of the weights where a
-            photograph had too many suspicious pixels.
+            photograph had too many suspicious pixels; None where the classifier was not
+            asked.
     """
 
     probability: np.ndarray

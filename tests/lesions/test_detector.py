@@ -13,7 +13,7 @@ from rkd_jax import models
 from rkd_jax import weights as weight_files
 from rkd_jax.evaluation import lesion_maps
 from rkd_jax.lesions import regions
-from rkd_jax.lesions.detector import NoFundusError
+from rkd_jax.lesions.detector import LesionDetector, NoFundusError
 from rkd_jax.lesions.fusion import FUSIONS, MAPS, fuse
 from rkd_jax.lesions.prepare import Scale, prepare
 
@@ -89,6 +89,24 @@ def test_the_result_is_the_fusion_of_the_maps(bright_spots, untrained, fusion):
     inside = maps["full"] > 0
     found = detector.detect(image).probability
     np.testing.assert_allclose(found[inside], fuse(maps, fusion)[inside], rtol=1e-6)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_the_classifier_is_asked_only_where_the_fusion_needs_it(
+    bright_spots, untrained, monkeypatch, fusion
+):
+    parts, run = [], LesionDetector._run
+
+    def recorded(self, part, images):
+        parts.append(part)
+        return run(self, part, images)
+
+    monkeypatch.setattr(LesionDetector, "_run", recorded)
+    found = rkd_jax.load_lesion_detector(untrained(fusion=fusion)).detect(draw_eye())
+    asked = fusion.startswith("refined_")
+    assert ("classifier" in parts) == asked
+    assert (found.region_threshold is not None) == asked
+    assert len(found.lesions) == len(SPOTS)
 
 
 @pytest.mark.parametrize("fusion", ["geometric", "refined_arithmetic"])
