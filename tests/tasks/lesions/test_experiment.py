@@ -135,14 +135,15 @@ def test_a_killed_run_goes_on_bit_for_bit_with_its_sampler(
         assert train_lines(tmp_path / name) == train_lines(whole / name)
 
 
-def test_one_device_trains_as_four(straight, tmp_path, monkeypatch):
-    one = jax.devices()[:1]
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_or_two_devices_train_as_four(straight, tmp_path, monkeypatch, count):
+    some = jax.devices()[:count]
     make, replicate, shard = step.make_train_step, step.replicate, step.shard
     monkeypatch.setattr(
-        step, "make_train_step", lambda *a, **k: make(*a, devices=one, **k)
+        step, "make_train_step", lambda *a, **k: make(*a, devices=some, **k)
     )
-    monkeypatch.setattr(step, "replicate", lambda tree: replicate(tree, one))
-    monkeypatch.setattr(step, "shard", lambda batch: shard(batch, 1))
+    monkeypatch.setattr(step, "replicate", lambda tree: replicate(tree, some))
+    monkeypatch.setattr(step, "shard", lambda batch: shard(batch, count))
     assert jax.local_device_count() == 4
     experiment.run(make_config(), tmp_path)
     whole, _ = straight
