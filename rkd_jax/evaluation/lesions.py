@@ -133,6 +133,7 @@ def _lesion(
 ) -> str:
     """Return which lesion is scored; refuse weights of another one."""
     from rkd_jax.data.lesion_folders import lesion_kind
+    from rkd_jax.lesions.detector import DEFAULT
 
     known = detector.settings.lesion
     wanted = known if args.lesion is None else args.lesion
@@ -140,7 +141,7 @@ def _lesion(
     for name, one in (("--weights", detector), ("--cls", cls)):
         if one is not None and one.settings.lesion != wanted:
             raise ValueError(
-                f"{name} {getattr(args, name[2:]) or ''}: trained for "
+                f"{name} {getattr(args, name[2:]) or DEFAULT}: trained for "
                 f"{one.settings.lesion}, found --lesion {wanted}; give weights of this "
                 "lesion, or another --lesion"
             )
