@@ -23,7 +23,7 @@ from rkd_jax.images.pictures import encode_png
 from rkd_jax.images.reading import read_image
 from rkd_jax.images.stored import read_stored
 from rkd_jax.lesions.detector import LesionDetector, NoFundusError
-from rkd_jax.lesions.fusion import FUSIONS, fuse
+from rkd_jax.lesions.fusion import FUSIONS, fuse, needs_classifier
 from rkd_jax.metrics.lesions.curves import to_levels
 from rkd_jax.runtime.many import progress, saving
 
@@ -91,7 +91,8 @@ def finder(detector: LesionDetector, cls: LesionDetector | None = None) -> Find:
     """
 
     def find(path: pathlib.Path, rows: Collection[str]) -> dict[str, np.ndarray]:
-        parts = [detector.maps(path)]
+        own = [fusion_of(row) for row in rows if not row.startswith(CLS)]
+        parts = [detector.maps(path, refined=any(map(needs_classifier, own)))]
         if any(row.startswith(CLS) for row in rows):
             assert cls is not None
             parts.append(cls.maps(path))

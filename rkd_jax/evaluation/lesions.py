@@ -133,7 +133,7 @@ def _lesion(
 ) -> str:
     """Return which lesion is scored; refuse weights of another one."""
     from rkd_jax.data.lesion_folders import lesion_kind
-    from rkd_jax.lesions.detector import DEFAULT
+    from rkd_jax.lesions.choice import DEFAULT
 
     known = detector.settings.lesion
     wanted = known if args.lesion is None else args.lesion

@@ -66,6 +66,19 @@ def display_scale(image: np.ndarray) -> float:
     return 1.0 if highest <= 0.0 or highest >= 0.5 else 1.0 / highest
 
 
+def visible_rgb8(image: np.ndarray) -> np.ndarray:
+    """Return an image as uint8 RGB in which one can see it; see `display_scale`.
+
+    Args:
+        image: `[H, W]` or `[H, W, 3]`.
+
+    Example:
+        >>> visible_rgb8(np.full((1, 1), 7, np.uint8)).tolist()
+        [[[7, 7, 7]]]
+    """
+    return to_rgb8(to_uint8(image, display_scale(image)))
+
+
 def encode_png(image: np.ndarray) -> bytes:
     """Encode an image as PNG.
 

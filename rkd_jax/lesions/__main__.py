@@ -18,14 +18,13 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
+from rkd_jax.lesions.choice import DEFAULT, choose_weights
 from rkd_jax.runtime import workers
 from rkd_jax.runtime.command import run
 from rkd_jax.runtime.compile_cache import add_option
 from rkd_jax.runtime.memory import keep_freed_memory
 from rkd_jax.runtime.process import prepare_start
 from rkd_jax.version import __version__
-
-DEFAULT = "microaneurysms"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,7 +82,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from rkd_jax.lesions.choice import choose_weights
     from rkd_jax.lesions.command import find_all
     from rkd_jax.lesions.photographs import list_inputs
     from rkd_jax.lesions.runner import Recipe

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from rkd_jax.weights import packaged
 
+DEFAULT = packaged.LESIONS[0]
+"""What is found where nobody says what to find."""
+
 
 def choose_weights(lesion: str) -> str:
     """Return the name of the packaged weights for a lesion.

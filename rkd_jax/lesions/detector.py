@@ -15,8 +15,9 @@ import numpy as np
 
 from rkd_jax import weights as weight_files
 from rkd_jax.images.field import field_of_view
-from rkd_jax.images.pictures import display_scale, to_rgb8, to_uint8
+from rkd_jax.images.pictures import visible_rgb8
 from rkd_jax.images.reading import check_sides, describe, read_image
+from rkd_jax.lesions.choice import DEFAULT
 from rkd_jax.lesions.fundus import problem_of
 from rkd_jax.lesions.fusion import fuse, needs_classifier
 from rkd_jax.lesions.prepare import field_box, prepare
@@ -28,7 +29,6 @@ from rkd_jax.runtime.traced import kept_program
 from rkd_jax.version import __version__
 
 Source = str | os.PathLike[str] | bytes | np.ndarray
-DEFAULT = "microaneurysms"
 
 
 class NoFundusError(ValueError):
@@ -135,22 +135,23 @@ class LesionDetector:
         maps.update(refine(maps, judged, points.threshold))
         return maps, points.threshold
 
-    def maps(self, image: Source) -> dict[str, np.ndarray]:
+    def maps(self, image: Source, *, refined: bool = True) -> dict[str, np.ndarray]:
         """Return the maps that are fused, at the size of the file.
 
         Args:
             image: path, encoded bytes or array (grey or RGB).
+            refined: whether the classifier is asked.
 
         Returns:
-            float32 `[H, W]` in 0..1, 0 outside the field: "full", "half",
-            "full_refined", "half_refined".
+            float32 `[H, W]` in 0..1, 0 outside the field: "full", "half", and if it is
+            asked "full_refined", "half_refined".
 
         Raises:
             NoFundusError: nothing gives the scale.
             OSError, TypeError, ValueError: the image cannot be read.
         """
         pixels = _read(image)
-        return self._maps(pixels, _field(pixels), refined=True)[0]
+        return self._maps(pixels, _field(pixels), refined=refined)[0]
 
     def _maps(
         self, image: np.ndarray, field: np.ndarray, *, refined: bool
@@ -218,7 +219,7 @@ def _read(source: Source) -> np.ndarray:
     name = describe(source)
     image = read_image(source)
     check_sides(image.shape[1], image.shape[0], name)
-    return to_rgb8(to_uint8(image, display_scale(image)))
+    return visible_rgb8(image)
 
 
 def _field(image: np.ndarray) -> np.ndarray:

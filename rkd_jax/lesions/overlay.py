@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from rkd_jax.images.pictures import display_scale, to_rgb8, to_uint8
+from rkd_jax.images.pictures import visible_rgb8
 from rkd_jax.lesions.result import LesionMap
 
 _COLOR = (0, 255, 255)
@@ -26,7 +26,7 @@ def draw_overlay(image: np.ndarray, found: LesionMap) -> np.ndarray:
     >>> draw_overlay(np.zeros((60, 90), np.uint8), none).shape
     (60, 90, 3)
     """
-    picture = to_rgb8(to_uint8(image, display_scale(image))).copy()
+    picture = visible_rgb8(image).copy()
     gap = max(2, round(_GAP * max(picture.shape)))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * gap + 1, 2 * gap + 1))
     wide = cv2.dilate(found.mask.astype(np.uint8), disc)

@@ -15,10 +15,9 @@ from rkd_jax.images.reading import read_image
 from rkd_jax.lesions import outputs
 from rkd_jax.lesions.detector import LesionDetector, load_lesion_detector
 from rkd_jax.lesions.photographs import Photograph
+from rkd_jax.runtime.cluster import enter_worker
 from rkd_jax.runtime.command import describe_error
 from rkd_jax.runtime.compile_cache import keep_compiled
-from rkd_jax.runtime.memory import keep_freed_memory
-from rkd_jax.runtime.process import prepare_start, take_share
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,16 +183,7 @@ class Order:
             OSError: the worker does not see the folder of the results.
             ValueError: it would not do the same as the command.
         """
-        folder = self.base / self.out
-        if not (folder / self.mark).is_file():
-            raise FileNotFoundError(
-                f"{folder}: a worker does not see this folder of results; workers on "
-                "other machines need the photographs and --out on a shared file "
-                "system, under the same paths"
-            )
-        prepare_start()
-        keep_freed_memory()
-        take_share()
+        enter_worker(self.base / self.out, self.mark)
         detector = self.recipe.detector(self.base)
         runner = Runner(self.recipe, detector, self.out, self.base)
         if runner.settings != self.settings:

@@ -21,9 +21,8 @@ from rkd_jax.registration.many import Photographs, Use, name_files
 from rkd_jax.registration.photo import Photo
 from rkd_jax.registration.recipe import Recipe
 from rkd_jax.registration.table import Result
+from rkd_jax.runtime.cluster import enter_worker
 from rkd_jax.runtime.command import describe_error
-from rkd_jax.runtime.memory import keep_freed_memory
-from rkd_jax.runtime.process import prepare_start, take_share
 
 
 class Runner:
@@ -164,16 +163,7 @@ class Order:
             OSError: the worker does not see the folder of the results.
             ValueError: its matcher would not do the same as that of the command.
         """
-        folder = self.base / self.out
-        if not (folder / self.mark).is_file():
-            raise FileNotFoundError(
-                f"{folder}: a worker does not see this folder of results; workers on "
-                "other machines need the photographs and --out on a shared file "
-                "system, under the same paths"
-            )
-        prepare_start()
-        keep_freed_memory()
-        take_share()
+        enter_worker(self.base / self.out, self.mark)
         work = self.recipe.work(self.base)
         for name in {**self.settings, **work.settings}:
             theirs, ours = work.settings.get(name), self.settings.get(name)

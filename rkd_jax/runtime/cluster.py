@@ -18,8 +18,8 @@ from typing import Any
 
 from rkd_jax.runtime import extras
 from rkd_jax.runtime.cluster_run import Cluster, DaskCluster, ThisProcess, WorkersError
-from rkd_jax.runtime.memory import keeping_environment
-from rkd_jax.runtime.process import cores, share_of
+from rkd_jax.runtime.memory import keep_freed_memory, keeping_environment
+from rkd_jax.runtime.process import cores, prepare_start, share_of, take_share
 from rkd_jax.runtime.workers import Workers
 from rkd_jax.version import __version__
 
@@ -89,6 +89,27 @@ def marked(out: pathlib.Path, name: str) -> Iterator[None]:
         yield
     finally:
         mark.unlink(missing_ok=True)
+
+
+def enter_worker(out: pathlib.Path, mark: str) -> None:
+    """Begin work in the process of a worker: its environment, its share of the machine.
+
+    Args:
+        out: folder of the results.
+        mark: the file of `marked` in it.
+
+    Raises:
+        OSError: the worker does not see the folder of the results.
+    """
+    if not (out / mark).is_file():
+        raise FileNotFoundError(
+            f"{out}: a worker does not see this folder of results; workers on "
+            "other machines need the photographs and --out on a shared file "
+            "system, under the same paths"
+        )
+    prepare_start()
+    keep_freed_memory()
+    take_share()
 
 
 @contextlib.contextmanager

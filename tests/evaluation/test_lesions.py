@@ -35,7 +35,7 @@ class Channels:
     def facts(self):
         return {"weights_sha256": self.weights, "fusion": self.settings.fusion}
 
-    def maps(self, path):
+    def maps(self, path, refined=True):
         self.calls.append(path.stem)
         image = np.asarray(Image.open(path), np.float32) / 255
         if not image.any():
@@ -315,10 +315,10 @@ def test_the_second_classifier_changes_its_own_rows_alone(root, tmp_path, capsys
 def test_a_stopped_run_keeps_what_is_done(root, tmp_path, monkeypatch):
     maps = Channels.maps
 
-    def stop(self, path):
+    def stop(self, path, **how):
         if path.stem == "IDRiD_57":
             raise KeyboardInterrupt
-        return maps(self, path)
+        return maps(self, path, **how)
 
     monkeypatch.setattr(Channels, "maps", stop)
     assert run(root, tmp_path, "--weights", "w") == 130

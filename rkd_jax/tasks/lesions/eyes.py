@@ -17,7 +17,7 @@ from rkd_jax.config import as_dict
 from rkd_jax.data import lesion_folders
 from rkd_jax.data.source import CachedSource, Example
 from rkd_jax.data.sources import open_prepared, synthetic_seed
-from rkd_jax.images.pictures import display_scale, to_rgb8, to_uint8
+from rkd_jax.images.pictures import visible_rgb8
 from rkd_jax.images.reading import read_image
 from rkd_jax.lesions.prepare import Scale, field_box, half, prepare
 from rkd_jax.tasks.lesions.config import LesionsData
@@ -207,12 +207,8 @@ def _healthy(data: LesionsData) -> dict[str, Read]:
 
 
 def _read(photograph: lesion_folders.LesionPhotograph) -> tuple[np.ndarray, np.ndarray]:
-    image = _rgb(read_image(photograph.image))
+    image = visible_rgb8(read_image(photograph.image))
     return image, lesion_folders.read_mask(photograph, image.shape)
-
-
-def _rgb(image: np.ndarray) -> np.ndarray:
-    return to_rgb8(to_uint8(image, display_scale(image)))
 
 
 def _tfds(data: LesionsData) -> dict[str, Read]:
@@ -225,7 +221,9 @@ def _tfds(data: LesionsData) -> dict[str, Read]:
     def read(index: int) -> tuple[np.ndarray, np.ndarray]:
         example = examples[index]
         mask = np.asarray(example[data.lesion])
-        return _rgb(read_image(example["image"])), mask.reshape(mask.shape[:2]) > 0
+        return visible_rgb8(read_image(example["image"])), mask.reshape(
+            mask.shape[:2]
+        ) > 0
 
     return {
         f"{name} {split} {i}": functools.partial(read, i) for i in range(len(examples))

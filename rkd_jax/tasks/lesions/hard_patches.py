@@ -37,15 +37,15 @@ def with_hard_patches(
     """
     task = LesionsConfig.of(config)
     eyes, places = source.eyes, source.places
-    network = _network(given, LesionsConfig.model(config).proposal)
-    reach = networks.build(LesionsConfig.model(config).proposal).reach()
+    module = networks.build(LesionsConfig.model(config).proposal)
+    network = _network(given, module)
     rng = np.random.default_rng((config.seed, 1))
     whole = teaches([eyes[i] for i in range(len(eyes))], task.negatives)
     numbers = np.flatnonzero(whole)
     found = []
     for number in progress(iter(numbers.tolist()), "photograph", len(numbers)):
         eye = eyes[number]
-        maps = propose(network, eye["image"], reach=reach)
+        maps = propose(network, eye["image"], reach=module.reach())
         mine = np.flatnonzero((places.eye == number) & (places.label == 0))
         hard = _hard(eye, np.maximum(maps["full"], maps["half"]), task)
         count = min(round(task.hard_share * len(mine)), len(hard))
@@ -65,10 +65,9 @@ def _hard(eye: Example, scores: np.ndarray, task: LesionsConfig) -> np.ndarray:
 
 
 def _network(
-    given: Mapping[str, Weights], model: Any
+    given: Mapping[str, Weights], module: Any
 ) -> Callable[[str, np.ndarray], np.ndarray]:
     """Return the proposal networks, as `propose` calls them."""
-    module = networks.build(model)
     variables = {part: jax.device_put(given[part].variables) for part in PARTS}
 
     @jax.jit
