@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from rkd_jax.models import layers
+from rkd_jax.models.conv_norm import ConvNorm
 from rkd_jax.models.options import FrrnOptions
 from rkd_jax.models.output import ModelOutput, finish_detector, pad_images
 from rkd_jax.models.upsampling import double
@@ -13,47 +14,6 @@ ENCODER = ((3, 2), (4, 4), (2, 8), (2, 8))
 """Units, and channels in widths, at a half, a quarter ... of the resolution."""
 DECODER = ((2, 4), (2, 4), (2, 2))
 """The same on the way back, beginning at an eighth."""
-
-
-class Norm(nn.Module):
-    """BatchNorm over the images of all devices; by its averages outside training.
-
-    In training an average moves to `momentum` times itself and 1 - `momentum` times the
-    mean or variance of the batch. That variance is divided by n, in PyTorch by n - 1.
-    """
-
-    axis_name: str | None = None
-    momentum: float = 0.9
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """Map `[B, ..., C]` to the same shape and dtype."""
-        norm = nn.BatchNorm(
-            not train,
-            momentum=self.momentum,
-            epsilon=1e-5,
-            dtype=jnp.float32,
-            axis_name=self.axis_name,
-            name="norm",
-        )
-        return norm(x.astype(jnp.float32)).astype(x.dtype)
-
-
-class ConvNorm(nn.Module):
-    """Convolution without bias, then BatchNorm."""
-
-    features: int
-    size: int = 3
-    axis_name: str | None = None
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """Map `[B, H, W, C]` to `[B, H, W, features]`."""
-        conv = layers.Conv(
-            self.features, self.size, use_bias=False, dtype=self.dtype, name="conv"
-        )
-        return Norm(self.axis_name, name="bn")(conv(x), train=train)
 
 
 class ResidualUnit(nn.Module):

@@ -1,7 +1,8 @@
-"""Normalization in two passes of float32, whatever the compute dtype.
+"""Normalization in float32, whatever the compute dtype.
 
-Written out because Flax's layers round differently: published weights and runs that
-are compared bit for bit depend on the order of these operations.
+Instance and layer norm are written out in two passes, because Flax's layers round
+differently: published weights and runs that are compared bit for bit depend on the
+order of these operations.
 """
 
 from collections.abc import Callable
@@ -49,3 +50,27 @@ class LayerNorm(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (c,)).reshape(shape)
         y = layer_norm(x.astype(jnp.float32)) * scale + bias
         return y.astype(x.dtype)
+
+
+class BatchNorm(nn.Module):
+    """BatchNorm over the images of all devices; by its averages outside training.
+
+    In training an average moves to `momentum` times itself and 1 - `momentum` times the
+    mean or variance of the batch. That variance is divided by n, in PyTorch by n - 1.
+    """
+
+    axis_name: str | None = None
+    momentum: float = 0.9
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Map `[B, ..., C]` to the same shape and dtype."""
+        norm = nn.BatchNorm(
+            not train,
+            momentum=self.momentum,
+            epsilon=1e-5,
+            dtype=jnp.float32,
+            axis_name=self.axis_name,
+            name="norm",
+        )
+        return norm(x.astype(jnp.float32)).astype(x.dtype)

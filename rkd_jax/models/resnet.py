@@ -4,33 +4,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rkd_jax.models.frrn import Norm
+from rkd_jax.models.conv_norm import StridedConvNorm
 from rkd_jax.models.options import ResNetOptions
 from rkd_jax.models.output import ClassOutput, check_images
-
-
-class _Conv(nn.Module):
-    """Convolution without bias, zeros around as PyTorch puts them, then BatchNorm."""
-
-    features: int
-    size: int = 3
-    stride: int = 1
-    axis_name: str | None = None
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        conv = nn.Conv(
-            self.features,
-            (self.size, self.size),
-            self.stride,
-            padding=self.size // 2,
-            use_bias=False,
-            kernel_init=nn.initializers.he_normal(),
-            dtype=self.dtype,
-            name="conv",
-        )
-        return Norm(self.axis_name, name="bn")(conv(x), train=train)
 
 
 class Block(nn.Module):
@@ -57,12 +33,12 @@ class Block(nn.Module):
         y = x
         for number, (features, size, stride) in enumerate(layers):
             y = nn.relu(y) if number else y
-            y = _Conv(features, size, stride, name=f"conv{number}", **how)(
+            y = StridedConvNorm(features, size, stride, name=f"conv{number}", **how)(
                 y, train=train
             )
         # Not by the shapes: a map of one pixel stays one pixel at any stride.
         if self.stride > 1 or x.shape[-1] != y.shape[-1]:
-            x = _Conv(y.shape[-1], 1, self.stride, name="shortcut", **how)(
+            x = StridedConvNorm(y.shape[-1], 1, self.stride, name="shortcut", **how)(
                 x, train=train
             )
         return nn.relu(x + y)
@@ -107,7 +83,7 @@ class ResNet(ResNetOptions, nn.Module):
         check_images(images, self.in_channels)
         dtype = jnp.dtype(self.compute_dtype)
         how = {"axis_name": self.axis_name, "dtype": dtype}
-        stem = _Conv(self.widths[0], 7, 2, name="stem", **how)
+        stem = StridedConvNorm(self.widths[0], 7, 2, name="stem", **how)
         x = nn.relu(stem(images.astype(dtype), train=train))
         if self.stem_pool:
             x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rkd_jax.models.frrn import Norm
+from rkd_jax.models.norms import BatchNorm
 
 X = np.random.default_rng(0).normal(3, 2, (8, 5, 4, 3)).astype(np.float32)
 SCALE, BIAS = np.array([0.5, 1.0, 2.0]), np.array([-1.0, 0.0, 1.0])
@@ -25,7 +25,9 @@ def normalized(x, mean, var):
 
 
 def test_averages_are_used_outside_training_and_stay(maybe_jit):
-    fn = maybe_jit(lambda v, x: Norm().apply(v, x, train=False, mutable="batch_stats"))
+    fn = maybe_jit(
+        lambda v, x: BatchNorm().apply(v, x, train=False, mutable="batch_stats")
+    )
     found, kept = fn(variables(), X)
     np.testing.assert_allclose(found, normalized(X, MEAN, VAR), atol=1e-5)
     before = variables()["batch_stats"]
@@ -33,7 +35,9 @@ def test_averages_are_used_outside_training_and_stay(maybe_jit):
 
 
 def test_the_batch_is_used_in_training(maybe_jit):
-    fn = maybe_jit(lambda v, x: Norm().apply(v, x, train=True, mutable="batch_stats"))
+    fn = maybe_jit(
+        lambda v, x: BatchNorm().apply(v, x, train=True, mutable="batch_stats")
+    )
     found, _ = fn(variables(), X)
     expected = normalized(X, X.mean((0, 1, 2)), X.var((0, 1, 2)))
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -41,7 +45,7 @@ def test_the_batch_is_used_in_training(maybe_jit):
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9, 0.99])
 def test_after_n_steps_an_average_kept_momentum_to_the_n(momentum):
-    module, ours, steps = Norm(momentum=momentum), variables(), 5
+    module, ours, steps = BatchNorm(momentum=momentum), variables(), 5
 
     @jax.jit
     def step(v):
@@ -59,7 +63,7 @@ def test_after_n_steps_an_average_kept_momentum_to_the_n(momentum):
 
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_devices_normalize_by_what_all_of_them_have(count):
-    module = Norm("data")
+    module = BatchNorm("data")
 
     def step(v, x):
         return module.apply(v, x, train=True, mutable="batch_stats")
@@ -79,7 +83,7 @@ def test_bfloat16_is_normalized_in_float32(train):
     x = jnp.asarray(X).astype(jnp.bfloat16)
 
     def run(x):
-        return Norm().apply(variables(), x, train=train, mutable="batch_stats")
+        return BatchNorm().apply(variables(), x, train=train, mutable="batch_stats")
 
     found, averages = run(x)
     exact, expected = run(x.astype(jnp.float32))
@@ -93,7 +97,7 @@ def test_a_constant_batch_has_finite_gradients():
     x = jnp.full((2, 3, 3, 3), 7.0)
 
     def total(x):
-        out, _ = Norm().apply(variables(), x, train=True, mutable="batch_stats")
+        out, _ = BatchNorm().apply(variables(), x, train=True, mutable="batch_stats")
         return jnp.sum(out * out)
 
     found, gradient = jax.value_and_grad(total)(x)
