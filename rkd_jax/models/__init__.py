@@ -5,12 +5,16 @@ The package itself loads no JAX: `build` imports the network that it is asked fo
 
 from rkd_jax.models.options import (
     OPTIONS,
+    ClassifierOptions,
+    DenseNetOptions,
     FrrnOptions,
     KeypointOptions,
     LargeKernelOptions,
     NetworkOptions,
     ResNetOptions,
+    SmallCnnOptions,
     SuperRetinaOptions,
+    SwinClassifierOptions,
     SwinUnetrOptions,
     TwoStageOptions,
 )
@@ -18,12 +22,16 @@ from rkd_jax.models.table import build, check, check_answer, option_names
 
 __all__ = [
     "OPTIONS",
+    "ClassifierOptions",
+    "DenseNetOptions",
     "FrrnOptions",
     "KeypointOptions",
     "LargeKernelOptions",
     "NetworkOptions",
     "ResNetOptions",
+    "SmallCnnOptions",
     "SuperRetinaOptions",
+    "SwinClassifierOptions",
     "SwinUnetrOptions",
     "TwoStageOptions",
     "build",

@@ -22,6 +22,8 @@ class Conv(nn.Module):
         padding: Zeros added on each side; None keeps the size of an odd kernel.
         use_bias: Whether a bias is added.
         dtype: Compute dtype.
+        gain: The kernel starts uniform in ±gain/sqrt(fan_in); sqrt(6) keeps the size of
+            activations through a ReLU (He et al., 2015).
     """
 
     features: int
@@ -29,13 +31,15 @@ class Conv(nn.Module):
     padding: int | None = None
     use_bias: bool = True
     dtype: jnp.dtype = jnp.float32
+    gain: float = 1.0
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Map `[B, H, W, C]` to `[B, H', W', features]`."""
         init = uniform_fan_in(self.size**2 * x.shape[-1])
+        scaled = uniform_fan_in(self.size**2 * x.shape[-1] / self.gain**2)
         shape = (self.size, self.size, x.shape[-1], self.features)
-        kernel = self.param("kernel", init, shape).astype(self.dtype)
+        kernel = self.param("kernel", scaled, shape).astype(self.dtype)
         padding = self.size // 2 if self.padding is None else self.padding
         x = conv2d(x.astype(self.dtype), kernel, padding=padding)
         if self.use_bias:

@@ -33,8 +33,8 @@ class ClassOutput:
     Attributes:
         logits: `[B, K]` float32, one a class.
         features: `[B, D]` float32, what the logits are a linear map of: the mean of the
-            last map.
-        last_map: `[B, h, w, D]` in the compute dtype.
+            last map, or the embedding made of it.
+        last_map: `[B, h, w, C]` in the compute dtype; C is D without an embedding.
     """
 
     logits: jax.Array

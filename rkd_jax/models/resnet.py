@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from rkd_jax.models.classifier import Classifier
 from rkd_jax.models.conv_norm import StridedConvNorm
 from rkd_jax.models.options import ResNetOptions
 from rkd_jax.models.output import ClassOutput, check_images
@@ -44,35 +45,30 @@ class Block(nn.Module):
         return nn.relu(x + y)
 
 
-class ResNet(ResNetOptions, nn.Module):
+class ResNet(ResNetOptions, Classifier):
     """Residual network with BatchNorm; by default ResNet-50 without stem pooling.
 
-    Attributes: those of `ResNetOptions`.
-        axis_name: mapped axis over which BatchNorm takes its statistics in training.
+    Attributes: those of `ResNetOptions` and of `Classifier`.
 
     Source: He et al., CVPR 2016, in torchvision's form; Sarhan et al., MICCAI 2019,
     for lesions, who leave out one down-sampling step, which they do not name.
     """
 
-    axis_name: str | None = None
-
-    def __post_init__(self):
-        """Check the options; raise a ValueError with the name of a bad one."""
-        self.check()
-        super().__post_init__()
-
-    def example_shape(self, size: int) -> tuple[int, ...]:
-        """Return the shape of a batch of one square image."""
-        return (1, size, size, self.in_channels)
-
     @nn.compact
-    def __call__(self, images: jax.Array, *, train: bool = False) -> ClassOutput:
+    def __call__(
+        self,
+        images: jax.Array,
+        *,
+        train: bool = False,
+        example_ids: jax.Array | None = None,
+    ) -> ClassOutput:
         """Compute logits and features.
 
         Args:
             images: `[B, H, W, in_channels]` float in 0..1.
             train: BatchNorm takes the statistics of the batch; "batch_stats" must then
                 be mutable.
+            example_ids: `[B]` numbers of the examples; without effect here.
 
         Returns:
             A `ClassOutput`.
@@ -80,6 +76,7 @@ class ResNet(ResNetOptions, nn.Module):
         Raises:
             ValueError: images of another shape.
         """
+        del example_ids
         check_images(images, self.in_channels)
         dtype = jnp.dtype(self.compute_dtype)
         how = {"axis_name": self.axis_name, "dtype": dtype}
@@ -99,6 +96,4 @@ class ResNet(ResNetOptions, nn.Module):
                     **how,
                 )
                 x = block(x, train=train)
-        features = jnp.mean(x.astype(jnp.float32), axis=(1, 2))
-        logits = nn.Dense(self.out_channels, name="logits")(features)
-        return ClassOutput(logits, features, x)
+        return self._classify(x)

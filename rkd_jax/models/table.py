@@ -18,6 +18,9 @@ MODELS = {
     "swin_unetr": "rkd_jax.models.swin_unetr:SwinUnetr",
     "frrn": "rkd_jax.models.frrn:Frrn",
     "resnet": "rkd_jax.models.resnet:ResNet",
+    "densenet": "rkd_jax.models.densenet:DenseNet",
+    "small_cnn": "rkd_jax.models.small_cnn:SmallCnn",
+    "swin_classifier": "rkd_jax.models.swin_classifier:SwinClassifier",
     "two_stage": "rkd_jax.models.two_stage:TwoStage",
 }
 
@@ -32,8 +35,9 @@ def build(name: str, **options: Any) -> "nn.Module":
         **options: Fields of the module; lists become tuples.
 
     Returns:
-        A module that maps images `[B, H, W, in_channels]` to a `ModelOutput`; "resnet"
-        to a `ClassOutput`; "two_stage" has a method for each of its networks.
+        A module that maps images `[B, H, W, in_channels]` to a `ModelOutput`; the
+        networks for classes, to a `ClassOutput`; "two_stage" has a method for each of
+        its networks.
 
     Raises:
         ValueError: Unknown network or option (the message has the known ones), or a

@@ -1,0 +1,58 @@
+"""The Swin encoder as a network for classes."""
+
+import flax.linen as nn
+import jax
+
+from rkd_jax.models.classifier import Classifier
+from rkd_jax.models.options import SwinClassifierOptions
+from rkd_jax.models.output import ClassOutput, pad_images
+from rkd_jax.models.swin import SwinTransformer
+
+
+class SwinClassifier(SwinClassifierOptions, Classifier):
+    """The encoder of `SwinUnetr`, the mean of its last map, and a linear layer.
+
+    Any image size works: an odd side gets a row of zeros at its end. The parameters of
+    the encoder have the names that they have in `SwinUnetr` ("encoder").
+
+    Attributes: those of `SwinClassifierOptions` and of `Classifier`.
+
+    Source: Liu et al., ICCV 2021; the encoder as in MONAI, see `SwinTransformer`, whose
+    last map has 16 times `feature_size` channels at 1/32 of the size.
+    """
+
+    @nn.compact
+    def __call__(
+        self,
+        images: jax.Array,
+        *,
+        train: bool = False,
+        example_ids: jax.Array | None = None,
+    ) -> ClassOutput:
+        """Compute logits and features.
+
+        Args:
+            images: `[B, H, W, in_channels]` float.
+            train: Whether dropout acts; needs the "dropout" key then.
+            example_ids: `[B]` int32 numbers of the examples, which choose their
+                dropout masks; default 0 .. B-1.
+
+        Returns:
+            A `ClassOutput`.
+
+        Raises:
+            ValueError: images of another shape.
+        """
+        images = pad_images(images, channels=self.in_channels, divisor=2, minimum=2)
+        states = SwinTransformer(
+            self.feature_size,
+            self.depths,
+            self.num_heads,
+            self.window_size,
+            self.mlp_ratio,
+            self.qkv_bias,
+            self.drop_rate,
+            self.compute_dtype,
+            name="encoder",
+        )(images, train=train, example_ids=example_ids)
+        return self._classify(states[-1])
