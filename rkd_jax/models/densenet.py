@@ -85,7 +85,7 @@ class DenseNet(DenseNetOptions, Classifier):
         for block, depth in enumerate(self.blocks, start=1):
             if block > 1:
                 halve = NormConv(x.shape[-1] // 2, 1, name=f"halve{block}", **how)
-                x = nn.avg_pool(halve(x, train=train), (2, 2), (2, 2))
+                x = layers.mean_pool(halve(x, train=train))
             for number in range(depth):
                 narrow = NormConv(
                     self.bn_size * self.growth, 1, name=f"narrow{block}_{number}", **how

@@ -133,3 +133,11 @@ def max_pool(x: jax.Array) -> jax.Array:
     x = x.reshape(b, h // 2, 2, w // 2, 2, c)
     x = jnp.maximum(x[:, :, 0], x[:, :, 1])
     return jnp.maximum(x[:, :, :, 0], x[:, :, :, 1])
+
+
+def mean_pool(x: jax.Array) -> jax.Array:
+    """Average 2x2 cells: `[B, H, W, C]` to `[B, floor(H/2), floor(W/2), C]`."""
+    b, height, width, c = x.shape
+    h, w = height // 2, width // 2
+    x = x[:, : 2 * h, : 2 * w].reshape(b, h, 2, w, 2, c)
+    return jnp.mean(x, axis=(2, 4))

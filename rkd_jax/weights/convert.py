@@ -26,6 +26,9 @@ from rkd_jax.runtime.command import run, say
 from rkd_jax.weights import foreign
 from rkd_jax.weights.torch_names import (
     Target,
+    current_densenet_name,
+    densenet_names,
+    densenet_options,
     head_names,
     large_kernel_names,
     monai_names,
@@ -37,10 +40,18 @@ KINDS = {
     "large_kernel": "large_kernel",
     "swin_student": "swin_unetr",
     "monai_swin_unetr": "swin_unetr",
+    "densenet121": "densenet",
 }
 PREPROCESS = {"channel": "green", "size": 768, "descriptor_grid": "upstream"}
+# As torchvision's networks are trained on ImageNet.
+TORCHVISION = {
+    "size": 224,
+    "mean": [0.485, 0.456, 0.406],
+    "std": [0.229, 0.224, 0.225],
+}
 TEACHER = "teacher."
 INDEX = "relative_position_index"
+COUNT = "num_batches_tracked"
 
 
 def names_and_options(
@@ -48,9 +59,13 @@ def names_and_options(
 ) -> tuple[dict[str, Target], dict[str, Any]]:
     """Return the name table of a kind of file and the options of our model.
 
-    The file itself shows whether a large-kernel model has a 7x7 branch, and the feature
-    size and channels of a MONAI model.
+    The file itself shows whether a large-kernel model has a 7x7 branch, the feature
+    size and channels of a MONAI model, and the blocks, widths and classes of a DenseNet
+    (torchvision's 161, 169 and 201 are read, too).
     """
+    if kind == "densenet121":
+        options = densenet_options(shapes)
+        return densenet_names(options.get("blocks", (6, 12, 24, 16))), options
     if kind == "superretina":
         return superretina_names(), {}
     if kind == "large_kernel":
@@ -58,7 +73,7 @@ def names_and_options(
         return large_kernel_names(kernels), {"kernels": kernels}
     if kind == "swin_student":
         return monai_names() | head_names(), {}
-    options: dict[str, Any] = {"descriptor_dim": 0}
+    options = {"descriptor_dim": 0}
     embed = shapes.get("swinViT.patch_embed.proj.weight", ())
     if len(embed) == 4:
         options |= {"feature_size": embed[0], "in_channels": embed[1]}
@@ -86,6 +101,7 @@ def convert(
     from rkd_jax import weights
     from rkd_jax.models.swin import relative_position_index
 
+    state = _current(kind, state)
     shapes = {name: array.shape for name, array in state.items()}
     table, options = names_and_options(kind, shapes)
     try:
@@ -115,6 +131,17 @@ def convert(
         array = np.asarray(array, np.float32).reshape(_their_view(array, target))
         level[leaf] = np.array(array.transpose(target.axes), order="C")
     return variables, options
+
+
+def _current(kind: str, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return a state with today's names, without the counts of batches."""
+    if kind != "densenet121":
+        return dict(state)
+    return {
+        current_densenet_name(name): array
+        for name, array in state.items()
+        if not name.endswith(f".{COUNT}")
+    }
 
 
 def _their_shape(shape: tuple[int, ...], target: Target) -> tuple[int, ...]:
@@ -168,6 +195,7 @@ def _own_part(kind: str, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         "large_kernel": lambda: large_kernel_names((1, 3, 5, 7)),
         "swin_student": lambda: monai_names() | head_names(),
         "monai_swin_unetr": monai_names,
+        "densenet121": lambda: densenet_names((6, 12, 24, 16)),
     }[kind]()
     whole = state
     state, prefix = foreign.strip_prefix(state, list(known))
@@ -223,7 +251,7 @@ def _run(args: argparse.Namespace) -> int:
         variables,
         model=KINDS[args.kind],
         options=options,
-        preprocess=PREPROCESS,
+        preprocess=TORCHVISION if args.kind == "densenet121" else PREPROCESS,
         recipe={"converted_from": args.source.name, "sha256": digest},
     )
     say(str(args.target))

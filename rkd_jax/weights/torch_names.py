@@ -1,6 +1,8 @@
-"""Where the PyTorch tensors of the authors' networks and of MONAI's go in ours."""
+"""Where PyTorch's tensors go in our networks: the authors', MONAI's, torchvision's."""
 
-from typing import NamedTuple
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 
 class Target(NamedTuple):
@@ -13,6 +15,8 @@ class Target(NamedTuple):
 CONV = (2, 3, 1, 0)
 TRANSPOSED = (0, 2, 3, 1)
 LINEAR = (1, 0)
+_OLD_LAYER = re.compile(r"(\.denselayer\d+\.(?:norm|conv))\.([12]\.)")
+_DENSE_LAYER = re.compile(r"features\.denseblock(\d+)\.denselayer(\d+)\.")
 
 
 def _layer(
@@ -117,3 +121,68 @@ def monai_names() -> dict[str, Target]:
                 bias=False,
             )
     return table
+
+
+def current_densenet_name(name: str) -> str:
+    """Return a tensor's name in a DenseNet of torchvision, whose file has an old one.
+
+    >>> current_densenet_name("features.denseblock1.denselayer6.norm.2.bias")
+    'features.denseblock1.denselayer6.norm2.bias'
+    """
+    return _OLD_LAYER.sub(r"\1\2", name)
+
+
+def densenet_options(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Return the options of our DenseNet that the shapes in torchvision's show.
+
+    What they do not show, because a tensor is missing, keeps its default.
+    """
+    options: dict[str, Any] = {}
+    stem = shapes.get("features.conv0.weight", ())
+    if len(stem) == 4:
+        options |= {"stem": stem[0], "in_channels": stem[1]}
+    classes = shapes.get("classifier.bias", ())
+    if len(classes) == 1:
+        options["out_channels"] = classes[0]
+    grow = shapes.get("features.denseblock1.denselayer1.conv2.weight", ())
+    if len(grow) == 4:
+        options |= {"growth": grow[0], "bn_size": grow[1] // max(grow[0], 1)}
+    found = {match.groups() for name in shapes if (match := _DENSE_LAYER.match(name))}
+    layers = [block for block, _ in found]
+    blocks = [str(number) for number in range(1, len(set(layers)) + 1)]
+    if layers and set(blocks) == set(layers):
+        options["blocks"] = tuple(layers.count(block) for block in blocks)
+    return options
+
+
+def densenet_names(blocks: tuple[int, ...]) -> dict[str, Target]:
+    """Map torchvision's DenseNet, without the counts of batches.
+
+    Args:
+        blocks: Layers of the dense blocks.
+    """
+    table = _layer("features.conv0", "stem/conv", CONV, bias=False)
+    table |= _batch_norm("features.norm0", "stem/bn")
+    for block, depth in enumerate(blocks, start=1):
+        if block > 1:
+            theirs, ours = f"features.transition{block - 1}", f"halve{block}"
+            table |= _batch_norm(f"{theirs}.norm", f"{ours}/bn")
+            table |= _layer(f"{theirs}.conv", f"{ours}/conv", CONV, bias=False)
+        for number in range(depth):
+            theirs = f"features.denseblock{block}.denselayer{number + 1}"
+            for index, kind in ((1, "narrow"), (2, "grow")):
+                ours = f"{kind}{block}_{number}"
+                table |= _batch_norm(f"{theirs}.norm{index}", f"{ours}/bn")
+                table |= _layer(
+                    f"{theirs}.conv{index}", f"{ours}/conv", CONV, bias=False
+                )
+    table |= _batch_norm("features.norm5", "last_bn")
+    return table | _layer("classifier", "logits", LINEAR)
+
+
+def _batch_norm(theirs: str, ours: str) -> dict[str, Target]:
+    """Map scale, bias and averages of a BatchNorm."""
+    return _norm(theirs, f"{ours}/norm") | {
+        f"{theirs}.running_{kind}": Target(f"batch_stats/{ours}/norm/{kind}", (0,))
+        for kind in ("mean", "var")
+    }

@@ -1,12 +1,14 @@
 """The converter on files laid out like the authors'."""
 
 import hashlib
+import re
 import warnings
 
+import jax
 import numpy as np
 import pytest
 
-from rkd_jax import weights
+from rkd_jax import models, weights
 from rkd_jax.models.swin import relative_position_index
 from rkd_jax.weights import convert, foreign, torch_names
 
@@ -178,6 +180,86 @@ def test_another_position_index_is_refused(swin):
     state[INDEX] = state[INDEX][::-1]
     with pytest.raises(ValueError, match=r"another relative position index.*layers1"):
         convert.convert("swin_student", state)
+
+
+@pytest.fixture(scope="module")
+def densenet():
+    """A small DenseNet in PyTorch, no layer of which is without effect."""
+    from benchmarks.torch_densenet import DenseNet
+
+    sizes = {"growth": 4, "blocks": (2, 1), "stem": 6, "bn_size": 2, "classes": 5}
+    network = DenseNet(**sizes)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            if tensor.is_floating_point():
+                spread = 0.5 if name.endswith("running_var") else 1.5
+                drawn = torch.rand(tensor.shape, generator=generator) - 0.5
+                tensor.copy_(tensor + spread * drawn)
+    return network.eval()
+
+
+@pytest.mark.parametrize("written", ["today", "published", "inside"])
+def test_densenet_answers_as_in_pytorch(densenet, tmp_path, capsys, written):
+    state = densenet.state_dict()
+    assert "features.norm0.num_batches_tracked" in state
+    if written == "published":  # in 2017, with other names and without counts
+        state = {
+            re.sub(r"(denselayer\d+\.\w+)([12])\.", r"\1.\2.", name): tensor
+            for name, tensor in state.items()
+            if not name.endswith("tracked")
+        }
+        assert "features.denseblock1.denselayer2.norm.1.running_var" in state
+    if written == "inside":
+        state = {f"backbone.{name}": tensor for name, tensor in state.items()}
+    source, target = _names(tmp_path / "a.pth", state), tmp_path / "out.safetensors"
+    assert convert.main(["densenet121", str(source), str(target)]) == 0
+    assert ("prefix 'backbone.'" in capsys.readouterr().err) == (written == "inside")
+    loaded = weights.load(target, model="densenet")
+    sizes = {"growth": 4, "blocks": [2, 1], "stem": 6, "bn_size": 2, "in_channels": 3}
+    assert loaded.options == {**sizes, "out_channels": 5}
+    assert loaded.preprocess["mean"] == [0.485, 0.456, 0.406]
+    images = torch.rand((2, 3, 24, 32), generator=torch.Generator().manual_seed(1))
+    found = jax.jit(models.build("densenet", **loaded.options).apply)(
+        loaded.variables, images.permute(0, 2, 3, 1).numpy()
+    )
+    with torch.no_grad():
+        expected = densenet(images).numpy()
+    np.testing.assert_allclose(found.logits, expected, rtol=1e-4, atol=1e-4)
+
+
+def _learned(name):
+    return name.endswith((".weight", ".bias"))
+
+
+def test_names_and_shapes_of_densenet121():
+    from benchmarks.torch_densenet import DenseNet
+
+    with torch.device("meta"):
+        theirs = DenseNet().state_dict()
+    assert len(theirs) == 121 * 5 + 120 + 2  # norms, convolutions, linear layer
+    assert sum(v.numel() for k, v in theirs.items() if _learned(k)) == 7_978_856
+    shapes = {k: tuple(v.shape) for k, v in theirs.items() if "tracked" not in k}
+    table, options = convert.names_and_options("densenet121", shapes)
+    assert options["blocks"] == (6, 12, 24, 16)
+    ours = weights.expected_shapes("densenet", options)
+    assert {t.name for t in table.values()} == ours.keys()
+    found = {k: convert._their_shape(ours[t.name], t) for k, t in table.items()}
+    assert found == shapes
+
+
+def test_tensors_that_a_densenet_lacks_are_listed(densenet):
+    state = {k: v.numpy() for k, v in densenet.state_dict().items()}
+    lacking = ["classifier.bias", "features.conv0.weight"]
+    lacking += [
+        f"features.denseblock1.denselayer1.{k}.weight" for k in ("conv2", "norm1")
+    ]
+    for name in lacking:
+        del state[name]
+    state["classifier.scale"] = np.ones(5)
+    expected = f"unknown: classifier.scale; missing: {', '.join(lacking)}"
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        convert.convert("densenet121", state)
 
 
 def _names(file, content):

@@ -1,9 +1,9 @@
-"""FRRN and ResNet against PyTorch, frozen by tools/freeze_lesion_networks.py."""
+"""FRRN, ResNet and DenseNet against PyTorch, frozen by tools/freeze_batch_norm.py."""
 
 import functools
 from pathlib import Path
 
-import freeze_lesion_networks as frozen
+import freeze_batch_norm as frozen
 import freeze_references as rule
 import jax
 import jax.numpy as jnp

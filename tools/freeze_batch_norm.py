@@ -1,6 +1,6 @@
-"""Freeze what PyTorch computes with the networks for lesions, for their parity tests.
+"""Freeze what PyTorch computes with networks with BatchNorm, for their parity tests.
 
-    python tools/freeze_lesion_networks.py tests/references
+    python tools/freeze_batch_norm.py tests/references
 
 Needs PyTorch (`pip install 'rkd_jax[torch]'`); the files there are from torch 2.13.0.
 Weights and images are made by the rule of `freeze_references`. Stored are logits with
@@ -33,6 +33,14 @@ CASES = {
         },
         (64, 32),
     ),
+    "densenet": (
+        "densenet",
+        {
+            **{"growth": 4, "blocks": (2, 1, 1), "stem": 6, "bn_size": 2},
+            **{"out_channels": 3},
+        },
+        (40, 32),  # 10, 5 and 2 rows in the three blocks
+    ),
 }
 BATCH = 3
 LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias"}
@@ -52,7 +60,14 @@ def torch_name(network: str, name: str) -> str:
     'units.4.first.1.weight'
     >>> torch_name("resnet", "params/stage2_0/shortcut/conv/kernel")
     'layer2.0.downsample.0.weight'
+    >>> torch_name("densenet", "params/grow1_0/conv/kernel")
+    'features.denseblock1.denselayer1.conv2.weight'
     """
+    if network == "densenet":
+        from rkd_jax.weights.torch_names import densenet_names
+
+        table = densenet_names(CASES[network][1]["blocks"])
+        return next(theirs for theirs, ours in table.items() if ours.name == name)
     _, layer, *rest, leaf = name.split("/")
     leaf, rest = LEAVES[leaf], [part for part in rest if part != "norm"]
     layers, number = {"conv": "0", "bn": "1"}, re.findall(r"\d+", layer)
@@ -96,9 +111,17 @@ def array_by_rule(case: str, name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _reference(case: str) -> Any:
-    from benchmarks import torch_lesions
+    from benchmarks import torch_densenet, torch_lesions
 
     network, options, _ = CASES[case]
+    if network == "densenet":
+        return torch_densenet.DenseNet(
+            growth=options["growth"],
+            blocks=options["blocks"],
+            stem=options["stem"],
+            bn_size=options["bn_size"],
+            classes=options["out_channels"],
+        )
     if network == "frrn":
         return torch_lesions.FRRN(
             options["width"], options["lanes"], options["out_channels"]
