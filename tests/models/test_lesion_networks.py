@@ -61,13 +61,6 @@ def images(*shape):
         ("frrn", {"out_channels": 2}, 17_745_970),
         ("frrn", {}, 17_745_970 - 49),
         ("resnet", {}, 23_512_130),
-        # torchvision's resnet50 and resnet18, as published.
-        ("resnet", {"stem_pool": True, "out_channels": 1000}, 25_557_032),
-        (
-            "resnet",
-            {"bottleneck": False, "depths": (2, 2, 2, 2), "out_channels": 1000},
-            11_689_512,
-        ),
         ("two_stage", {}, 2 * 17_745_921 + 23_512_130),
     ],
 )

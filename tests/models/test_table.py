@@ -58,7 +58,11 @@ def test_options_are_the_fields_of_the_network_with_the_same_defaults(name):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("swin_unet", {}, r"'swin_unet'; did you mean 'swin_unetr'\? known: frrn, "),
+        (
+            "swin_unet",
+            {},
+            r"'swin_unet'; did you mean 'swin_unetr'\? known: densenet, ",
+        ),
         (
             "superretina",
             {"kernels": (3,)},
@@ -93,6 +97,20 @@ def test_options_are_the_fields_of_the_network_with_the_same_defaults(name):
         ("frrn", {"descriptor_dim": 8}, "'frrn' has no option 'descriptor_dim'"),
         ("resnet", {"widths": (8, 8)}, r"m\.widths is \(8, 8\) .* as many of both"),
         ("resnet", {"depths": (3, 4, 0, 3)}, r"m\.depths .*whole numbers above 0"),
+        (
+            "resnet",
+            {"embedding_dim": -1},
+            r"m\.embedding_dim is -1; expected 0 \(no layer",
+        ),
+        ("densenet", {"embedding_dim": 2.5}, r"m\.embedding_dim is 2\.5"),
+        ("densenet", {"blocks": ()}, r"m\.blocks is \(\); expected whole numbers"),
+        ("densenet", {"growth": 0}, r"m\.growth is 0; expected whole numbers"),
+        ("densenet", {"depths": (6, 12)}, "'densenet' has no option 'depths'"),
+        ("small_cnn", {"channels": (8, -1)}, r"m\.channels is \(8, -1\)"),
+        ("small_cnn", {"embedding_dim": "8"}, r"m\.embedding_dim is '8'"),
+        ("swin_classifier", {"window_size": 1}, r"m\.window_size is 1; expected at"),
+        ("swin_classifier", {"embedding_dim": -3}, r"m\.embedding_dim is -3"),
+        ("swin_classifier", {"norm": "none"}, "no option 'norm'"),
         ("two_stage", {"proposal": "frrn"}, r"m\.proposal is 'frrn'; .* \"name\""),
         ("two_stage", {"patches": {}}, r"m\.patches is \{\}; expected the options"),
         (
@@ -173,8 +191,10 @@ def test_answers_that_are_no_keypoints_are_named(cls, options, message):
         models.check_answer(name, module)
 
 
-@pytest.mark.parametrize("name", ["frrn", "resnet", "two_stage"])
-def test_networks_for_lesions_find_no_keypoints(name):
+@pytest.mark.parametrize(
+    "name", sorted({*models.OPTIONS} - {"superretina", "large_kernel", "swin_unetr"})
+)
+def test_networks_for_maps_and_classes_find_no_keypoints(name):
     message = f"m.name: '{name}' finds no keypoints; expected large_kernel, superretina"
     with pytest.raises(ValueError, match=message):
         models.check_answer(name, models.build(name), "m")
