@@ -53,10 +53,10 @@ def from_folders(
         raise FileNotFoundError(f"{root}: no such folder; check the path")
     top = _folders(root)
     divided = bool(top) and all(folder.name.lower() in FOLDS for folder in top)
-    parts = {"": top}
+    parts = [("", folder) for folder in top]
     if divided:
-        parts = {FOLDS[folder.name.lower()]: _folders(folder) for folder in top}
-    found = {folder.name for part in parts.values() for folder in part}
+        parts = [(FOLDS[f.name.lower()], inner) for f in top for inner in _folders(f)]
+    found = {folder.name for _, folder in parts}
     if not found:
         raise ValueError(
             f"{root}: no folders in it; expected a folder of images for each class, or "
@@ -64,10 +64,7 @@ def from_folders(
         )
     names = tuple(classes) or in_order(found)
     items = [
-        item
-        for fold, part in parts.items()
-        for folder in part
-        for item in _of_folder(folder, root, fold, names)
+        item for fold, folder in parts for item in _of_folder(folder, root, fold, names)
     ]
     return ClassData(tuple(items), names, ordered, os.fspath(root))
 
