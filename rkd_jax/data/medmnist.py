@@ -95,8 +95,8 @@ def _labels(path: pathlib.Path, fold: str) -> np.ndarray:
         or found.dtype.kind not in "iu"
     ):
         raise ValueError(
-            f"{path}: {key} is {found.dtype} of shape {found.shape}; expected one whole "
-            "number an image: sets with several labels an image cannot be used"
+            f"{path}: {key} is {found.dtype} of shape {found.shape}; expected one "
+            "whole number an image: sets with several labels an image cannot be used"
         )
     return found.reshape(-1)
 
