@@ -29,10 +29,12 @@ HAM10000_CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 _HAM10000_TABLES = ("HAM10000_metadata.csv", "HAM10000_metadata.tab")
 _HAM10000_PARTS = ("HAM10000_images_part_1", "HAM10000_images_part_2")
 
+APTOS2019_COUNTS = (1805, 370, 999, 193, 295)
+"""Published images of each grade: how unequal grades are in screening."""
 APTOS2019_TABLE, APTOS2019_IMAGES = "train.csv", "train_images"
 EYEPACS_TABLE, EYEPACS_IMAGES = "trainLabels.csv", "train"
 
-IDRID_PART = "B. Disease Grading"
+IDRID_PART, IDRID_TABLES = "B. Disease Grading", "2. Groundtruths"
 IDRID_GRADES = {
     "train": "a. IDRiD_Disease Grading_Training Labels.csv",
     "test": "b. IDRiD_Disease Grading_Testing Labels.csv",
@@ -113,7 +115,7 @@ def idrid(data_dir: Path) -> ClassData:
         if fold == "test" and not images.is_dir():
             continue
         part = from_table(
-            _needed(root, f"2. Groundtruths/{table}"),
+            _needed(root, f"{IDRID_TABLES}/{table}"),
             images_dir=_needed(root, f"{PHOTOGRAPHS}/{SPLITS[fold]}"),
             columns=Columns("image name", "retinopathy grade"),
             classes=GRADES,
