@@ -22,7 +22,7 @@ from rkd_jax.data.class_data import ClassData
 def fold_numbers(
     labels: Sequence[int] | np.ndarray,
     groups: Sequence[str],
-    shares: Sequence[float],
+    shares: Sequence[int],
     *,
     seed: int,
 ) -> np.ndarray:
@@ -36,8 +36,8 @@ def fold_numbers(
     Args:
         labels: int `[N]`, the classes.
         groups: the groups, `[N]`.
-        shares: sizes of the folds, above 0, in any unit; equal ones for
-            cross-validation.
+        shares: sizes of the folds relative to each other, whole numbers above 0; all
+            1 for cross-validation.
         seed: of the order.
 
     Returns:
@@ -52,11 +52,14 @@ def fold_numbers(
     ([0, 1], [0, 1])
     """
     names, members = np.unique(np.asarray(groups, str), return_inverse=True)
-    if not (2 <= len(shares) <= len(names) and min(shares) > 0):
+    whole = all(share == int(share) > 0 for share in shares)
+    if not (2 <= len(shares) <= len(names) and whole):
         raise ValueError(
             f"folds of the sizes {', '.join(map(str, shares))}; expected 2 to "
-            f"{len(names)} folds, the number of groups, of sizes above 0"
+            f"{len(names)} folds, the number of groups, of whole sizes above 0"
         )
+    common = math.gcd(*map(int, shares))  # so that 70 and 30 are 7 and 3
+    shares = [int(share) // common for share in shares]
     labels = np.asarray(labels)
     counts = np.zeros((len(names), int(labels.max()) + 1), int)
     np.add.at(counts, (members, labels), 1)
@@ -81,13 +84,13 @@ def fold_numbers(
 
 
 def divide(
-    data: ClassData, shares: Mapping[str, float], *, seed: int
+    data: ClassData, shares: Mapping[str, int], *, seed: int
 ) -> dict[str, ClassData]:
     """Divide images into parts of given sizes, by group and alike in their classes.
 
     Args:
         data: the images.
-        shares: size of each part, in any unit: {"train": 7, "val": 1, "test": 2}.
+        shares: size of each part, whole numbers: {"train": 7, "val": 1, "test": 2}.
         seed: of the division.
 
     Raises:
@@ -121,7 +124,7 @@ def cross_validation(
     return _taken(data, others, "other folds"), _taken(data, own, f"fold {fold}")
 
 
-def _numbers(data: ClassData, shares: Sequence[float], seed: int) -> np.ndarray:
+def _numbers(data: ClassData, shares: Sequence[int], seed: int) -> np.ndarray:
     try:
         return fold_numbers(data.labels, data.groups, shares, seed=seed)
     except ValueError as error:
