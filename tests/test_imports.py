@@ -20,6 +20,7 @@ LAYERS = (
     {"runtime"},
     {"keypoints", "images", "augment", "models"},
     {"synthetic", "weights", "junctions"},
+    {"classification"},  # data are prepared by it
     {"data"},
     {"registration", "lesions"},
     {"tasks"},
