@@ -138,6 +138,7 @@ HEAVY = {
     "optax",
     "orbax",
     "scipy",
+    "sklearn",
     "tensorflow",
     "tensorflow_datasets",
     "torch",
