@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from rkd_jax.files import own_files
 from rkd_jax.files.csv_text import csv_text
 from rkd_jax.files.folder_names import ignores_case, same_up_to_case
+from rkd_jax.images.photograph_lists import Photograph
 from rkd_jax.lesions import outputs
-from rkd_jax.lesions.photographs import TABLE, Photograph
 from rkd_jax.lesions.runner import Order, Recipe, Result, Runner
 from rkd_jax.runtime.cluster import connected, marked
 from rkd_jax.runtime.cluster_run import WorkerLostError
@@ -72,7 +72,7 @@ def find_all(
 
     def save() -> None:
         rows = [result.row() for result in results]
-        own_files.write_text(out / TABLE, csv_text(rows))
+        own_files.write_text(out / outputs.TABLE, csv_text(rows))
 
     with contextlib.ExitStack() as stack:
         changed = None if alone else stack.enter_context(saving(save))
@@ -112,7 +112,7 @@ def _claim(
         [*(one.path for one in photographs), pathlib.Path(recipe.weights)]
     )
     if photographs[0].name:
-        own_files.claim([out / TABLE], inputs=inputs)
+        own_files.claim([out / outputs.TABLE], inputs=inputs)
     names = outputs.names(as_float=recipe.as_float)
     for one in photographs:
         folder = out / one.name
