@@ -26,7 +26,7 @@ LAYERS = (
     {"tasks"},
     {"training"},
     {"evaluation"},
-    {"train", "evaluate", "register", "apply"},
+    {"train", "evaluate", "register", "apply", "classify"},
     {"__main__"},
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
