@@ -32,7 +32,7 @@ COMMANDS = {
         "tensorboardX>=2.6.2",
     ],
     "data": ["scikit-image>=0.24", "tensorflow-datasets>=4.9.8"],
-    "evaluate": ["matplotlib>=3.9"],
+    "evaluate": ["matplotlib>=3.9", "scikit-learn>=1.4"],
     "cluster": ["distributed>=2025.1"],
 }
 ALL = sorted({package for packages in COMMANDS.values() for package in packages})

@@ -3,8 +3,9 @@
 `load_matcher(weights).register(fixed, moving)` registers photographs,
 `register_pair(fixed, moving)` is its short form, `load_transform(path)` reads what the
 command wrote, `load_lesion_detector(weights).detect(photograph)` finds lesions,
-`losses` may be used alone. Names are loaded when they are first used, so that importing
-the package costs nothing.
+`load_classifier(weights).classify(photograph)` gives probabilities of classes, `losses`
+may be used alone. Names are loaded when they are first used, so that importing the
+package costs nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from rkd_jax.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from rkd_jax import losses as losses
+    from rkd_jax.classification.classifier import Classifier as Classifier
+    from rkd_jax.classification.classifier import load_classifier as load_classifier
+    from rkd_jax.classification.result import Classification as Classification
     from rkd_jax.keypoints import Keypoints as Keypoints
     from rkd_jax.lesions.detector import LesionDetector as LesionDetector
     from rkd_jax.lesions.detector import load_lesion_detector as load_lesion_detector
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
 
 _TRANSFORM_FILE = "rkd_jax.registration.files.transform_file"
 _PUBLIC = {
+    "Classification": ("rkd_jax.classification.result", "Classification"),
+    "Classifier": ("rkd_jax.classification.classifier", "Classifier"),
     "Keypoints": ("rkd_jax.keypoints", "Keypoints"),
     "LesionDetector": ("rkd_jax.lesions.detector", "LesionDetector"),
     "LesionMap": ("rkd_jax.lesions.result", "LesionMap"),
@@ -41,6 +47,7 @@ _PUBLIC = {
     "Registration": ("rkd_jax.registration.result", "Registration"),
     "SavedTransform": (_TRANSFORM_FILE, "SavedTransform"),
     "keep_compiled": ("rkd_jax.runtime.compile_cache", "keep_compiled"),
+    "load_classifier": ("rkd_jax.classification.classifier", "load_classifier"),
     "load_lesion_detector": ("rkd_jax.lesions.detector", "load_lesion_detector"),
     "load_matcher": ("rkd_jax.registration.matcher", "load_matcher"),
     "load_transform": (_TRANSFORM_FILE, "load_transform"),

@@ -16,6 +16,7 @@ COMMANDS = {
     "register": ("rkd_jax.register", "register photographs"),
     "apply": ("rkd_jax.apply", "apply a transform to images and points"),
     "lesions": ("rkd_jax.lesions.__main__", "find lesions in photographs"),
+    "classify": ("rkd_jax.classify", "classify images"),
     "evaluate": ("rkd_jax.evaluate", "measure on a benchmark"),
     "train": ("rkd_jax.train", "train an experiment"),
     "prepare": ("rkd_jax.data.builders.__main__", "prepare a data set for TFDS"),

@@ -20,12 +20,13 @@ LAYERS = (
     {"runtime"},
     {"keypoints", "images", "augment", "models"},
     {"synthetic", "weights", "junctions"},
+    {"classification"},  # data are prepared by it
     {"data"},
     {"registration", "lesions"},
     {"tasks"},
     {"training"},
     {"evaluation"},
-    {"train", "evaluate", "register", "apply"},
+    {"train", "evaluate", "register", "apply", "classify"},
     {"__main__"},
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -137,6 +138,7 @@ HEAVY = {
     "optax",
     "orbax",
     "scipy",
+    "sklearn",
     "tensorflow",
     "tensorflow_datasets",
     "torch",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rkd_jax.evaluation.lesion_scores import RowScore
-from rkd_jax.metrics.lesions import resampling
+from rkd_jax.metrics.bootstrap import paired_difference
 
 
 def compare(scores: Mapping[str, RowScore]) -> list[dict[str, Any]]:
@@ -51,7 +51,7 @@ def _difference(
     for name, value in one.numbers.items():
         known = other.numbers[name]
         gain[name] = None if value is None or known is None else value - known
-    between = resampling.paired_difference(one.drawn, other.drawn, len(one.photographs))
+    between = paired_difference(one.drawn, other.drawn, len(one.photographs))
     return {
         "first": first,
         "second": second,

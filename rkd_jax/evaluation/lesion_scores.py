@@ -12,7 +12,7 @@ import numpy as np
 
 from rkd_jax.data.lesion_folders import LesionPhotograph, read_mask
 from rkd_jax.images.reading import read_image
-from rkd_jax.metrics.bootstrap import group_intervals
+from rkd_jax.metrics import bootstrap
 from rkd_jax.metrics.lesions import froc, pixels, resampling
 from rkd_jax.metrics.lesions.curves import ScoreCurve, count_pixels, first_from
 from rkd_jax.runtime.many import progress
@@ -171,12 +171,12 @@ def score_row(counted: Counted, threshold: float) -> RowScore:
         found = function(curve.together())
         numbers |= {name: _value(value) for name, value in found.items()}
         drawn |= resampling.drawn(
-            curve, function, resamples=resampling.RESAMPLES, seed=resampling.SEED
+            curve, function, resamples=bootstrap.RESAMPLES, seed=bootstrap.SEED
         )
     precision, recall, _ = pixels.precision_recall(pixel.together())
     return RowScore(
         numbers,
-        resampling.intervals(drawn, images),
+        bootstrap.intervals(drawn, images),
         drawn,
         _photograph_rows(counted, pixel, threshold),
         (precision, recall),
@@ -244,13 +244,13 @@ def score_healthy(
     level = first_from(threshold)
     false = np.array([(d.false >= level).sum() for d in counted.detections], float)
     every = np.ones(len(false), bool)
-    interval = group_intervals(
+    interval = bootstrap.group_intervals(
         {"mean": (false, every)},
         {},
         np.arange(len(false)),
-        resamples=resampling.RESAMPLES,
-        seed=resampling.SEED,
-        confidence=resampling.CONFIDENCE,
+        resamples=bootstrap.RESAMPLES,
+        seed=bootstrap.SEED,
+        confidence=bootstrap.CONFIDENCE,
     )["mean"]
     return {
         "photographs": len(false),

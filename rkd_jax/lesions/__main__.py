@@ -82,13 +82,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from rkd_jax.images.photograph_lists import list_inputs
+    from rkd_jax.lesions import outputs
     from rkd_jax.lesions.command import find_all
-    from rkd_jax.lesions.photographs import list_inputs
     from rkd_jax.lesions.runner import Recipe
     from rkd_jax.lesions.settings import check_numbers
 
     check_numbers(args.threshold, args.um_per_px, args.tile)
-    photographs = list_inputs(args.photographs)
+    photographs = list_inputs(args.photographs, taken=[outputs.TABLE])
     recipe = Recipe(
         args.weights or choose_weights(args.lesion or DEFAULT),
         threshold=args.threshold,

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import pathlib
 import sys
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rkd_jax.files import own_files
 from rkd_jax.files.csv_text import csv_text
 from rkd_jax.files.folder_names import ignores_case, same_up_to_case
+from rkd_jax.images.photograph_lists import Photograph
 from rkd_jax.lesions import outputs
-from rkd_jax.lesions.photographs import TABLE, Photograph
 from rkd_jax.lesions.runner import Order, Recipe, Result, Runner
-from rkd_jax.runtime.cluster import connected, marked
+from rkd_jax.runtime.cluster import work_on
 from rkd_jax.runtime.cluster_run import WorkerLostError
 from rkd_jax.runtime.command import BAD_INPUT, say, shown, stop_status
 from rkd_jax.runtime.many import bar_aside, progress, saving
@@ -72,7 +70,7 @@ def find_all(
 
     def save() -> None:
         rows = [result.row() for result in results]
-        own_files.write_text(out / TABLE, csv_text(rows))
+        own_files.write_text(out / outputs.TABLE, csv_text(rows))
 
     with contextlib.ExitStack() as stack:
         changed = None if alone else stack.enter_context(saving(save))
@@ -112,7 +110,7 @@ def _claim(
         [*(one.path for one in photographs), pathlib.Path(recipe.weights)]
     )
     if photographs[0].name:
-        own_files.claim([out / TABLE], inputs=inputs)
+        own_files.claim([out / outputs.TABLE], inputs=inputs)
     names = outputs.names(as_float=recipe.as_float)
     for one in photographs:
         folder = out / one.name
@@ -136,25 +134,24 @@ def _results(
     workers: Workers,
 ) -> Iterator[Result]:
     """Yield what became of each photograph, in order."""
-    prepare = functools.partial(_given, runner)
-    mark = f".rkd_jax_run.{uuid.uuid4().hex}"
-    if workers.flag:
-        order = Order(recipe, runner.settings, out, pathlib.Path.cwd(), mark)
-        prepare = order.runner
-    with contextlib.ExitStack() as stack:
-        cluster = stack.enter_context(
-            connected(workers, prepare, most=len(photographs), note=_note)
-        )
-        if workers.flag:
-            stack.enter_context(marked(out, mark))
-        for one, found in cluster.run(photographs, Runner.work, count=len(photographs)):
+
+    def order(mark: str) -> Callable[[], Runner]:
+        return Order(recipe, runner.settings, out, pathlib.Path.cwd(), mark).runner
+
+    all_found = work_on(
+        photographs,
+        Runner.work,
+        runner,
+        workers=workers,
+        order=order,
+        out=out,
+        note=_note,
+    )
+    with contextlib.closing(all_found):
+        for one, found in all_found:
             if isinstance(found, WorkerLostError):
                 found = Result(one, None, str(found))
             yield found
-
-
-def _given(runner: Runner) -> Runner:
-    return runner
 
 
 def _note(text: str) -> None:

@@ -19,6 +19,8 @@ from rkd_jax.lesions.result import Lesion, LesionMap
 SUMMARY, LESIONS = "summary.json", "lesions.csv"
 PROBABILITY, FLOAT = "probability.png", "probability.tif"
 MASK, OVERLAY = "mask.png", "overlay.png"
+TABLE = "photographs.csv"
+"""Of many photographs."""
 ALL = (PROBABILITY, FLOAT, MASK, LESIONS, OVERLAY, SUMMARY)
 _LEVELS = 65535  # of 16 bits
 

@@ -11,10 +11,10 @@ from typing import Any
 from rkd_jax.files import own_files
 from rkd_jax.files.json_files import json_object
 from rkd_jax.images.image_files import file_size
+from rkd_jax.images.photograph_lists import Photograph
 from rkd_jax.images.reading import read_image
 from rkd_jax.lesions import outputs
 from rkd_jax.lesions.detector import LesionDetector, load_lesion_detector
-from rkd_jax.lesions.photographs import Photograph
 from rkd_jax.runtime.cluster import enter_worker
 from rkd_jax.runtime.command import describe_error
 from rkd_jax.runtime.compile_cache import keep_compiled

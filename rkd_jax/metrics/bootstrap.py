@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+RESAMPLES, SEED, CONFIDENCE = 2000, 0, 0.95
+
 
 def group_intervals(
     means: Mapping[str, tuple[np.ndarray, np.ndarray]],
@@ -91,3 +93,51 @@ def percentiles(values: np.ndarray, confidence: float) -> list[float] | None:
     kept = values[np.isfinite(values)]
     tail = (1.0 - confidence) / 2.0
     return np.quantile(kept, [tail, 1.0 - tail]).tolist() if kept.size else None
+
+
+def intervals(
+    values: Mapping[str, np.ndarray],
+    groups: int,
+    *,
+    confidence: float = CONFIDENCE,
+) -> dict[str, list[float] | None]:
+    """Return the interval of each score.
+
+    Args:
+        values: name -> `[resamples]`; NaN where a draw has no such number.
+        groups: how many were drawn from; with one there are no intervals.
+        confidence: in 0..1.
+
+    >>> intervals({"f1": np.array([0.1, 0.2, 0.3])}, 3, confidence=1.0)
+    {'f1': [0.1, 0.3]}
+    """
+    if groups < 2:
+        return dict.fromkeys(values)
+    return {name: percentiles(value, confidence) for name, value in values.items()}
+
+
+def paired_difference(
+    first: Mapping[str, np.ndarray],
+    second: Mapping[str, np.ndarray],
+    groups: int,
+    *,
+    confidence: float = CONFIDENCE,
+) -> dict[str, list[float] | None]:
+    """Return the interval of each score of one method less that of another.
+
+    Both are compared on the same draws, so that what is hard in a group is hard for
+    both (*paired*).
+
+    Args:
+        first: name -> `[resamples]`, from the same draws as
+        second: the other method.
+        groups: see `intervals`.
+        confidence: in 0..1.
+
+    >>> gain = paired_difference({"f1": np.array([2.0, 3.0])},
+    ...     {"f1": np.array([1.0, 1.0])}, 2, confidence=1.0)
+    >>> gain
+    {'f1': [1.0, 2.0]}
+    """
+    gains = {name: first[name] - second[name] for name in first}
+    return intervals(gains, groups, confidence=confidence)

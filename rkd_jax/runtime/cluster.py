@@ -13,16 +13,26 @@ import logging
 import os
 import pathlib
 import platform
-from collections.abc import Callable, Iterator
-from typing import Any
+import uuid
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any, TypeVar
 
 from rkd_jax.runtime import extras
-from rkd_jax.runtime.cluster_run import Cluster, DaskCluster, ThisProcess, WorkersError
+from rkd_jax.runtime.cluster_run import (
+    Cluster,
+    DaskCluster,
+    ThisProcess,
+    WorkerLostError,
+    WorkersError,
+)
 from rkd_jax.runtime.memory import keep_freed_memory, keeping_environment
 from rkd_jax.runtime.process import cores, prepare_start, share_of, take_share
 from rkd_jax.runtime.workers import Workers
 from rkd_jax.version import __version__
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Runner = TypeVar("Runner")
 _ANSWER_S = 10.0
 
 
@@ -77,6 +87,44 @@ def connected(
             ) from error
         _check_versions(client, workers.flag)
         yield DaskCluster(client, prepare, note)
+
+
+def work_on(
+    items: Sequence[Item],
+    work: Callable[[Runner, Item], Result],
+    runner: Runner,
+    *,
+    workers: Workers,
+    order: Callable[[str], Callable[[], Runner]],
+    out: pathlib.Path,
+    note: Callable[[str], None] = lambda text: None,
+) -> Generator[tuple[Item, Result | WorkerLostError]]:
+    """Yield each item with its result, in order, by this process or by workers.
+
+    Close it where not all results are taken: that ends the workers.
+
+    Args:
+        items: what to work on.
+        work: returns the result of a runner and an item; can be pickled.
+        runner: of this process.
+        workers: who does it.
+        order: makes what a worker is sent, of the name of the mark: called there, it
+            begins by `enter_worker` and returns the worker's runner.
+        out: folder of the results, where the mark is.
+        note: gets a line about what a user may want to know.
+
+    Raises:
+        MissingExtraError, WorkersError: see `connected`.
+    """
+    mark = f".rkd_jax_run.{uuid.uuid4().hex}"
+    prepare = order(mark) if workers.flag else lambda: runner
+    with contextlib.ExitStack() as stack:
+        cluster = stack.enter_context(
+            connected(workers, prepare, most=len(items), note=note)
+        )
+        if workers.flag:
+            stack.enter_context(marked(out, mark))
+        yield from cluster.run(items, work, count=len(items))
 
 
 @contextlib.contextmanager

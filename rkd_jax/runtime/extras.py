@@ -15,7 +15,7 @@ EXTRAS = {
         "tensorboardX",
     ),
     "data": ("skimage", "tensorflow_datasets"),
-    "evaluate": ("matplotlib",),
+    "evaluate": ("matplotlib", "sklearn"),
     "cluster": ("distributed",),
 }
 """Modules that each extra of `setup.py` brings."""

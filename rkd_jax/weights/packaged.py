@@ -8,6 +8,8 @@ FOLDER = pathlib.Path(__file__).parents[1] / "pretrained"
 DEFAULT = "small"
 LESIONS = ("microaneurysms",)
 """Those that find lesions and have the name of what they find."""
+CLASSIFIERS: tuple[str, ...] = ()
+"""Those that classify images."""
 RENAMED = {"default": "unet_robust"}
 """Names in version 0.2.0, and what they are now."""
 
@@ -18,5 +20,6 @@ def names() -> list[str]:
     >>> names()[0], "microaneurysms" in names()
     ('small', False)
     """
-    found = {path.stem for path in FOLDER.glob("*.safetensors")} - set(LESIONS)
+    found = {path.stem for path in FOLDER.glob("*.safetensors")}
+    found -= {*LESIONS, *CLASSIFIERS}
     return sorted(found, key=lambda name: (name != DEFAULT, name))

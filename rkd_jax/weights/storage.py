@@ -179,7 +179,7 @@ def find(name: str | os.PathLike[str] | None = None) -> Path:
     named = packaged.FOLDER / f"{name}.safetensors"
     if path.name == name and named.is_file():
         return named
-    names = [*packaged.names(), *packaged.LESIONS]
+    names = [*packaged.names(), *packaged.LESIONS, *packaged.CLASSIFIERS]
     what = "a folder, no weight file" if path.is_dir() else "no such weight file"
     if name in packaged.RENAMED:
         what = f"these weights are called {packaged.RENAMED[name]} now"

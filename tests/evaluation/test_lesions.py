@@ -56,7 +56,7 @@ class Channels:
 def use_channels(patch):
     patch.setattr(detectors, "load_lesion_detector", Channels)
     patch.setattr(Channels, "calls", [])
-    patch.setattr(lesion_scores.resampling, "RESAMPLES", 100)  # of 2000: seconds
+    patch.setattr(lesion_scores.bootstrap, "RESAMPLES", 100)  # of 2000: seconds
 
 
 @pytest.fixture(autouse=True)

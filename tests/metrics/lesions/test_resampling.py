@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rkd_jax.metrics.bootstrap import draw_groups
+from rkd_jax.metrics.bootstrap import draw_groups, intervals, paired_difference
 from rkd_jax.metrics.lesions import froc, pixels, resampling
 from rkd_jax.metrics.lesions.curves import ScoreCurve, count_pixels
 
@@ -44,17 +44,17 @@ def test_draws_are_scores_of_the_drawn_photographs(photographs):
 def test_an_interval_holds_its_number_and_is_none_of_one_photograph(photographs):
     curve = rows(photographs)
     drawn = resampling.drawn(curve, numbers, resamples=200)
-    found = resampling.intervals(drawn, 4)
+    found = intervals(drawn, 4)
     for name in ("average_precision", "aupr_11", "best_f1", "f1"):
         low, high = found[name]
         assert low < float(numbers(curve.together())[name]) < high
-    assert set(resampling.intervals(drawn, 1).values()) == {None}
+    assert set(intervals(drawn, 1).values()) == {None}
 
 
 def test_a_method_does_not_differ_from_itself(photographs):
     drawn = resampling.drawn(rows(photographs), numbers, resamples=50)
     again = resampling.drawn(rows(photographs), numbers, resamples=50)
-    found = resampling.paired_difference(drawn, again, 4)
+    found = paired_difference(drawn, again, 4)
     assert found["average_precision"] == [0, 0]
 
 
@@ -67,9 +67,9 @@ def test_pairing_sees_what_two_intervals_do_not(photographs):
     drawn = [
         resampling.drawn(rows(p), numbers, resamples=300) for p in (better, photographs)
     ]
-    low, high = resampling.paired_difference(*drawn, 4)["average_precision"]
+    low, high = paired_difference(*drawn, 4)["average_precision"]
     assert 0 < low < high
-    one, other = (resampling.intervals(d, 4)["average_precision"] for d in drawn)
+    one, other = (intervals(d, 4)["average_precision"] for d in drawn)
     assert one[0] < other[1]
 
 
@@ -79,7 +79,7 @@ def test_draws_without_lesions_are_left_out():
     drawn = resampling.drawn(rows(made), numbers, resamples=60)
     absent = np.isnan(drawn["average_precision"])
     assert 0 < absent.sum() < 60
-    low, high = resampling.intervals(drawn, 2)["average_precision"]
+    low, high = intervals(drawn, 2)["average_precision"]
     assert 0.5 <= low < high == 1
 
 

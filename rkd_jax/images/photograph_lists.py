@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from rkd_jax.files.cell_paths import find_path
@@ -12,15 +12,13 @@ from rkd_jax.files.folder_names import unusable_name
 from rkd_jax.files.tables import Row, find_column, names_of, read_table
 from rkd_jax.images.image_files import is_image, list_photographs, stem
 
-TABLE = "photographs.csv"
-
 
 class Photograph(NamedTuple):
     """A photograph on disk.
 
     Attributes:
-        name: of its folder of results; empty of a single photograph, whose results
-            have no folder of their own.
+        name: of its results among those of others, such as of a folder; empty of a
+            single photograph.
         path: of the file.
     """
 
@@ -28,13 +26,17 @@ class Photograph(NamedTuple):
     path: pathlib.Path
 
 
-def list_inputs(given: str | os.PathLike[str]) -> list[Photograph]:
+def list_inputs(
+    given: str | os.PathLike[str], *, taken: Collection[str] = ()
+) -> list[Photograph]:
     """Return the photographs that an argument names.
 
     Args:
         given: an image; a folder of images, in which results of rkd_jax are skipped; or
             a table with the columns image and, if wanted, name. Paths in a table are
             relative to it; without a line of names its first column is image.
+        taken: names of files that stand beside the results of photographs, in lower
+            case.
 
     Raises:
         OSError: there is nothing of that name, or it cannot be read.
@@ -43,14 +45,16 @@ def list_inputs(given: str | os.PathLike[str]) -> list[Photograph]:
     path = pathlib.Path(given)
     if path.is_dir():
         images = list_photographs(path)
-        return _checked([Photograph(stem(image), image) for image in images], path)
+        return _checked(
+            [Photograph(stem(image), image) for image in images], path, taken
+        )
     if is_image(path, gzipped=True):
         return [Photograph("", path)]
     if not path.exists():
         raise FileNotFoundError(
             f"{path}: no such photograph, folder or CSV file; check the path"
         )
-    return _checked(_of_table(path), path)
+    return _checked(_of_table(path), path, taken)
 
 
 def _of_table(path: pathlib.Path) -> list[Photograph]:
@@ -81,13 +85,15 @@ def _of_row(row: Row, image: int, name: int | None, path: pathlib.Path) -> Photo
     return Photograph(row.cell(name) or stem(file), file)
 
 
-def _checked(found: Sequence[Photograph], where: pathlib.Path) -> list[Photograph]:
-    """Refuse names that are used twice or cannot name a folder."""
+def _checked(
+    found: Sequence[Photograph], where: pathlib.Path, taken: Collection[str]
+) -> list[Photograph]:
+    """Refuse names that are used twice or cannot name results."""
     first: dict[str, Photograph] = {}
     for one in found:
-        if reason := unusable_name(one.name, taken=(TABLE,)):
+        if reason := unusable_name(one.name, taken=taken):
             raise ValueError(
-                f"{where}: {one.name[:80]!r} cannot be the name of a folder: {reason}; "
+                f"{where}: {one.name[:80]!r} cannot be the name of results: {reason}; "
                 "rename the photograph, or give a CSV file with a column name"
             )
         other = first.setdefault(one.name, one)

@@ -1,0 +1,1 @@
+"""Classify photographs: probabilities of classes, and how unusual an image is."""
