@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rkd_jax.data.class_data import ClassData
+from rkd_jax.data.class_data import ClassData, check_apart
 
 
 def fold_numbers(
@@ -122,6 +122,51 @@ def cross_validation(
     numbers = _numbers(data, [1] * count, seed)
     others, own = numbers != fold, numbers == fold
     return _taken(data, others, "other folds"), _taken(data, own, f"fold {fold}")
+
+
+def parts(
+    data: ClassData,
+    shares: Sequence[int] = (7, 1, 2),
+    *,
+    seed: int,
+    folds: int = 0,
+    fold: int = 0,
+) -> dict[str, ClassData]:
+    """Return the images to train on, to choose by, and to score.
+
+    Published folds "train", "val" and "test" stay as they are. What is missing of them
+    is taken from the training part, by group.
+
+    Args:
+        data: the images.
+        shares: of "train", "val" and "test", as far as they are divided here.
+        seed: of the division.
+        folds: of cross-validation, whose test part is one fold; 0: none. Published
+            folds do not count then.
+        fold: which.
+
+    Raises:
+        ValueError: see `divide`; images or groups in two published folds.
+
+    >>> import pathlib
+    >>> from rkd_jax.data.class_data import Labeled
+    >>> items = [Labeled(name, pathlib.Path(name), 0, name, "train") for name in "abcd"]
+    >>> found = parts(ClassData(tuple(items), ("x",)), (2, 1, 1), seed=0)
+    >>> {name: len(part) for name, part in found.items()}
+    {'train': 2, 'val': 1, 'test': 1}
+    """
+    sizes = dict(zip(("train", "val", "test"), shares, strict=True))
+    found: dict[str, ClassData] = {}
+    if folds:
+        data, found["test"] = cross_validation(data, fold, folds, seed=seed)
+    elif "train" in data.folds:
+        found = {name: data.fold(name) for name in sizes if name in data.folds}
+        data = found.pop("train")
+    left = {name: size for name, size in sizes.items() if name not in found}
+    divided = divide(data, left, seed=seed) if len(left) > 1 else {"train": data}
+    found |= divided
+    check_apart(found)
+    return {name: found[name] for name in sizes}
 
 
 def _numbers(data: ClassData, shares: Sequence[int], seed: int) -> np.ndarray:

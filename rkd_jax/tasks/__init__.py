@@ -16,6 +16,7 @@ TASKS = {
     "landmarks": "rkd_jax.tasks.faces",
     "pretraining": "rkd_jax.tasks.pretraining",
     "lesions": "rkd_jax.tasks.lesions",
+    "classification": "rkd_jax.tasks.classification",
 }
 
 

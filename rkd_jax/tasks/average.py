@@ -23,12 +23,14 @@ class Average:
             that of all steps at first, and the first step replaces it.
         is_teacher: the loss gets it as `teacher`, as it was before the step.
         is_evaluated: evaluation and weights files take it instead of the student.
+        writes_student: where it is evaluated, the student has a weights file as well.
     """
 
     decay: float
     warm_up: bool = False
     is_teacher: bool = False
     is_evaluated: bool = True
+    writes_student: bool = False
 
     def move(self, average: PyTree, variables: PyTree, step: Array) -> PyTree:
         """Return the moving average after a step.

@@ -126,9 +126,11 @@ def _run_stage(
         used[role].variables if role in used else None for role in ("start", "teacher")
     )
 
-    def save(name: str, variables: PyTree, metrics: dict[str, float]) -> None:
+    def save(
+        name: str, variables: PyTree, metrics: dict[str, float], **facts: Any
+    ) -> None:
         network = task.network(variables)
-        run_folder.save_weights(workdir / name, config, network, metrics)
+        run_folder.save_weights(workdir / name, config, network, metrics, facts)
 
     evaluation = None
     if held_out is not None:
@@ -149,7 +151,15 @@ def _run_stage(
         evaluation=evaluation,
         stop=stop,
     )
-    save(run_folder.WEIGHTS, result.variables, result.metrics)
+    measure = getattr(module, "measure", None)
+    trained = {run_folder.WEIGHTS: (result.variables, result.metrics)}
+    if result.student is not None:
+        trained[run_folder.STUDENT] = result.student, {}
+    for name, (variables, metrics) in trained.items():
+        facts = {}
+        if measure is not None:
+            facts = measure(config, task, variables, source, held_out)
+        save(name, variables, metrics, **facts)
     if jax.process_count() > 1:
         # The next stage of every process reads what the first one has just written.
         multihost_utils.sync_global_devices(f"weights of {stage.title}")

@@ -70,10 +70,17 @@ class Evaluation:
 
 @dataclasses.dataclass(frozen=True)
 class RunResult:
-    """What a finished run leaves: NumPy variables and its last evaluation."""
+    """What a finished run leaves: NumPy variables and its last evaluation.
+
+    Attributes:
+        variables: that were evaluated.
+        metrics: of the last evaluation.
+        student: of the network itself, where `Average.writes_student` asks for them.
+    """
 
     variables: PyTree
     metrics: dict[str, float]
+    student: PyTree | None = None
 
 
 def train(
@@ -134,10 +141,7 @@ def train(
     report = Report(workdir, title, options.steps, latest or 0, primary)
     if latest:
         report.say(f"going on from step {latest}")
-    evaluates_average = average is not None and average.is_evaluated
-    run = _Run(
-        task, options, batches, checkpoints, report, evaluation, evaluates_average, best
-    )
+    run = _Run(task, options, batches, checkpoints, report, evaluation, average, best)
     try:
         step_fn = stepping.make_train_step(task, optimizer, average=average)
         # Under the old names, so that the first copies are freed.
@@ -181,7 +185,7 @@ class _Run:
     checkpoints: Checkpoints
     report: Report
     evaluation: Evaluation | None
-    evaluates_average: bool
+    average: Average | None
     best: float
     # The last step, while its metrics have not been read.
     unread: _Seen | None = None
@@ -237,7 +241,15 @@ class _Run:
             metrics = self._evaluate(options.steps, state, again=True)
             if _any_process(stop, True):
                 raise Interrupted(f"stopped by a signal; all {done} steps are saved")
-        return RunResult(self._evaluated_variables(state), metrics)
+        return RunResult(
+            self._evaluated_variables(state), metrics, self._student(state)
+        )
+
+    def _student(self, state: TrainState) -> PyTree | None:
+        """Return the student's own variables, where they are to be written as well."""
+        average = self.average
+        wanted = average is not None and average.is_evaluated and average.writes_student
+        return stepping.first_replica(state.variables) if wanted else None
 
     def _read(self) -> dict[str, float]:
         """Return the metrics of the last step, if not read yet; refuse infinite ones.
@@ -265,7 +277,8 @@ class _Run:
         return values
 
     def _evaluated_variables(self, state: TrainState) -> PyTree:
-        source = state.average if self.evaluates_average else state.variables
+        averaged = self.average is not None and self.average.is_evaluated
+        source = state.average if averaged else state.variables
         return stepping.first_replica(source)
 
     def _evaluate(

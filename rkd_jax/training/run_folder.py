@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -24,9 +24,10 @@ from rkd_jax.training.report import METRICS, PICTURES
 PyTree = Any
 logger = logging.getLogger(__name__)
 WEIGHTS, BEST = "weights.safetensors", "best.safetensors"
+STUDENT = "student.safetensors"
 CONFIG, DATA, RESULTS = "config.json", "data.json", "results.json"
 # What a run writes over: without a config of ours beside it, it is somebody else's.
-_WRITTEN = (WEIGHTS, BEST, DATA, RESULTS, METRICS, CHECKPOINTS, MANIFESTS)
+_WRITTEN = (WEIGHTS, BEST, STUDENT, DATA, RESULTS, METRICS, CHECKPOINTS, MANIFESTS)
 
 
 def check(workdir: pathlib.Path, config: schema.Config, *, begun: bool = False) -> None:
@@ -163,6 +164,7 @@ def save_weights(
     config: schema.Config,
     variables: PyTree,
     metrics: dict[str, float],
+    facts: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a network for `register` and `evaluate`; the first process does it.
 
@@ -171,16 +173,18 @@ def save_weights(
         config: of the run, kept with it.
         variables: of the network alone (`Task.network`).
         metrics: on the held-out data.
+        facts: of the trained network, added to how inputs are prepared.
     """
     if jax.process_index() != 0:
         return
+    module = tasks.load(config.task.name)
     with name_file(path):
         weights.save(
             path,
             variables,
             model=config.model.name,
             options=networks.stored_options(config.model),
-            preprocess=tasks.load(config.task.name).preprocess(config),
+            preprocess={**module.preprocess(config), **(facts or {})},
             recipe={
                 "config": schema.as_dict(config, public=True),
                 "metrics": _finite(metrics),
