@@ -206,8 +206,10 @@ def update_bank(
 
     >>> import jax.numpy as jnp
     >>> bank = jnp.eye(3, 2)
-    >>> update_bank(bank, jnp.array([0]), jnp.array([[0.0, 1.0]])).round(4).tolist()
-    [[0.7071, 0.7071], [0.0, 1.0], [0.0, 0.0]]
+    >>> print(update_bank(bank, jnp.array([0]), jnp.array([[0.0, 1.0]])).round(4))
+    [[0.7071 0.7071]
+     [0.     1.    ]
+     [0.     0.    ]]
 
     Source: CRCKD (Xing et al., MICCAI 2021), after Wu et al., CVPR 2018.
     """

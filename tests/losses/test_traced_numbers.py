@@ -14,12 +14,26 @@ MAP, OTHER = jax.random.uniform(jax.random.key(1), (2, 2, 16, 16))
 XY = 4.0 * jnp.arange(12.0).reshape(6, 2)
 RARE = jnp.zeros((40, 3)).at[7].set(0.5)
 KEY = jax.random.key(2)
+LABELS = jnp.array([0, 2, 1, 2, 0, 7])
+BANK_ROWS = losses.unit(jax.random.normal(jax.random.key(3), (60, 8))).reshape(6, 10, 8)
 
 # The arguments of every loss, those that gradients are taken of first; and its numbers,
 # each with two values that are not the default.
 CASES = {
     "balanced_weights": ((RARE,), {}, {"largest": (50.0, 7.0)}),
     "choose_negatives": ((A, B, KEY), {}, {}),
+    "class_anchors": ((A, LABELS, 3), {}, {}),
+    "class_contrast": (
+        (losses.unit(A), BANK_ROWS, 4),
+        {"bank_size": 30, "normalizer": 40.0, "reduction": "mean"},
+        {"temperature": (0.5, 1.2), "eps": (0.1, 0.3)},
+    ),
+    "class_cross_entropy": ((A, LABELS), {"reduction": "mean"}, {}),
+    "contrast_normalizer": (
+        (losses.unit(A), BANK_ROWS, 30),
+        {},
+        {"temperature": (0.5, 1.2)},
+    ),
     "descriptor_distillation": (
         (A, B, KEY),
         {"reduction": "mean"},
@@ -35,6 +49,13 @@ CASES = {
     ),
     "label_kernel": ((), {"size": 7}, {"nsig": (1.0, 3.0)}),
     "landmark_mse": ((A, B), {}, {}),
+    "prediction_distillation": ((A, B), {}, {"temperature": (0.5, 2.0)}),
+    "ramp": ((10.0, 30.0), {}, {}),
+    "relation_distillation": (
+        (A, B, A[:3], B[:3]),
+        {},
+        {"temperature": (0.3, 1.0)},
+    ),
     "smooth_labels": ((MAP,), {"size": 5}, {"nsig": (1.0, 3.0)}),
     "soft_argmax": ((MAP,), {}, {"temperature": (0.5, 2.0)}),
     "triplet_hinge": ((A, B, B[::-1]), {}, {"margin": (0.3, 0.9)}),
@@ -43,7 +64,11 @@ CASES = {
         {"reduction": "mean"},
         {"margin": (0.5, 1.1), "gor_weight": (0.0, 2.0)},
     ),
+    "unit": ((A,), {}, {"eps": (0.5, 2.6)}),
+    "update_bank": ((A, jnp.arange(6), B), {}, {"momentum": (0.2, 0.9)}),
 }
+# What these return is a constant of the loss that takes it.
+CONSTANT = ("contrast_normalizer", "update_bank")
 NUMBERS = [
     (loss, name, values)
     for loss, (_, _, numbers) in CASES.items()
@@ -70,7 +95,8 @@ def total(loss, name):
         weight = jnp.arange(1.0, found.size + 1.0).reshape(found.shape)
         return jnp.sum(weight * found)
 
-    return function, arguments[:2] if len(arguments) > 1 else arguments
+    first = arguments[:2]
+    return function, first[: 1 + (loss != "update_bank")]  # an index has no gradient
 
 
 @pytest.mark.parametrize(("loss", "name", "values"), NUMBERS)
@@ -120,7 +146,8 @@ def test_a_known_temperature_may_be_one_for_each_map():
 
 
 @pytest.mark.parametrize(
-    ("loss", "name", "values"), [n for n in NUMBERS if n[1] != "exclude_radius"]
+    ("loss", "name", "values"),
+    [n for n in NUMBERS if n[1] != "exclude_radius" and n[0] not in CONSTANT],
 )
 def test_the_gradient_of_a_number_is_its_slope(loss, name, values):
     function, arrays = total(loss, name)
