@@ -279,17 +279,12 @@ def _without(
     return [path for path in files if inner not in path.resolve().parents]
 
 
-def _name(root: pathlib.Path, path: pathlib.Path) -> str:
-    """Return the path below a folder without extension."""
-    return (path.parent.relative_to(root) / image_files.stem(path)).as_posix()
-
-
 def _by_name(
     root: pathlib.Path, files: Iterable[pathlib.Path]
 ) -> dict[str, pathlib.Path]:
     found: dict[str, pathlib.Path] = {}
     for path in files:
-        name = _name(root, path)
+        name = image_files.name_below(path, root)
         if name in found:
             raise ValueError(
                 f"{path}: a second photograph named {name!r} beside "
@@ -315,7 +310,7 @@ def _paired(
     found: dict[str, pathlib.Path] = {}
     orphans = []
     for path in masks:
-        wanted = _name(masks_dir, path).removesuffix(suffix)
+        wanted = image_files.name_below(path, masks_dir).removesuffix(suffix)
         alike = known.get(wanted.rpartition("/")[2], [])
         if wanted not in photographs and len(alike) > 1:
             raise ValueError(

@@ -49,6 +49,15 @@ def stem(path: pathlib.Path) -> str:
     return pathlib.PurePath(plain_name(path)).stem
 
 
+def name_below(path: pathlib.Path, root: pathlib.Path) -> str:
+    """Return the path of an image below a folder, without `.gz` and image suffix.
+
+    >>> name_below(pathlib.Path("eyes/left/1.jpg"), pathlib.Path("eyes"))
+    'left/1'
+    """
+    return (path.parent.relative_to(root) / stem(path)).as_posix()
+
+
 def is_image(path: pathlib.Path, *, gzipped: bool = False) -> bool:
     """Decide by its name whether a file is an image.
 

@@ -11,12 +11,14 @@ import zlib
 
 import numpy as np
 import pytest
+from made_classes import write_aptos2019, write_eyepacs, write_ham10000, write_idrid
 from made_faces import line, write_wflw
 from made_pictures import photo
 from PIL import Image
 
 import rkd_jax
-from rkd_jax.data import builders, sources
+from rkd_jax.data import builders, class_layouts, sources
+from rkd_jax.data.class_sources import prepared_classes
 from rkd_jax.images import prepare
 from rkd_jax.synthetic.faces.points import ATTRIBUTES
 from rkd_jax.tasks.faces import crops
@@ -270,6 +272,42 @@ def test_idrid(tmp_path):
     assert (train["retinopathy_grade"], train["macular_edema_risk"]) == (4, 1)
 
 
+@pytest.mark.parametrize(
+    ("name", "write_raw", "split"),
+    [
+        ("aptos2019", write_aptos2019, "train"),
+        ("eyepacs", write_eyepacs, "train"),
+        ("ham10000", write_ham10000, "train"),
+        ("idrid", write_idrid, "test"),
+    ],
+)
+def test_classes_and_their_source(tmp_path, name, write_raw, split):
+    """What was prepared is what the reader of the layout finds."""
+    raw = write_raw(tmp_path / "raw")
+    builder = prepared(name, raw, tmp_path)
+    direct = class_layouts.read(name, raw)
+    direct = direct.fold(split) if name == "idrid" else direct
+    stored = [example["image"] for example in read(builder, split, "image")]
+    assert stored == [item.image.read_bytes() for item in direct.items]
+    through = prepared_classes(tmp_path / "prepared", name, split)
+    assert (through.classes, through.ordered) == (direct.classes, direct.ordered)
+    np.testing.assert_array_equal(through.labels, direct.labels)
+    if name == "idrid":
+        assert through.names == through.groups == direct.names
+    else:
+        assert through.names == tuple(f"train/{own}" for own in direct.names)
+        assert through.groups == direct.groups
+    for one, other in zip(through.items, direct.items, strict=True):
+        np.testing.assert_array_equal(one.read(), other.read())
+
+
+def test_classes_need_a_class(tmp_path):
+    write(tmp_path / "raw/a.png", photo(0))
+    prepared("image_folder", tmp_path / "raw", tmp_path)
+    with pytest.raises(ValueError, match="image_folder: its examples have no class; f"):
+        prepared_classes(tmp_path / "prepared", "image_folder", "train")
+
+
 @pytest.mark.parametrize("below", [".", "A. Segmentation"])
 def test_idrid_segmentation(tmp_path, below):
     raw = tmp_path / "IDRiD"
@@ -448,7 +486,9 @@ def test_skip_missing_from_the_command_line(tmp_path, capsys, caplog):
 
 
 def test_unknown_name(tmp_path):
-    with pytest.raises(ValueError, match="unknown data set 'varia'; known: chase_db1"):
+    with pytest.raises(
+        ValueError, match="unknown data set 'varia'; known: aptos2019, chase_db1"
+    ):
         builders.build("varia", data_dir=tmp_path)
 
 

@@ -21,9 +21,12 @@ import os
 from typing import Any
 
 BUILDERS = {
+    "aptos2019": "Aptos2019",
     "chase_db1": "ChaseDb1",
     "drive": "Drive",
+    "eyepacs": "Eyepacs",
     "fire": "Fire",
+    "ham10000": "Ham10000",
     "hrf": "Hrf",
     "idrid": "Idrid",
     "idrid_segmentation": "IdridSegmentation",

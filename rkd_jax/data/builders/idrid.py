@@ -7,28 +7,23 @@ import pathlib
 import tensorflow_datasets as tfds
 
 from rkd_jax.data.builders import _common
+from rkd_jax.data.class_layouts import IDRID_GRADES, IDRID_PART, IDRID_TABLES
+from rkd_jax.data.lesion_folders import PHOTOGRAPHS, SPLITS
 from rkd_jax.files.tables import read_table
-
-_PART = "B. Disease Grading"
-_IMAGES = {"train": "a. Training Set", "test": "b. Testing Set"}
-_GRADES = {
-    "train": "a. IDRiD_Disease Grading_Training Labels.csv",
-    "test": "b. IDRiD_Disease Grading_Testing Labels.csv",
-}
 
 
 class Idrid(_common.RawBuilder):
     """IDRiD (Porwal et al. 2018), grading: retinopathy 0..4, macular edema 0..2."""
 
     layout = (
-        f"{_PART}/1. Original Images/a. Training Set/IDRiD_001.jpg and "
-        f"{_PART}/2. Groundtruths/{_GRADES['train']}"
+        f"{IDRID_PART}/{PHOTOGRAPHS}/a. Training Set/IDRiD_001.jpg and "
+        f"{IDRID_PART}/{IDRID_TABLES}/{IDRID_GRADES['train']}"
     )
     required = tuple(
-        f"{_PART}/{folder}/{name}"
+        f"{IDRID_PART}/{folder}/{name}"
         for folder, names in (
-            ("1. Original Images", _IMAGES),
-            ("2. Groundtruths", _GRADES),
+            (PHOTOGRAPHS, SPLITS),
+            (IDRID_TABLES, IDRID_GRADES),
         )
         for name in names.values()
     )
@@ -43,12 +38,12 @@ class Idrid(_common.RawBuilder):
         return self.describe(features, "https://idrid.grand-challenge.org")
 
     def _split_generators(self, dl_manager):
-        root = self.raw() / _PART
+        root = self.raw() / IDRID_PART
         generators = {}
-        for split, folder in _IMAGES.items():
-            table = root / "2. Groundtruths" / _GRADES[split]
+        for split, folder in SPLITS.items():
+            table = root / IDRID_TABLES / IDRID_GRADES[split]
             grades = _read_grades(table)
-            paths = self.checked(_common.images(root / "1. Original Images" / folder))
+            paths = self.checked(_common.images(root / PHOTOGRAPHS / folder))
             lacking = [p.stem for p in paths if p.stem not in grades]
             if lacking:
                 raise ValueError(f"{table}: no grades of {', '.join(lacking)}")

@@ -1,4 +1,4 @@
-"""Synthetic fundus photographs: alone, as two visits, or with lesions and their masks.
+"""Synthetic fundus photographs: alone, as two visits, with lesions, or of a grade.
 
     from rkd_jax.synthetic import fundus
     pair = fundus.visits(seed=3, size=512)
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rkd_jax.synthetic.fundus.camera import Mapping
+from rkd_jax.synthetic.fundus.grading import graded_spots
 from rkd_jax.synthetic.fundus.session import FundusPhotograph, Session, inside
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "FundusPhotograph",
     "Mapping",
     "diabetic",
+    "graded",
     "photograph",
     "visits",
 ]
@@ -101,6 +103,39 @@ def diabetic(
     """
     session = Session(seed, size, vessels, False, 0.12, _OVERLAP, 1.0, 1.0)
     return session.take(0, [] if healthy else session.spots())
+
+
+def graded(
+    seed: int,
+    grade: int,
+    *,
+    size: int = 128,
+    vessels: float = 1.0,
+    dots: float = 2.0,
+) -> FundusPhotograph:
+    """Make a photograph of an eye whose lesions make the grade of its retinopathy.
+
+    Args:
+        seed: At least 0; each seed is another eye, that of `photograph(seed)`.
+        grade: 0 (no lesion) to 4; see `rkd_jax.synthetic.fundus.grading.SIGNS`.
+        size: Width and height in pixels, at least 64.
+        vessels: Density of branches; 1 as in real photographs.
+        dots: Factor of the radii of microaneurysms and hard exudates beside those of
+            `diabetic`: of their size, they would be one pixel wide where `size` is 128.
+
+    Returns:
+        The photograph; `lesions` has a mask of each kind, of zeros where there is none.
+
+    Raises:
+        ValueError: If an option is out of range.
+
+    Example:
+        >>> masks = graded(0, 1, size=64).lesions
+        >>> [kind for kind, mask in masks.items() if mask.any()]
+        ['microaneurysms']
+    """
+    session = Session(seed, size, vessels, False, 0.12, _OVERLAP, 1.0, 1.0)
+    return session.take(0, graded_spots(session.painter(9, dots), grade))
 
 
 def visits(

@@ -74,8 +74,17 @@ class Spot:
     outline: np.ndarray
 
 
-class _Painter:
-    """Draws places and shapes, and knows where spots are already."""
+class Painter:
+    """Draws places and shapes, and knows where spots are already.
+
+    Args:
+        rng: Source of all chance.
+        view: The camera.
+        lit: Whether a place of the picture, in half widths from its middle, is in the
+            field.
+        disc: The optic disc of the eye: x, y, horizontal and vertical radius, ratio.
+        dots: Factor of the radii of microaneurysms and hard exudates.
+    """
 
     def __init__(
         self,
@@ -83,8 +92,10 @@ class _Painter:
         view: Camera,
         lit: Callable[[float, float], bool],
         disc: Sequence[float],
+        dots: float = 1.0,
     ):
         self.rng, self.view, self.lit, self.disc = rng, view, lit, disc
+        self.dots = dots
         self.spots: list[Spot] = []
 
     def anywhere(self, reach: float) -> np.ndarray:
@@ -135,69 +146,69 @@ class _Painter:
                 self.spots.append(spot)
                 return
 
+    def microaneurysm(self) -> None:
+        """Add a small round spot."""
+        radius = self.dots * (0.007 + 0.0055 * self.rng.random() ** 1.5)
+        self.add("microaneurysms", lambda: self.anywhere(0.88), radius, gap=2.0)
 
-def draw_spots(
-    rng: np.random.Generator,
-    view: Camera,
-    lit: Callable[[float, float], bool],
-    disc: Sequence[float],
-) -> list[Spot]:
-    """Draw the lesions of an eye that one photograph shows.
-
-    Args:
-        rng: Source of all chance.
-        view: The camera.
-        lit: Whether a place of the picture, in half widths from its middle, is in the
-            field.
-        disc: The optic disc of the eye: x, y, horizontal and vertical radius, ratio.
-
-    Returns:
-        At least one microaneurysm, and others.
-    """
-    painter = _Painter(rng, view, lit, disc)
-    centers = [painter.anywhere(0.7) for _ in range(int(4.5 * rng.random() ** 1.5))]
-    _hard_exudates(painter, centers)
-    for _ in range(int(5 * rng.random() - 2)):
-        radius = rng.uniform(0.028, 0.06)
-        stretch = rng.uniform(1, 1.8)
-        painter.add(
-            "soft_exudates",
-            lambda: painter.anywhere(0.85),
-            radius,
-            gap=1.0,
-            stretch=stretch,
-        )
-    for _ in range(int(9 * rng.random() ** 1.5 + 0.4)):
+    def haemorrhage(self) -> None:
+        """Add a dark spot, round or a streak."""
+        rng = self.rng
         radius = 0.016 + 0.05 * rng.random() ** 2.5
         stretch = rng.uniform(1.8, 3) if rng.random() < 0.3 else rng.uniform(1, 1.4)
-        painter.add(
+        self.add(
             "haemorrhages",
-            lambda: painter.anywhere(0.88),
+            lambda: self.anywhere(0.88),
             radius,
             gap=1.2,
             stretch=stretch,
         )
-    for _ in range(4 + int(26 * rng.random() ** 2)):
-        radius = 0.007 + 0.0055 * rng.random() ** 1.5
-        painter.add("microaneurysms", lambda: painter.anywhere(0.88), radius, gap=2.0)
-    return painter.spots
 
+    def soft_exudate(self) -> None:
+        """Add a large pale spot."""
+        radius = self.rng.uniform(0.028, 0.06)
+        stretch = self.rng.uniform(1, 1.8)
+        self.add(
+            "soft_exudates",
+            lambda: self.anywhere(0.85),
+            radius,
+            gap=1.0,
+            stretch=stretch,
+        )
 
-def _hard_exudates(painter: _Painter, centers: list[np.ndarray]) -> None:
-    """Draw clusters: filled, or rings about the vessel that leaks."""
-    rng = painter.rng
-    for center in centers:
+    def hard_exudates(self, center: np.ndarray) -> None:
+        """Add a cluster of bright spots: filled, or a ring about a leaking vessel."""
+        rng = self.rng
         ring = rng.uniform(0.07, 0.16) if rng.random() < 0.3 else 0.0
         spread = 0.025 if ring else rng.uniform(0.03, 0.09)
 
-        def place(center=center, ring=ring, spread=spread):
+        def place() -> np.ndarray:
             way = rng.uniform(0, 2 * math.pi)
             offset = ring * np.array([math.cos(way), math.sin(way)])
             return center + offset + rng.normal(0, spread, 2)
 
         for _ in range(5 + int(45 * rng.random() ** 1.5)):
-            radius = 0.0045 + 0.017 * rng.random() ** 4
-            painter.add("hard_exudates", place, radius, stretch=rng.uniform(1, 1.4))
+            radius = self.dots * (0.0045 + 0.017 * rng.random() ** 4)
+            self.add("hard_exudates", place, radius, stretch=rng.uniform(1, 1.4))
+
+
+def draw_spots(painter: Painter) -> list[Spot]:
+    """Draw the lesions of an eye with any stage of diabetic retinopathy.
+
+    Returns:
+        At least one microaneurysm, and others.
+    """
+    rng = painter.rng
+    centers = [painter.anywhere(0.7) for _ in range(int(4.5 * rng.random() ** 1.5))]
+    for center in centers:
+        painter.hard_exudates(center)
+    for _ in range(int(5 * rng.random() - 2)):
+        painter.soft_exudate()
+    for _ in range(int(9 * rng.random() ** 1.5 + 0.4)):
+        painter.haemorrhage()
+    for _ in range(4 + int(26 * rng.random() ** 2)):
+        painter.microaneurysm()
+    return painter.spots
 
 
 def paint(

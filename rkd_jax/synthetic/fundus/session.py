@@ -8,7 +8,7 @@ import numpy as np
 
 from rkd_jax.synthetic.fundus.camera import Camera, aim, shift_for_overlap
 from rkd_jax.synthetic.fundus.eye import Eye, make_eye
-from rkd_jax.synthetic.fundus.lesions import Spot, draw_spots, paint
+from rkd_jax.synthetic.fundus.lesions import Painter, Spot, draw_spots, paint
 from rkd_jax.synthetic.fundus.render import FieldStop, draw_light, expose
 
 _VISIBLE_RADIUS_PX = 0.38  # thinner vessels cannot be seen,
@@ -110,15 +110,24 @@ class Session:
             image, xy[kept].astype(np.float32), field, vessels, masks
         )
 
-    def spots(self) -> list[Spot]:
-        """Draw the lesions of a diabetic eye that the first visit shows."""
-        rng = np.random.default_rng([self.seed, 8])
+    def painter(self, stream: int, dots: float = 1.0) -> Painter:
+        """Return what draws lesions that the first visit shows.
+
+        Args:
+            stream: Number of the stream of chance; each purpose has its own.
+            dots: Factor of the radii of small lesions.
+        """
+        rng = np.random.default_rng([self.seed, stream])
         stop = self.stop
 
         def lit(x: float, y: float) -> bool:
             return math.hypot(x, y) < stop.radius and abs(y) < stop.flat
 
-        return draw_spots(rng, self.views[0], lit, self.eye.disc)
+        return Painter(rng, self.views[0], lit, self.eye.disc, dots)
+
+    def spots(self) -> list[Spot]:
+        """Draw the lesions of a diabetic eye that the first visit shows."""
+        return draw_spots(self.painter(8))
 
 
 def _draw_stop(rng: np.random.Generator) -> FieldStop:
