@@ -22,6 +22,7 @@ from rkd_jax.data.sources import open_prepared, synthetic_seed
 
 _LABELS = {"idrid": "retinopathy_grade"}
 """Feature with the class, of prepared data sets that have no "label"."""
+_VESSELS = 0.5  # fewer branches are drawn in less time
 _ORDERED = ("aptos2019", "eyepacs", "idrid")
 
 
@@ -94,6 +95,7 @@ def drawn_grades(
     seed: int = 0,
     part: str = "train",
     size: int = 128,
+    contrast: float = 1.5,
 ) -> ClassData:
     """Return drawn eyes whose lesions make their grade; each is drawn when it is read.
 
@@ -102,6 +104,7 @@ def drawn_grades(
         seed: of the eyes.
         part: "train" or "val": no eye is in both.
         size: of the photographs, px.
+        contrast: of the lesions; the smaller, the harder the grades are to tell.
 
     Raises:
         ValueError: more counts than grades, an unknown part, or no eye.
@@ -117,7 +120,9 @@ def drawn_grades(
     items = []
     for number, grade in enumerate(labels):
         name = f"drawn eye {part} {seed} {number}"
-        read = functools.partial(_draw, synthetic_seed(part, seed, number), grade, size)
+        read = functools.partial(
+            _draw, synthetic_seed(part, seed, number), grade, size, contrast
+        )
         items.append(Labeled(name, read, grade, name, part, name))
     return ClassData(tuple(items), GRADES, ordered=True, origin="drawn eyes")
 
@@ -155,10 +160,12 @@ def prepared_classes(
     return ClassData(tuple(items), classes, name in _ORDERED, f"{data_dir}: {name}")
 
 
-def _draw(seed: int, grade: int, size: int) -> np.ndarray:
+def _draw(seed: int, grade: int, size: int, contrast: float) -> np.ndarray:
     from rkd_jax.synthetic import fundus
 
-    return fundus.graded(seed, grade, size=size).image
+    return fundus.graded(
+        seed, grade, size=size, vessels=_VESSELS, contrast=contrast
+    ).image
 
 
 def _encoded(examples: Any, row: int) -> bytes:

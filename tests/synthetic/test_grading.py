@@ -22,7 +22,7 @@ def session(seed, size=64):
 def test_counts_are_those_of_the_grade(grade):
     signs = grading.SIGNS[grade]._asdict()
     for seed in range(12):
-        spots = grading.graded_spots(session(seed).painter(9, 2.0), grade)
+        spots = grading.graded_spots(session(seed), grade, 1.5)
         found = collections.Counter(spot.kind for spot in spots)
         for kind in SINGLE:
             least, most = signs[kind]
@@ -53,15 +53,22 @@ def test_the_picture_shows_them_and_nothing_else_changes():
     assert covered == sorted(covered)
 
 
-def test_dots_are_larger():
-    areas = [
-        fundus.graded(1, 1, size=256, dots=dots).lesions["microaneurysms"].sum()
-        for dots in (1.0, 2.0)
-    ]
-    assert areas[1] == pytest.approx(4 * areas[0], rel=0.35)
+def test_contrast_is_of_the_lesions_alone():
+    faint, clear = (fundus.graded(1, 2, size=128, contrast=c) for c in (0.5, 1.5))
+    plain = fundus.graded(1, 0, size=128).image
+    for kind, mask in faint.lesions.items():
+        np.testing.assert_array_equal(mask, clear.lesions[kind])
+    change = [np.abs(eye.image.astype(int) - plain)[..., 1] for eye in (faint, clear)]
+    dark = faint.lesions["haemorrhages"]
+    assert np.mean(change[1][dark]) > 1.8 * np.mean(change[0][dark])
 
 
-def test_unknown_grades():
+def test_options_out_of_range():
     for grade in (-1, 5):
         with pytest.raises(ValueError, match=r"grade is -?\d; it must be in 0\.\.4"):
             fundus.graded(0, grade)
+    for contrast in (0.0, 4.0):
+        with pytest.raises(
+            ValueError, match=r"contrast is \d\.0; it must be above 0, "
+        ):
+            fundus.graded(0, 1, contrast=contrast)

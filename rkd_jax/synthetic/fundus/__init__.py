@@ -111,7 +111,7 @@ def graded(
     *,
     size: int = 128,
     vessels: float = 1.0,
-    dots: float = 2.0,
+    contrast: float = 1.5,
 ) -> FundusPhotograph:
     """Make a photograph of an eye whose lesions make the grade of its retinopathy.
 
@@ -120,11 +120,14 @@ def graded(
         grade: 0 (no lesion) to 4; see `rkd_jax.synthetic.fundus.grading.SIGNS`.
         size: Width and height in pixels, at least 64.
         vessels: Density of branches; 1 as in real photographs.
-        dots: Factor of the radii of microaneurysms and hard exudates beside those of
-            `diabetic`: of their size, they would be one pixel wide where `size` is 128.
+        contrast: Factor of the contrast of lesions beside those of `diabetic`; the
+            smaller, the harder the grades are to tell.
 
     Returns:
         The photograph; `lesions` has a mask of each kind, of zeros where there is none.
+
+    Lesions are larger than those of `diabetic`, whose microaneurysms would be less than
+    two pixels wide where `size` is 128.
 
     Raises:
         ValueError: If an option is out of range.
@@ -135,7 +138,7 @@ def graded(
         ['microaneurysms']
     """
     session = Session(seed, size, vessels, False, 0.12, _OVERLAP, 1.0, 1.0)
-    return session.take(0, graded_spots(session.painter(9, dots), grade))
+    return session.take(0, graded_spots(session, grade, contrast))
 
 
 def visits(

@@ -6,9 +6,11 @@ is drawn as still more haemorrhages: so the number of haemorrhages tells the gra
 and 4, and the presence of anything at all tells 0.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from rkd_jax.synthetic.fundus.lesions import Painter, Spot
+from rkd_jax.synthetic.fundus.session import Session
 
 
 class Signs(NamedTuple):
@@ -29,32 +31,50 @@ class Signs(NamedTuple):
 
 SIGNS = (
     Signs((0, 0), (0, 0), (0, 0), (0, 0)),
-    Signs((3, 8), (0, 0), (0, 0), (0, 0)),
-    Signs((4, 12), (3, 7), (0, 2), (0, 0)),
-    Signs((6, 16), (11, 17), (0, 3), (0, 2)),
-    Signs((6, 16), (22, 30), (1, 4), (0, 3)),
+    Signs((5, 10), (0, 0), (0, 0), (0, 0)),
+    Signs((5, 10), (3, 5), (0, 2), (0, 0)),
+    Signs((5, 10), (8, 11), (1, 3), (0, 2)),
+    Signs((5, 10), (15, 19), (1, 4), (0, 3)),
 )
-"""Of the grades 0 to 4. What has no free place in the picture is left out."""
+"""Of the grades 0 to 4."""
+
+SIZES = {"microaneurysms": 3.0, "haemorrhages": 1.5, "hard_exudates": 3.0}
+"""Factors of the radii, so that small pictures show the lesions."""
+
+_STREAM, _TRIES = 9, 4
 
 
-def graded_spots(painter: Painter, grade: int) -> list[Spot]:
-    """Draw the lesions of a grade.
+def graded_spots(session: Session, grade: int, contrast: float) -> list[Spot]:
+    """Draw the lesions of a grade that the first visit shows.
+
+    Args:
+        session: Eye and camera.
+        grade: Index into `SIGNS`.
+        contrast: Factor of the contrast of lesions.
 
     Raises:
-        ValueError: If there is no such grade.
+        ValueError: If there is no such grade, or the contrast is not above 0.
     """
     if not 0 <= grade < len(SIGNS):
         raise ValueError(f"grade is {grade}; it must be in 0..{len(SIGNS) - 1}")
-    signs, rng = SIGNS[grade], painter.rng
+    if not 0 < contrast <= 3:
+        raise ValueError(f"contrast is {contrast}; it must be above 0, at most 3")
+    painter = session.painter(_STREAM, SIZES, contrast)
     dark, spots, clusters, pale = (
-        int(rng.integers(least, most + 1)) for least, most in signs
+        int(painter.rng.integers(least, most + 1)) for least, most in SIGNS[grade]
     )
-    for _ in range(spots):
-        painter.haemorrhage()
-    for _ in range(pale):
-        painter.soft_exudate()
-    for _ in range(dark):
-        painter.microaneurysm()
+    _add(painter, painter.haemorrhage, spots)
+    _add(painter, painter.soft_exudate, pale)
+    _add(painter, painter.microaneurysm, dark)
     for _ in range(clusters):
         painter.hard_exudates(painter.anywhere(0.7))
     return painter.spots
+
+
+def _add(painter: Painter, draw: Callable[[], None], count: int) -> None:
+    """Draw spots until there are so many: a large one may find no free place."""
+    wanted = len(painter.spots) + count
+    for _ in range(_TRIES * count):
+        if len(painter.spots) == wanted:
+            return
+        draw()

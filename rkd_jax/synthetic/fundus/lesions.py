@@ -10,7 +10,7 @@ size, 1/200 of the field, would be two pixels wide in a photograph of 512.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,7 +83,8 @@ class Painter:
         lit: Whether a place of the picture, in half widths from its middle, is in the
             field.
         disc: The optic disc of the eye: x, y, horizontal and vertical radius, ratio.
-        dots: Factor of the radii of microaneurysms and hard exudates.
+        sizes: Factor of the radii of spots of a kind; 1 for those left out.
+        contrast: Factor of the contrast of all spots.
     """
 
     def __init__(
@@ -92,10 +93,11 @@ class Painter:
         view: Camera,
         lit: Callable[[float, float], bool],
         disc: Sequence[float],
-        dots: float = 1.0,
+        sizes: Mapping[str, float] | None = None,
+        contrast: float = 1.0,
     ):
         self.rng, self.view, self.lit, self.disc = rng, view, lit, disc
-        self.dots = dots
+        self.sizes, self.contrast = sizes or {}, contrast
         self.spots: list[Spot] = []
 
     def anywhere(self, reach: float) -> np.ndarray:
@@ -135,7 +137,8 @@ class Painter:
     ) -> None:
         """Add a spot at the first free place; none if there is no free one."""
         look, rng = _LOOKS[kind], self.rng
-        contrast = rng.uniform(*look.contrast)
+        contrast = self.contrast * rng.uniform(*look.contrast)
+        radius = radius * self.sizes.get(kind, 1.0)
         outline = rng.normal(0, look.rough, (len(_HARMONICS), 2))
         outline /= np.sqrt(2 * _HARMONICS)[:, None]
         for _ in range(_TRIES):
@@ -148,7 +151,7 @@ class Painter:
 
     def microaneurysm(self) -> None:
         """Add a small round spot."""
-        radius = self.dots * (0.007 + 0.0055 * self.rng.random() ** 1.5)
+        radius = 0.007 + 0.0055 * self.rng.random() ** 1.5
         self.add("microaneurysms", lambda: self.anywhere(0.88), radius, gap=2.0)
 
     def haemorrhage(self) -> None:
@@ -188,7 +191,7 @@ class Painter:
             return center + offset + rng.normal(0, spread, 2)
 
         for _ in range(5 + int(45 * rng.random() ** 1.5)):
-            radius = self.dots * (0.0045 + 0.017 * rng.random() ** 4)
+            radius = 0.0045 + 0.017 * rng.random() ** 4
             self.add("hard_exudates", place, radius, stretch=rng.uniform(1, 1.4))
 
 

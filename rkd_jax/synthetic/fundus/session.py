@@ -1,7 +1,7 @@
 """One sitting: an eye, a camera and two visits, drawn from one seed."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -110,12 +110,18 @@ class Session:
             image, xy[kept].astype(np.float32), field, vessels, masks
         )
 
-    def painter(self, stream: int, dots: float = 1.0) -> Painter:
+    def painter(
+        self,
+        stream: int,
+        sizes: Mapping[str, float] | None = None,
+        contrast: float = 1.0,
+    ) -> Painter:
         """Return what draws lesions that the first visit shows.
 
         Args:
             stream: Number of the stream of chance; each purpose has its own.
-            dots: Factor of the radii of small lesions.
+            sizes: See `Painter`.
+            contrast: See `Painter`.
         """
         rng = np.random.default_rng([self.seed, stream])
         stop = self.stop
@@ -123,7 +129,7 @@ class Session:
         def lit(x: float, y: float) -> bool:
             return math.hypot(x, y) < stop.radius and abs(y) < stop.flat
 
-        return Painter(rng, self.views[0], lit, self.eye.disc, dots)
+        return Painter(rng, self.views[0], lit, self.eye.disc, sizes, contrast)
 
     def spots(self) -> list[Spot]:
         """Draw the lesions of a diabetic eye that the first visit shows."""
