@@ -20,10 +20,11 @@ class ModelConfig(Section):
     your own.
     """
 
-    # For keypoints superretina | large_kernel | swin_unetr, for lesions frrn | resnet |
-    # two_stage; or package.module:Class.
+    # For keypoints superretina | large_kernel | swin_unetr; for classes densenet |
+    # resnet | small_cnn | swin_classifier; for lesions frrn | two_stage; or
+    # package.module:Class.
     name: str = "superretina"
-    # Heatmaps an image: 1 for keypoints, 98 for the points of a face.
+    # Heatmaps an image: 1 for keypoints, 98 for the points of a face; or classes.
     out_channels: int = 1
     # Arithmetic of the layers; parameters, norms and outputs stay float32.
     compute_dtype: str = "float32"
@@ -35,11 +36,12 @@ class ModelConfig(Section):
     kernels: tuple[int, ...] = (1, 3, 5)
     # Normalization before activations (CNNs, descriptor heads): none | instance.
     norm: str = "none"
-    # Width of the first stage (swin_unetr); a multiple of 12.
+    # Width of the first stage (swin_unetr, swin_classifier); a multiple of 12.
     feature_size: int = 24
-    # Side of an attention window in tokens (swin_unetr).
+    # Side of an attention window in tokens (swin_unetr, swin_classifier).
     window_size: int = 7
-    # Dropout of embeddings, attention projections and MLPs (swin_unetr).
+    # Dropout of embeddings, attention projections and MLPs (swin_unetr,
+    # swin_classifier).
     drop_rate: float = 0.5
 
 

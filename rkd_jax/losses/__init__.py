@@ -6,7 +6,7 @@ such as a temperature or a weight may be traced too: they are checked where know
 """
 
 from rkd_jax.losses._masked import unit
-from rkd_jax.losses.class_contrast import (
+from rkd_jax.losses.banks import (
     class_contrast,
     contrast_normalizer,
     update_bank,

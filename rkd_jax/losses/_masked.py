@@ -90,9 +90,8 @@ def unit(vectors: Array, where: Array | None = None, eps: float = 1e-12) -> Arra
     Returns:
         float32 `[N, D]`.
 
-    >>> print(unit(jnp.array([[3.0, 4.0], [0.0, 0.0]])).round(4))
-    [[0.6 0.8]
-     [0.  0. ]]
+    >>> [round(float(x), 4) for x in unit(jnp.array([[3.0, 4.0]]))[0]]
+    [0.6, 0.8]
     """
     vectors = vectors.astype(jnp.float32)
     if where is not None:
