@@ -3,6 +3,7 @@
     python -m rkd_jax.evaluate fire --data_dir DIR --weights FILE --out DIR
     python -m rkd_jax.evaluate wflw --data_dir DIR --weights FILE --out DIR
     python -m rkd_jax.evaluate lesions --data_dir DIR --weights FILE --out DIR
+    python -m rkd_jax.evaluate classification --data_dir DIR --weights FILE --out DIR
     python -m rkd_jax.evaluate multimodal --data_dir DIR --out DIR
     python -m rkd_jax.evaluate unrelated --photographs DIR... --out DIR
     python -m rkd_jax.evaluate ablation --data_dir DIR --weights NAME=FILE... --out DIR
@@ -12,9 +13,10 @@ write `predictions.npz`, and from that file alone `metrics.json` and `pairs.csv`
 reported as registered; `wflw`: `faces.csv`, the error curve and the faces with the
 largest errors; `ablation`: a folder of these for each network and protocol, and
 `ablation.csv`, `ablation.md`, `ablation.png`; `lesions`: maps instead of
-`predictions.npz`, `rows.csv`, `photographs.csv` and two curves). The same command again
-goes on where it was stopped; predictions from other settings are refused unless
-`--overwrite` is given. Exit code 0, or 2 for bad input; 130 after Ctrl-C.
+`predictions.npz`, `rows.csv`, `photographs.csv` and two curves; `classification`:
+`rows.csv`, `classes.csv`, `images.csv` and three pictures of each network). The same
+command again goes on where it was stopped; predictions from other settings are refused
+unless `--overwrite` is given. Exit code 0, or 2 for bad input; 130 after Ctrl-C.
 
 `rkd_jax.evaluation.BENCHMARKS` lists the benchmarks; each is one file there.
 """

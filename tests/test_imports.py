@@ -20,9 +20,8 @@ LAYERS = (
     {"runtime"},
     {"keypoints", "images", "augment", "models"},
     {"synthetic", "weights", "junctions"},
-    {"classification"},  # data are prepared by it
     {"data"},
-    {"registration", "lesions"},
+    {"registration", "lesions", "classification"},
     {"tasks"},
     {"training"},
     {"evaluation"},

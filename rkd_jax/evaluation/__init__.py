@@ -12,6 +12,7 @@ BENCHMARKS: dict[str, str] = {
     "ablation": "rkd_jax.evaluation.ablation",
     "wflw": "rkd_jax.evaluation.wflw",
     "lesions": "rkd_jax.evaluation.lesions",
+    "classification": "rkd_jax.evaluation.classification",
 }
 """Name of the command -> module. One line adds a benchmark of your own; with
 

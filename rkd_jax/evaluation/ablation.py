@@ -12,11 +12,12 @@ import dataclasses
 import itertools
 import pathlib
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rkd_jax.data.fire import load_control_points
 from rkd_jax.evaluation import ablation_table, pairs, predictions
+from rkd_jax.evaluation.arguments import parse_weights
 from rkd_jax.evaluation.fire import list_pairs
 from rkd_jax.evaluation.published import PAPER
 from rkd_jax.files import own_files
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     from rkd_jax import weights
     from rkd_jax.registration.matcher import load_matcher
 
-    files = parse_weights(args.weights)
+    files = parse_weights(args.weights, taken=["sift"])
     for file in files.values():
         weights.find(file)
     names = ["sift", *files]
@@ -126,29 +127,6 @@ def run(args: argparse.Namespace) -> int:
     text = ablation_table.write(out, rows, differences, source=source)
     say(f"{text}written to {out}")
     return 0
-
-
-def parse_weights(texts: Sequence[str]) -> dict[str, str]:
-    """Read NAME=FILE arguments.
-
-    Raises:
-        ValueError: no "=", an empty part or a name given twice.
-
-    Example:
-        >>> parse_weights(["unet=a.safetensors"])
-        {'unet': 'a.safetensors'}
-    """
-    found: dict[str, str] = {}
-    for text in texts:
-        name, _, file = text.partition("=")
-        if not name or not file or not name.replace("_", "").isalnum():
-            raise ValueError(
-                f"--weights {text}: expected NAME=FILE, NAME of letters, digits and _"
-            )
-        if name in found or name == "sift":
-            raise ValueError(f"--weights {text}: the name {name!r} is taken")
-        found[name] = file
-    return found
 
 
 def claim(out: pathlib.Path, networks: Iterable[str], *, inputs: Iterable[str]) -> None:

@@ -1,9 +1,10 @@
-"""Arguments that benchmarks of registration share, and the matcher they describe."""
+"""Arguments that benchmarks share, and the matcher that some describe."""
 
 from __future__ import annotations
 
 import argparse
 import pathlib
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from rkd_jax.files.tables import read_table
@@ -83,3 +84,32 @@ def read_names(path: str | None, option: str = "--pairs") -> list[str] | None:
         raise FileNotFoundError(f"{file}: no such file; check {option}")
     names = [row.cells[0].split("#")[0].strip() for row in read_table(file).rows]
     return [name for name in names if name]
+
+
+def parse_weights(
+    texts: Sequence[str], *, taken: Collection[str] = ()
+) -> dict[str, str]:
+    """Read NAME=FILE arguments.
+
+    Args:
+        texts: the arguments.
+        taken: names that mean something else.
+
+    Raises:
+        ValueError: no "=", an empty part or a name given twice.
+
+    Example:
+        >>> parse_weights(["unet=a.safetensors"])
+        {'unet': 'a.safetensors'}
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, _, file = text.partition("=")
+        if not name or not file or not name.replace("_", "").isalnum():
+            raise ValueError(
+                f"--weights {text}: expected NAME=FILE, NAME of letters, digits and _"
+            )
+        if name in found or name in taken:
+            raise ValueError(f"--weights {text}: the name {name!r} is taken")
+        found[name] = file
+    return found

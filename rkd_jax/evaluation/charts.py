@@ -1,4 +1,4 @@
-"""Charts of benchmarks, drawn with Matplotlib: reliability, bars, curves.
+"""Charts of benchmarks, drawn with Matplotlib: reliability, bars, curves, matrices.
 
 Each returns a `matplotlib.figure.Figure` of its own (no global state, no display);
 `png` encodes it.
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 100
+_DARK = 0.55  # share from which text on the color is white
 
 
 def png(figure: Figure) -> bytes:
@@ -40,13 +41,16 @@ def _figure(width: int, height: int) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def reliability_chart(rows: Sequence[Mapping[str, float]], title: str) -> Figure:
-    """Draw how often registrations of a confidence are right.
+def reliability_chart(
+    rows: Sequence[Mapping[str, float]], title: str, *, count: str = "pairs"
+) -> Figure:
+    """Draw how often what has a confidence is right.
 
     Args:
-        rows: bins with "confidence" (mean), "right" (share) and "pairs" (count); each
-            is drawn with its 95 % interval of Wilson and its count.
+        rows: bins with "confidence" (mean), "right" (share) and a count; each is drawn
+            with its 95 % interval of Wilson and its count.
         title: above the chart.
+        count: key of the count.
     """
     from scipy.stats import binomtest
 
@@ -55,11 +59,11 @@ def reliability_chart(rows: Sequence[Mapping[str, float]], title: str) -> Figure
     right = np.array([row["right"] for row in rows])
     ends = []
     for row in rows:
-        count = int(row["pairs"])
-        test = binomtest(round(row["right"] * count), count)
+        cases = int(row[count])
+        test = binomtest(round(row["right"] * cases), cases)
         ends.append(test.proportion_ci(0.95, method="wilson"))
         axes.annotate(
-            str(count),
+            str(cases),
             (row["confidence"], row["right"]),
             (6, -12),
             textcoords="offset points",
@@ -169,4 +173,50 @@ def froc_chart(
     axes.set(xlim=(left, right), ylim=(0, 1), title=title)
     axes.set(xlabel="false positives an image", ylabel="share of lesions found")
     axes.legend(loc="upper left")
+    return figure
+
+
+def roc_chart(
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str
+) -> Figure:
+    """Draw true against false positive rate, a curve for each name.
+
+    Args:
+        curves: label -> (false positive rate, true positive rate) `[P]`, both rising.
+        title: above the chart.
+    """
+    figure, axes = _figure(720, 640)
+    axes.plot([0, 1], [0, 1], color="0.6", linewidth=1)
+    for label, (false, true) in curves.items():
+        axes.plot(false, true, label=label)
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title=title)
+    axes.set_xlabel("false positive rate")
+    axes.set_ylabel("true positive rate")
+    axes.legend(loc="lower right")
+    return figure
+
+
+def confusion_chart(matrix: np.ndarray, classes: Sequence[str], title: str) -> Figure:
+    """Draw a confusion matrix: counts, colored by their share of the true class.
+
+    Args:
+        matrix: int `[C, C]`: [true, predicted].
+        classes: their names.
+        title: above the chart.
+
+    Returns:
+        A figure that is larger the more classes there are.
+    """
+    side = 240 + 70 * len(classes)
+    figure, axes = _figure(side + 80, side)
+    axes.grid(visible=False)
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    drawn = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(matrix):
+        color = "white" if share[row, column] > _DARK else "black"
+        axes.text(column, row, str(count), ha="center", va="center", color=color)
+    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set(title=title, xlabel="predicted", ylabel="true")
+    figure.colorbar(drawn, label="share of the true class", shrink=0.8)
     return figure

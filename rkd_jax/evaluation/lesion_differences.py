@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rkd_jax.evaluation.lesion_scores import RowScore
-from rkd_jax.metrics.bootstrap import paired_difference
+from rkd_jax.evaluation.score_tables import difference
 
 
 def compare(scores: Mapping[str, RowScore]) -> list[dict[str, Any]]:
@@ -37,24 +37,7 @@ def compare(scores: Mapping[str, RowScore]) -> list[dict[str, Any]]:
         if row.startswith("refined_")
     ]
     return [
-        _difference(first, second, scores)
+        difference(first, second, scores, len(scores[first].photographs))
         for first, second in pairs
         if second in scores
     ]
-
-
-def _difference(
-    first: str, second: str, scores: Mapping[str, RowScore]
-) -> dict[str, Any]:
-    one, other = scores[first], scores[second]
-    gain: dict[str, float | None] = {}
-    for name, value in one.numbers.items():
-        known = other.numbers[name]
-        gain[name] = None if value is None or known is None else value - known
-    between = paired_difference(one.drawn, other.drawn, len(one.photographs))
-    return {
-        "first": first,
-        "second": second,
-        "difference": gain,
-        "intervals": between,
-    }

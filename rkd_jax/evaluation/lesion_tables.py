@@ -11,6 +11,13 @@ from rkd_jax.evaluation import charts
 from rkd_jax.evaluation.lesion_published import LESION, MARK, PAPER
 from rkd_jax.evaluation.lesion_scores import RowScore
 from rkd_jax.evaluation.predictions import METRICS
+from rkd_jax.evaluation.score_tables import (
+    cell,
+    cells,
+    difference_cells,
+    shown,
+    shown_interval,
+)
 from rkd_jax.files import own_files
 from rkd_jax.files.csv_text import csv_text
 from rkd_jax.metrics.lesions.froc import RATES
@@ -57,47 +64,27 @@ def write(
     table = [_table_row(row, one, facts) for row, one in scores.items()]
     own_files.write_text(out / ROWS, csv_text(table))
     photographs = [
-        {"row": row} | {name: _cell(value) for name, value in line.items()}
+        {"row": row} | {name: cell(value) for name, value in line.items()}
         for row, one in scores.items()
         for line in one.photographs
     ]
     own_files.write_text(out / PHOTOGRAPHS, csv_text(photographs))
     if differences:
-        lines = [_difference_row(one) for one in differences]
+        lines = [difference_cells(one) for one in differences]
         own_files.write_text(out / DIFFERENCES, csv_text(lines))
     else:
         own_files.remove(out / DIFFERENCES)  # of an earlier run
     _draw(out, scores, f"{facts['lesion']}, {facts['photographs']} photographs")
 
 
-def _cell(value: Any) -> Any:
-    """Return a number with the digits that differences of rows need."""
-    if value is None:
-        return ""
-    return f"{value:.5f}" if isinstance(value, float) else value
-
-
 def _table_row(row: str, score: RowScore, facts: Mapping[str, Any]) -> dict[str, Any]:
-    line = {"row": row}
-    for name, value in score.numbers.items():
-        low, high = score.intervals[name] or (None, None)
-        line |= {name: _cell(value), f"{name}_low": _cell(low)}
-        line[f"{name}_high"] = _cell(high)
-    line["threshold"] = _cell(float(facts["threshold"]))
+    line = {"row": row} | cells(score.numbers, score.intervals)
+    line["threshold"] = cell(float(facts["threshold"]))
     if facts["lesion"] == LESION:
         printed = PAPER.get(row)
         for name in _PAPER:
             value = None if printed is None else getattr(printed, name)
-            line[f"paper_27_test_photographs_{name}"] = _cell(value)
-    return line
-
-
-def _difference_row(one: Mapping[str, Any]) -> dict[str, Any]:
-    line = {"first": one["first"], "second": one["second"]}
-    for name, value in one["difference"].items():
-        low, high = one["intervals"][name] or (None, None)
-        line |= {name: _cell(value), f"{name}_low": _cell(low)}
-        line[f"{name}_high"] = _cell(high)
+            line[f"paper_27_test_photographs_{name}"] = cell(value)
     return line
 
 
@@ -133,13 +120,12 @@ def printed(
     head += "".join(f"{title:>9}" for title in titles[1:])
     lines = [head + f"{'paper AP':>10}" * paper]
     for row, score in scores.items():
-        values = [_shown(score.numbers[name]) for name in names]
-        low, high = score.intervals["average_precision"] or (None, None)
-        interval = f"{_shown(low)} to {_shown(high)}"
+        values = [shown(score.numbers[name]) for name in names]
+        interval = shown_interval(score.intervals["average_precision"])
         line = f"{row:22}{values[0]:>7}{interval:>16}"
         line += "".join(f"{value:>9}" for value in values[1:])
         known = PAPER[row].average_precision if row in PAPER else None
-        lines.append(line + f"{_shown(known):>10}" * paper)
+        lines.append(line + f"{shown(known):>10}" * paper)
     lines.append(
         f"F1, precision and recall at {facts['threshold']:g}, "
         f"{facts['threshold_source']}"
@@ -152,18 +138,17 @@ def printed(
     if paper:
         lines.append(f"paper AP: {MARK}; how it integrates is not stated")
     for one in differences:
-        low, high = one["intervals"]["average_precision"] or (None, None)
+        between = shown_interval(one["intervals"]["average_precision"])
         gain = one["difference"]["average_precision"]
         lines.append(
             f"{one['first']} less {one['second']}: average precision {gain:+.3f} "
-            f"(95 %, paired: {_shown(low)} to {_shown(high)})"
+            f"(95 %, paired: {between})"
         )
     if healthy := facts.get("healthy"):
-        low, high = healthy["interval"] or (None, None)
         lines.append(
             f"{healthy['photographs']} photographs without lesions: "
             f"{healthy['false_positives_per_image']:.2f} false positives an image "
-            f"({_shown(low)} to {_shown(high)})"
+            f"({shown_interval(healthy['interval'])})"
         )
     if facts["refused"]:
         lines.append(
@@ -171,7 +156,3 @@ def printed(
             f"{', '.join(facts['refused'])}"
         )
     return "\n".join(lines)
-
-
-def _shown(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

@@ -92,3 +92,23 @@ def test_the_froc_curve_keeps_its_points():
     assert x[0] < axes.get_xlim()[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0.5", "8"]
     assert charts.png(figure)[1:4] == b"PNG"
+
+
+def test_a_confusion_matrix_has_its_counts_and_shares():
+    matrix = np.array([[8, 2], [0, 0]])
+    axes, _ = charts.confusion_chart(matrix, ["no", "yes"], "a title").axes
+    assert [text.get_text() for text in axes.texts] == ["8", "2", "0", "0"]
+    places = [text.get_position() for text in axes.texts]
+    assert places == [(0, 0), (1, 0), (0, 1), (1, 1)]  # columns are predicted
+    (image,) = axes.images
+    np.testing.assert_allclose(image.get_array(), [[0.8, 0.2], [0, 0]])
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["no", "yes"]
+
+
+def test_a_roc_is_drawn_as_it_is():
+    false, true = np.array([0, 0.2, 1]), np.array([0, 0.7, 1])
+    (axes,) = charts.roc_chart({"a": (false, true)}, "a title").axes
+    diagonal, curve = axes.lines
+    np.testing.assert_array_equal(curve.get_data(), [false, true])
+    np.testing.assert_array_equal(diagonal.get_data(), [[0, 1], [0, 1]])
+    assert [text.get_text() for text in axes.get_legend().texts] == ["a"]

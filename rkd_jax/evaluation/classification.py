@@ -1,0 +1,157 @@
+"""Classification: images with one class each, such as grades of retinopathy.
+
+Layouts are those of `rkd_jax.data.class_layouts`. Logits are computed and saved
+(`classification_predictions`), then what was saved is scored (`classification_scores`,
+`rkd_jax.metrics.classification`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+from rkd_jax.runtime.command import say
+
+if TYPE_CHECKING:
+    from rkd_jax.classification.classifier import Classifier
+    from rkd_jax.data.class_data import ClassData
+
+ALONE = "weights"
+"""The row of a single network without a name."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command, but for those of the output."""
+    parser.add_argument(
+        "--data_dir", required=True, metavar="DIR", help="images, or a data set"
+    )
+    parser.add_argument(
+        "--labels", metavar="CSV", help="table of the images with their classes"
+    )
+    parser.add_argument(
+        "--layout",
+        metavar="NAME",
+        help="table, folders, medmnist, ham10000, aptos2019, idrid or eyepacs "
+        "(default: table with --labels, else folders: one a class)",
+    )
+    for name, what in (
+        ("image", "image"),
+        ("class", "class"),
+        ("group", "group, if there is one"),
+    ):
+        parser.add_argument(
+            f"--{name}_column",
+            metavar="NAME",
+            help=f"column of --labels (default: {what})",
+        )
+    parser.add_argument(
+        "--fold",
+        metavar="NAME",
+        help="part of the data (default: test where they have it, else all)",
+    )
+    parser.add_argument(
+        "--images", metavar="FILE", help="text file with images, one a line"
+    )
+    parser.add_argument(
+        "--weights",
+        nargs="+",
+        required=True,
+        metavar="[NAME=]FILE",
+        help="weights; of several, such as teacher=FILE student=FILE, each is compared "
+        "with the one before it and with the first",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict and save; then score and draw what was saved."""
+    from rkd_jax.classification.classifier import load_classifier
+    from rkd_jax.evaluation import classification_predictions as predictions
+    from rkd_jax.evaluation import classification_scores, classification_tables
+    from rkd_jax.evaluation.classification_data import read_data
+    from rkd_jax.evaluation.predictions import PREDICTIONS
+    from rkd_jax.runtime import extras
+
+    extras.require("evaluate")
+    files = _files(args.weights)
+    classifiers = {row: load_classifier(file) for row, file in files.items()}
+    classes, ordered = _agreed(classifiers, files)
+    data = read_data(args, classes)
+    out = pathlib.Path(args.out)
+    _claim(out, data, files, args)
+    saved = predictions.predict(
+        classifiers, data, out / PREDICTIONS, overwrite=args.overwrite
+    )
+    scores = {
+        row: classification_scores.score_row(
+            data,
+            saved[row],
+            temperature=one.settings.temperature,
+            ordered=ordered,
+        )
+        for row, one in classifiers.items()
+    }
+    groups = len(set(data.groups))
+    differences = classification_scores.compare(scores, groups)
+    facts = _facts(data, ordered)
+    facts["settings"] = {row: one.facts() for row, one in classifiers.items()}
+    classification_tables.write(out, data, saved, scores, differences, facts)
+    say(classification_tables.printed(scores, differences, facts))
+    say(f"written to {out}")
+    return 0
+
+
+def _files(texts: list[str]) -> dict[str, str]:
+    """Return the weights of each row."""
+    from rkd_jax.evaluation.arguments import parse_weights
+
+    if len(texts) == 1 and "=" not in texts[0]:
+        return {ALONE: texts[0]}
+    return parse_weights(texts)
+
+
+def _agreed(
+    classifiers: dict[str, Classifier], files: dict[str, str]
+) -> tuple[tuple[str, ...], bool]:
+    """Return the classes of all networks, and whether they are ordered."""
+    (first, one), *others = classifiers.items()
+    for row, other in others:
+        if other.settings.classes != one.settings.classes:
+            raise ValueError(
+                f"{files[row]}: classes {', '.join(other.settings.classes)}; expected "
+                f"those of {files[first]}: {', '.join(one.settings.classes)}"
+            )
+    return one.settings.classes, one.settings.ordered
+
+
+def _claim(
+    out: pathlib.Path, data: ClassData, files: dict[str, str], args: argparse.Namespace
+) -> None:
+    """Refuse a folder where files of the run would replace those of others."""
+    from rkd_jax.evaluation.classification_data import files_of
+    from rkd_jax.evaluation.classification_predictions import load_predictions
+    from rkd_jax.evaluation.classification_tables import files as written
+    from rkd_jax.evaluation.predictions import PREDICTIONS
+    from rkd_jax.files import own_files
+
+    inputs = [*files_of(data), *files.values()]
+    inputs += [file for file in (args.labels, args.images) if file]
+    own_files.claim_results(
+        out,
+        [out / name for name in written(list(files))],
+        out / PREDICTIONS,
+        load_predictions,
+        inputs=inputs,
+    )
+
+
+def _facts(data: ClassData, ordered: bool) -> dict[str, Any]:
+    """Return what the scores are of."""
+    counts = dict(zip(data.classes, data.counts.tolist(), strict=True))
+    return {
+        "images": len(data),
+        "groups": len(set(data.groups)),
+        "ordered": ordered,
+        "class_counts": counts,
+        "absent_classes": [name for name, count in counts.items() if not count],
+    }

@@ -1,0 +1,112 @@
+"""The images that `evaluate classification` scores: what it needs, and how it reads it.
+
+Of `rkd_jax.data.class_data.ClassData` it takes names, images, labels, groups and the
+names of the classes, nothing else. The order of the classes is that of the weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from rkd_jax.data import class_layouts
+from rkd_jax.data.class_data import ClassData, Labeled
+from rkd_jax.data.class_tables import Columns
+from rkd_jax.evaluation.arguments import read_names
+from rkd_jax.files import own_files
+
+TEST = "test"
+"""The fold that is scored where data have one."""
+
+
+def read_data(args: argparse.Namespace, classes: Sequence[str]) -> ClassData:
+    """Read the images that the arguments of the command name.
+
+    Args:
+        args: `data_dir`, `layout`, `labels`, the columns, `fold` and `images`.
+        classes: of the weights.
+
+    Returns:
+        The images; their labels are numbers of `classes`.
+
+    Raises:
+        OSError, ValueError: data are missing or bad, or a class is none of the weights;
+            the message names file and row.
+    """
+    layout = args.layout or ("folders" if args.labels is None else "table")
+    given = {k: getattr(args, f"{k}_column") for k in ("image", "class", "group")}
+    columns = None
+    if any(given.values()):
+        columns = Columns(
+            image=given["image"] or Columns.image,
+            label=given["class"] or Columns.label,
+            group=given["group"] or Columns.group,
+        )
+    data = class_layouts.read(
+        layout, args.data_dir, labels=args.labels, columns=columns
+    )
+    if args.fold is not None:
+        data = data.fold(args.fold)
+    elif TEST in data.folds:
+        data = data.fold(TEST)
+    return in_classes(_chosen(data, args.images), classes)
+
+
+def _chosen(data: ClassData, path: str | None) -> ClassData:
+    """Return the images of a list of names."""
+    names = read_names(path, "--images")
+    if names is None:
+        return data
+    number = {name: at for at, name in enumerate(data.names)}
+    missing = [name for name in names if name not in number]
+    if missing or not names:
+        there = ", ".join(data.names[:5]) + ", ..." * (len(data) > 5)
+        raise ValueError(
+            f"{path}: no images {missing[:5] or '(the list is empty)'}; there are "
+            f"{there} ({len(data)} in all)"
+        )
+    return data.take(sorted({number[name] for name in names}))
+
+
+def in_classes(data: ClassData, classes: Sequence[str]) -> ClassData:
+    """Return data whose labels are numbers of other classes, by their names.
+
+    Args:
+        data: the images.
+        classes: names, of the weights.
+
+    Raises:
+        ValueError: an image has a class that is none of them; the message names its
+            row.
+    """
+    number = {name: at for at, name in enumerate(classes)}
+    items = []
+    for item in data.items:
+        name = data.classes[item.label]
+        if name not in number:
+            raise ValueError(
+                f"{item.where}: {item.name} has class {name!r}, which the weights were "
+                f"not trained on; they know {', '.join(classes)}"
+            )
+        items.append(dataclasses.replace(item, label=number[name]))
+    return ClassData(tuple(items), tuple(classes), data.ordered, data.origin)
+
+
+def digest_of(item: Labeled) -> str:
+    """Return the SHA-256 of an image: of its file, or of its pixels without one."""
+    if isinstance(item.image, pathlib.Path):
+        return own_files.digest(item.image)
+    pixels = item.read()
+    shape = np.array(pixels.shape).tobytes()
+    return hashlib.sha256(shape + pixels.tobytes()).hexdigest()
+
+
+def files_of(data: ClassData) -> list[pathlib.Path]:
+    """Return the files of the images that have one."""
+    images = (item.image for item in data.items)
+    return [image for image in images if isinstance(image, pathlib.Path)]
