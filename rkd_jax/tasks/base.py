@@ -100,7 +100,10 @@ class TaskModule(Protocol):
     training reads examples (`rkd_jax.data.sampling`); without it, they are shuffled,
     labeled ones in the share `config.data.labeled_share`. And `choose(config, source,
     given)`, which returns the examples that a run reads, where they depend on the
-    weights that it uses, such as hard negatives; without it, all of the source.
+    weights that it uses, such as hard negatives; without it, all of the source. And
+    `measure(config, task, variables, source, held_out)`, which returns what is known of
+    a trained network, such as a temperature; it is added to `preprocess` in the weights
+    file.
 
     Attributes:
         CONFIG: the class of `config.task`.
