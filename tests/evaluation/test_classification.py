@@ -120,7 +120,7 @@ def test_scores_are_those_of_the_classifier(root, files, finished):
         assert len(set(predicted)) > 1
         assert numbers["accuracy"] == metrics.accuracy_score(labels, predicted)
         assert numbers["quadratic_kappa"] == pytest.approx(
-            metrics.cohen_kappa_score(labels, predicted, weights="quadratic"),
+            metrics.cohen_kappa_score(labels, predicted, weights="quadratic")
         )
         assert numbers["auc_ovr"] == pytest.approx(
             metrics.roc_auc_score(labels, given, multi_class="ovr"), abs=1e-3
