@@ -129,9 +129,12 @@ def _finished(
             continue
         if any(row[name] != str(value) for name, value in runner.facts.items()):
             continue
-        folder = recipe.explain
-        if folder is not None and not picture_of(folder, one).is_file():
-            continue
+        if recipe.explain is not None:
+            picture = picture_of(recipe.explain, one)
+            if not picture.is_file():
+                continue
+            if own_files.digest(picture) != row[outputs.PICTURE]:
+                continue
         if one.path.is_file() and own_files.digest(one.path) == row["sha256"]:
             rows[name_of(one)] = row | {"path": str(one.path)}
     return rows

@@ -14,6 +14,8 @@ from rkd_jax.files.csv_text import csv_text
 
 CLASS_PREFIX = "p_"
 """Begins the names of the columns with the probabilities of classes."""
+PICTURE = "picture_sha256"
+"""Name of the column with the SHA-256 of the picture of the explanation."""
 _RESULT = ("predicted", "probability", "distance", "distance_quantile")
 DONE, ERROR = "done", "error"
 
@@ -26,7 +28,8 @@ def columns(classes: Sequence[str], facts: Mapping[str, Any]) -> list[str]:
         facts: all that a row depends on besides the image.
     """
     each = [CLASS_PREFIX + name for name in classes]
-    return ["name", "path", "status", "reason", *_RESULT, *each, "sha256", *facts]
+    first = ["name", "path", "status", "reason"]
+    return [*first, *_RESULT, *each, "sha256", PICTURE, *facts]
 
 
 def row_of(found: Classification) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rkd_jax.classification.classifier import Classifier, load_classifier
 from rkd_jax.classification.explanation import draw_explanation
-from rkd_jax.classification.outputs import DONE, ERROR, row_of
+from rkd_jax.classification.outputs import DONE, ERROR, PICTURE, row_of
 from rkd_jax.files import own_files
 from rkd_jax.images.image_files import file_size, stem
 from rkd_jax.images.photograph_lists import Photograph
@@ -96,15 +96,19 @@ class Runner:
         digest, image = own_files.digest(path), read_image(path)
         folder = self._recipe.explain
         found = self._classifier.classify(image, explain=folder is not None)
+        drawn = ""
         if folder is not None:
+            picture = self._base / picture_of(folder, photograph)
             data = encode_png(draw_explanation(image, found))
-            own_files.write_bytes(self._base / picture_of(folder, photograph), data)
+            own_files.write_bytes(picture, data)
+            drawn = own_files.digest(picture)
         return {
             "name": name_of(photograph),
             "path": str(photograph.path),
             "status": DONE,
             **row_of(found),
             "sha256": digest,
+            PICTURE: drawn,
             **self.facts,
         }
 

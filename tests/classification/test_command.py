@@ -130,8 +130,13 @@ def test_finished_images_are_skipped(folder, weights, tmp_path, classified):
     assert _go(folder, *how, "--explain", pictures) == 0
     assert len(classified) == 4 + 3 + 1
     hot = save_untrained(tmp_path / "hot.safetensors", temperature=3.0)
-    assert _go(folder, "--weights", hot, "--out", out) == 0
+    how = ("--weights", hot, "--out", out)
+    assert _go(folder, *how) == 0
     assert len(classified) == 11
+    # The pictures are still those of the first weights.
+    assert _go(folder, *how, "--explain", pictures) == 0
+    assert _go(folder, *how, "--explain", pictures) == 0
+    assert len(classified) == 14
 
 
 def test_a_broken_file_is_a_row(folder, weights, tmp_path, capsys):

@@ -77,6 +77,20 @@ def find_lesions(path: Path, image: Picture) -> None:
     print(detector.maps(path)["full"].mean())
 
 
+def classify(path: Path, image: Picture) -> None:
+    """Classes of photographs."""
+    classifier = rkd_jax.load_classifier(path)
+    assert_type(classifier, rkd_jax.Classifier)
+    for found in (classifier.classify(path), classifier.classify(image, explain=True)):
+        assert_type(found, rkd_jax.Classification)
+        assert_type(found.predicted, str)
+        assert_type(found.probability, float)
+        assert_type(found.distance, float | None)
+        print(found.classes, found.probabilities.sum(), found.to_dict()["predicted"])
+        if found.explanation is not None:
+            print(found.explanation.max(), found.explained)
+
+
 def train(a: jax.Array, b: jax.Array, mask: jax.Array, key: jax.Array) -> None:
     """Losses of one's own loop."""
     assert_type(losses.dice_loss(a, b), jax.Array)
