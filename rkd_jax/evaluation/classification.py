@@ -51,6 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="part of the data (default: test where they have it, else all)",
     )
     parser.add_argument(
+        "--split_seed",
+        type=int,
+        metavar="N",
+        help="divide the data as training does with config.data.split_seed=N, and "
+        "score the part that --fold names: train, val or test",
+    )
+    parser.add_argument(
         "--images", metavar="FILE", help="text file with images, one a line"
     )
     parser.add_argument(

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rkd_jax.data import class_layouts
+from rkd_jax.data import class_layouts, folds
 from rkd_jax.data.class_data import ClassData, Labeled
 from rkd_jax.data.class_tables import Columns
 from rkd_jax.evaluation.arguments import read_names
@@ -28,7 +28,8 @@ def read_data(args: argparse.Namespace, classes: Sequence[str]) -> ClassData:
     """Read the images that the arguments of the command name.
 
     Args:
-        args: `data_dir`, `layout`, `labels`, the columns, `fold` and `images`.
+        args: `data_dir`, `layout`, `labels`, the columns, `split_seed`, `fold` and
+            `images`.
         classes: of the weights.
 
     Returns:
@@ -50,7 +51,15 @@ def read_data(args: argparse.Namespace, classes: Sequence[str]) -> ClassData:
     data = class_layouts.read(
         layout, args.data_dir, labels=args.labels, columns=columns
     )
-    if args.fold is not None:
+    if args.split_seed is not None:
+        parts = folds.parts(data, seed=args.split_seed)
+        wanted = TEST if args.fold is None else args.fold
+        if wanted not in parts:
+            raise ValueError(
+                f"--fold {wanted}: with --split_seed it is one of {', '.join(parts)}"
+            )
+        data = parts[wanted]
+    elif args.fold is not None:
         data = data.fold(args.fold)
     elif TEST in data.folds:
         data = data.fold(TEST)

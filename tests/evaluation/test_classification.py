@@ -246,6 +246,25 @@ def test_folders_by_class_and_the_fold_that_is_scored(files, tmp_path):
         assert scored(out)["images"] == scored(out)["groups"] == count
 
 
+def test_the_part_that_training_held_out_is_scored(root, files, tmp_path):
+    from rkd_jax.tasks.classification import ClassificationData, data
+
+    own = ClassificationData(
+        kind="table",
+        data_dir=str(root / "images"),
+        table=str(root / "labels.csv"),
+        image_column="id",
+        class_column="grade",
+        group_column="patient",
+        split_seed=3,
+    )
+    parts = data.parts(own)
+    assert run(root, tmp_path, files["teacher"], more=["--split_seed", 3]) == 0
+    names = [row["image"] for row in read_csv(tmp_path / "images.csv")]
+    assert sorted(names) == sorted(parts["test"].names)
+    assert not set(parts["test"].groups) & set(parts["train"].groups)
+
+
 def test_labels_follow_the_names_of_the_weights():
     items = [
         Labeled(n, lambda: np.zeros((8, 8), np.uint8), k, n, where=f"row {n}")
@@ -272,6 +291,7 @@ def test_labels_follow_the_names_of_the_weights():
         (["other"], [], "line 2: 0 has class 'none', which the weights were not train"),
         (["teacher"], ["--layout", "stars"], "unknown layout 'stars'; known: table"),
         (["teacher"], ["--fold", "val"], "no fold 'val'"),
+        (["teacher"], ["--fold", "3", "--split_seed", "0"], "one of train, val, test"),
         (["teacher"], ["--image_column", "name"], "no column 'name'"),
         (["teacher"], ["--images", "none.txt"], "none.txt: no such file"),
         (["teacher"], ["--images", "list.txt"], "list.txt: no images ['x']; there are"),

@@ -54,7 +54,7 @@ def test_drawn_eyes_are_imbalanced_where_they_teach_and_balanced_where_they_test
         part: [item.read().tobytes() for item in found[part].items[:4]]
         for part in found
     }
-    assert len(set(sum(pictures.values(), []))) == 12
+    assert len({one for part in pictures.values() for one in part}) == 12
     other = data.parts(drawn(split_seed=1))["test"].items[0].read()
     assert other.tobytes() != pictures["test"][0]
 
