@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import threading
+import weakref
 
 from rkd_jax.classification.prepare import prepare
 from rkd_jax.config import Config, as_dict
@@ -19,6 +21,7 @@ DRAWN_PX = 1.5
 photographs are."""
 _lock = threading.Lock()
 _known: dict[str, dict[str, ClassData]] = {}
+_sources: weakref.WeakValueDictionary[str, CachedSource] = weakref.WeakValueDictionary()
 
 
 def parts(data: ClassificationData) -> dict[str, ClassData]:
@@ -29,7 +32,7 @@ def parts(data: ClassificationData) -> dict[str, ClassData]:
     Raises:
         FileNotFoundError, ValueError: the data are missing or bad, or lack a class.
     """
-    key = json.dumps(as_dict(data))
+    key = _key(data)
     with _lock:
         if key not in _known:
             found = _drawn(data) if data.kind == "synthetic" else _divided(data)
@@ -37,6 +40,11 @@ def parts(data: ClassificationData) -> dict[str, ClassData]:
             _known.clear()
             _known[key] = found
         return _known[key]
+
+
+def _key(data: ClassificationData) -> str:
+    """Return what images depend on; how they are batched does not matter."""
+    return json.dumps(as_dict(dataclasses.replace(data, batch_size=1)))
 
 
 def _drawn(data: ClassificationData) -> dict[str, ClassData]:
@@ -84,6 +92,8 @@ def _read(data: ClassificationData) -> ClassData:
 def source(config: Config, part: str) -> CachedSource:
     """Return random access to the prepared images of a part.
 
+    The runs of an experiment share it in memory.
+
     Args:
         config: of the run.
         part: "train", "val" or "test".
@@ -92,8 +102,13 @@ def source(config: Config, part: str) -> CachedSource:
         FileNotFoundError, ValueError: see `parts`.
     """
     data = ClassificationData.of(config)
-    return class_sources.class_source(
-        parts(data)[part],
-        functools.partial(prepare, size=data.size, crop_field=data.crop_field),
-        cache_mb=data.cache_mb,
-    )
+    images, key = parts(data)[part], f"{_key(data)} {part}"
+    with _lock:
+        found = _sources.get(key)
+        if found is None:
+            found = _sources[key] = class_sources.class_source(
+                images,
+                functools.partial(prepare, size=data.size, crop_field=data.crop_field),
+                cache_mb=data.cache_mb,
+            )
+    return found
