@@ -63,11 +63,13 @@ def _thin(config: Config) -> None:
     task.negatives = "all"
     proposals = task.proposals
     proposals.crop, proposals.batch_size, proposals.largest_weight = 128, 8, 10.0
-    proposals.steps, config.loop.steps = 2000, 1500
+    proposals.steps, config.loop.steps = 3000, 3000
     proposals.lr = proposals.half_lr = 2e-3
     config.optim.lr, config.optim.schedule = 2e-3, "onecycle"
     config.optim.weight_decay, config.optim.clip_norm = 1e-4, 1.0
     config.optim.ema_decay = 0.99
+    # Most places that are drawn at random are easy to judge.
+    task.hard_share, task.negative_patches = 0.75, 40_000
     task.round_batches = 100
     config.loop.eval_every, config.loop.checkpoint_every = 500, 200
 

@@ -174,3 +174,5 @@ def _say(result: Result, *, as_json: bool) -> None:
                 f"{name}: {summary['count']} {summary['lesion']}, "
                 f"{summary['area_px']} pixels"
             )
+            if summary.get("note"):
+                say(f"note: {name}: {summary['note']}", sys.stderr)

@@ -20,13 +20,21 @@ from rkd_jax.images.reading import check_sides, describe, read_image
 from rkd_jax.lesions.choice import DEFAULT
 from rkd_jax.lesions.fundus import problem_of
 from rkd_jax.lesions.fusion import fuse, needs_classifier
-from rkd_jax.lesions.prepare import field_box, prepare
+from rkd_jax.lesions.prepare import field_box, field_diameter, prepare, without_rim
 from rkd_jax.lesions.proposals import propose
 from rkd_jax.lesions.regions import BATCH, classify, fill, find_points, refine
 from rkd_jax.lesions.result import LesionMap, find_lesions
 from rkd_jax.lesions.settings import MODEL, check_numbers, settings_of
 from rkd_jax.runtime.traced import kept_program
 from rkd_jax.version import __version__
+
+# DRIVE's photographs are enlarged three times, and most of what the packaged weights
+# find in its healthy eyes is noise (docs/results.md).
+_MOST_ENLARGED = 2.0
+_COARSE = (
+    "the photograph has too few pixels: it is enlarged {:.1f} times to the scale that "
+    "was trained on, and its noise may be taken for lesions"
+)
 
 Source = str | os.PathLike[str] | bytes | np.ndarray
 
@@ -151,11 +159,15 @@ class LesionDetector:
             OSError, TypeError, ValueError: the image cannot be read.
         """
         pixels = _read(image)
-        return self._maps(pixels, _field(pixels), refined=refined)[0]
+        return self._maps(pixels, self._reported(_field(pixels)), refined=refined)[0]
+
+    def _reported(self, field: np.ndarray) -> np.ndarray:
+        return without_rim(field, self.settings.rim)
 
     def _maps(
-        self, image: np.ndarray, field: np.ndarray, *, refined: bool
+        self, image: np.ndarray, reported: np.ndarray, *, refined: bool
     ) -> tuple[dict[str, np.ndarray], float | None]:
+        """Return the maps of an image, 0 where nothing is reported; see `_at_scale`."""
         prepared = prepare(image, self.settings.scale)
         rows, columns = field_box(prepared.field)
         found, threshold = self._at_scale(
@@ -165,7 +177,7 @@ class LesionDetector:
         for name in list(found):
             whole = np.zeros(prepared.field.shape, np.float32)
             whole[rows, columns] = found.pop(name)
-            at_file[name] = _at_size(whole, field.shape) * field
+            at_file[name] = _at_size(whole, reported.shape) * reported
         return at_file, threshold
 
     def detect(
@@ -203,11 +215,19 @@ class LesionDetector:
         except NoFundusError as error:
             return dataclasses.replace(result, ok=False, reason=str(error))
         refined = needs_classifier(self.settings.fusion)
-        maps, region_threshold = self._maps(pixels, field, refined=refined)
+        reported = self._reported(field)
+        maps, region_threshold = self._maps(pixels, reported, refined=refined)
         # A geometric mean is never 0.
-        probability = fuse(maps, self.settings.fusion) * field
+        probability = fuse(maps, self.settings.fusion) * reported
+        if not np.isfinite(probability).all():
+            raise ValueError(
+                f"{describe(image)}: the network gives values that are no numbers; "
+                "its weights are damaged: take others"
+            )
+        enlarged = self.settings.scale.field_px / field_diameter(field)
         return dataclasses.replace(
             result,
+            note=_COARSE.format(enlarged) if enlarged > _MOST_ENLARGED else "",
             probability=probability,
             lesions=find_lesions(probability, threshold, um_per_px),
             region_threshold=region_threshold,

@@ -142,6 +142,23 @@ def field_box(field: np.ndarray) -> tuple[slice, slice]:
     return rows, columns
 
 
+def without_rim(field: np.ndarray, share: float) -> np.ndarray:
+    """Return a field without what is close to its border, bool `[H, W]`.
+
+    Args:
+        field: bool `[H, W]`, not empty; beyond the image is outside of it.
+        share: width of the rim to the field's diameter.
+
+    >>> field = np.ones((10, 10), bool)
+    >>> without_rim(field, 0.2)[2].tolist() == [False] * 2 + [True] * 6 + [False] * 2
+    True
+    """
+    depth = cv2.distanceTransform(
+        np.pad(field, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
+    )
+    return depth[1:-1, 1:-1] > share * field_diameter(field)
+
+
 def half(image: np.ndarray) -> np.ndarray:
     """Return an image at half scale, by the means of 2x2 cells.
 

@@ -40,6 +40,7 @@ class LesionMap:
         ok: whether the image was taken for a photograph of a fundus; if not, the map is
             0 and there are no lesions.
         reason: why not; empty otherwise.
+        note: what to keep in mind about the result; empty otherwise.
         um_per_px: side of a pixel on the retina in micrometers, if given.
         region_threshold: of the proposal maps; above that of the weights where a
             photograph had too many suspicious pixels; None where the classifier was not
@@ -52,6 +53,7 @@ class LesionMap:
     lesion: str = ""
     ok: bool = True
     reason: str = ""
+    note: str = ""
     um_per_px: float | None = None
     region_threshold: float | None = None
 
@@ -72,6 +74,7 @@ class LesionMap:
         return {
             "status": "done" if self.ok else "refused",
             "reason": self.reason,
+            "note": self.note,
             "lesion": self.lesion,
             "threshold": self.threshold,
             "region_threshold": self.region_threshold,

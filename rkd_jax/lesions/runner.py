@@ -36,6 +36,7 @@ class Result:
             "path": str(self.photograph.path),
             "status": summary["status"],
             "reason": summary["reason"],
+            "note": summary.get("note"),
             "lesions": summary.get("count"),
             "area_px": summary.get("area_px"),
             "area_um2": summary.get("area_um2"),

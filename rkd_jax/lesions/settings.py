@@ -12,7 +12,6 @@ from rkd_jax.lesions.regions import MOST_POINTS
 from rkd_jax.lesions.tiles import TILE, check_tile
 
 MODEL = "two_stage"
-_PATCH_SCALES = {"full": "full", "half": "half"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +26,8 @@ class DetectorSettings:
         stride: pixels between the classifier's points; bilinear between them.
         fusion: a key of `rkd_jax.lesions.fusion.FUSIONS`.
         threshold: of the mask.
+        rim: nothing is reported this close to the border of the field, as a share of
+            its diameter: the border belongs to the camera, not to the eye.
         tile: side of a tile (`rkd_jax.lesions.tiles`); changes memory and time only.
         most_points: see `rkd_jax.lesions.regions.find_points`.
     """
@@ -38,6 +39,7 @@ class DetectorSettings:
     stride: int = 2
     fusion: str = "refined_geometric"
     threshold: float = 0.5
+    rim: float = 0.01
     tile: int = TILE
     most_points: int = MOST_POINTS
 
@@ -56,6 +58,11 @@ class DetectorSettings:
             raise ValueError(
                 f"region_threshold is {self.region_threshold!r}; expected a number of "
                 "0 or more, below 1"
+            )
+        if not 0 <= self.rim < 0.25:
+            raise ValueError(
+                f"rim is {self.rim!r}; expected a share of the field's diameter of 0 "
+                "or more, below 0.25"
             )
 
 
@@ -99,15 +106,12 @@ def settings_of(preprocess: Mapping[str, Any], where: str) -> DetectorSettings:
         where: names the file in an error.
 
     Raises:
-        ValueError: an unknown field, a bad value, or patches of another scale.
+        ValueError: an unknown field, or a bad value.
 
     >>> settings_of({"lesion": "haemorrhages", "stride": 4}, "a.safetensors").stride
     4
     """
     given = dict(preprocess)
-    scales = given.pop("patch_scales", _PATCH_SCALES)
-    if scales.keys() != _PATCH_SCALES.keys() if isinstance(scales, Mapping) else True:
-        raise ValueError(f"{where}: patch_scales is {scales!r}; expected full and half")
     fields = {field.name for field in dataclasses.fields(DetectorSettings)}
     if unknown := sorted(set(given) - fields):
         raise ValueError(

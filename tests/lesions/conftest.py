@@ -23,7 +23,6 @@ _PREPROCESS = {
     "patch_px": 16,
     "region_threshold": 0.1,
     "stride": 4,
-    "patch_scales": {"full": "full", "half": "half"},
     "fusion": "refined_geometric",
     "threshold": 0.5,
 }

@@ -93,6 +93,17 @@ def test_a_folder_a_page_and_a_broken_file(eye, tmp_path, weights_file, capsys):
     assert not (out / "page" / "mask.png").exists()
 
 
+def test_a_photograph_of_few_pixels_has_a_note(tmp_path, weights_file, capsys):
+    folder, out = tmp_path / "photographs", tmp_path / "out"
+    _save(folder / "small.png", draw_eye(0.25))
+    _save(folder / "whole.png", draw_eye())
+    assert _go(folder, "--out", out, "--weights", weights_file()) == 0
+    assert "small.png: the photograph has too few pixels" in capsys.readouterr().err
+    notes = [row["note"] for row in _rows(out / "photographs.csv")]
+    assert "enlarged 4.0 times" in notes[0]
+    assert notes[1] == ""
+
+
 def test_finished_photographs_are_skipped(
     eye, tmp_path, weights_file, bright_spots, monkeypatch
 ):

@@ -1,6 +1,9 @@
 """The detector: places in file pixels, fusions of its maps, and what it refuses."""
 
+import dataclasses
+
 import cv2
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -78,6 +81,24 @@ def test_nothing_is_found_outside_the_field(untrained):
     assert found.probability[outside].max() == 0
     for one in detector.maps(image).values():
         assert one[outside].max() == 0
+
+
+def test_nothing_is_found_at_the_border_of_the_field(untrained):
+    image = draw_eye()
+    whole = rkd_jax.load_lesion_detector(untrained(rim=0.0)).detect(image).probability
+    found = rkd_jax.load_lesion_detector(untrained(rim=0.05)).detect(image).probability
+    radius = np.hypot(*(np.indices(image.shape[:2]).T - [180, 200]).T)
+    rim, inside = (radius > 146) & (radius < 158), radius < 142
+    assert whole[rim].min() > 0
+    assert found[rim].max() == 0
+    np.testing.assert_array_equal(found[inside], whole[inside])
+
+
+def test_a_photograph_of_few_pixels_has_a_note(untrained):
+    detector = rkd_jax.load_lesion_detector(untrained())
+    assert detector.detect(draw_eye(0.75)).note == ""
+    note = detector.detect(draw_eye(0.25)).note
+    assert "enlarged 4.0 times" in note
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
@@ -220,6 +241,7 @@ def test_a_field_cut_at_two_sides_is_taken(bright_spots, untrained):
         ({"stride": 0}, "stride is 0"),
         ({"threshold": 0.0}, "threshold is 0.0"),
         ({"region_threshold": 1.5}, "region_threshold is 1.5"),
+        ({"rim": 0.3}, "rim is 0.3"),
         ({"nothing": 1}, "nothing"),
     ],
 )
@@ -239,6 +261,14 @@ def test_weights_that_say_something_else(untrained, tmp_path):
     with pytest.raises(FileNotFoundError, match="no such weight file"):
         rkd_jax.load_lesion_detector(tmp_path / "none.safetensors")
     assert weight_files.model_of(weight_files.find("small")) == "superretina"
+
+
+def test_weights_that_give_no_numbers(untrained):
+    weights = untrained()
+    broken = jax.tree.map(lambda x: x * np.float32(np.nan), weights.variables)
+    detector = LesionDetector(dataclasses.replace(weights, variables=broken))
+    with pytest.raises(ValueError, match="values that are no numbers"):
+        detector.detect(draw_eye())
 
 
 def test_bad_numbers(untrained):

@@ -191,6 +191,7 @@ def preprocess(config: Config) -> dict[str, Any]:
         "stride": task.stride,
         "fusion": task.fusion,
         "threshold": task.threshold,
+        "rim": task.rim,
     }
 
 

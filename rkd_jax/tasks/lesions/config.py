@@ -174,6 +174,7 @@ class LesionsConfig(TaskConfig):
     stride: int = count(2, least=1)
     fusion: str = "refined_geometric"
     threshold: float = number(0.5, above=0, largest=1)
+    rim: float = number(0.01, least=0, below=0.25)
 
     def check(self, config: Config) -> None:
         """Check what must be together; see `TaskConfig.check`."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +22,9 @@ from rkd_jax.tasks.lesions.patches import Patches, teaches
 from rkd_jax.tasks.lesions.places import Places
 from rkd_jax.weights import Weights
 
+_known: dict[str, Places] = {}
+_lock = threading.Lock()
+
 
 def with_hard_patches(
     config: Config, source: Patches, given: Mapping[str, Weights]
@@ -27,6 +33,8 @@ def with_hard_patches(
 
     They lie where the detector asks the classifier: above `task.region_threshold` in
     the map of a proposal network. A photograph with too few such pixels keeps others.
+    The places that were found last stay in memory: maps take minutes, and the runs
+    with and without triplet loss share them.
 
     Args:
         config: of the classifier's run.
@@ -35,6 +43,23 @@ def with_hard_patches(
 
     Source: ours. In the paper the classifier sees all pixels of healthy photographs.
     """
+    task = LesionsConfig.of(config)
+    facts = [config.seed, task.hard_share, task.region_threshold, task.negatives]
+    facts += [given[part].sha256 for part in PARTS]
+    facts += [list(source.eyes.names), *(one.tolist() for one in source.places)]
+    key = hashlib.sha256(json.dumps(facts).encode(errors="surrogateescape")).hexdigest()
+    with _lock:
+        if key not in _known:
+            found = _with_hard_places(config, source, given)
+            _known.clear()
+            _known[key] = found
+        places = _known[key]
+    return Patches(source.eyes, places, side=source.side)
+
+
+def _with_hard_places(
+    config: Config, source: Patches, given: Mapping[str, Weights]
+) -> Places:
     task = LesionsConfig.of(config)
     eyes, places = source.eyes, source.places
     module = networks.build(LesionsConfig.model(config).proposal)
@@ -54,8 +79,7 @@ def with_hard_patches(
         found.append((number, places.xy[left], 0))
     kept = (places.label == 1) | ~whole[places.eye]
     parts = zip((one[kept] for one in places), Places.of(found), strict=True)
-    joined = Places(*(np.concatenate(both) for both in parts))
-    return Patches(eyes, joined, side=source.side)
+    return Places(*(np.concatenate(both) for both in parts))
 
 
 def _hard(eye: Example, scores: np.ndarray, task: LesionsConfig) -> np.ndarray:

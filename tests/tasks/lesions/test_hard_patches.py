@@ -23,6 +23,7 @@ def bright(monkeypatch):
         return run
 
     monkeypatch.setattr(hard_patches, "_network", network)
+    monkeypatch.setattr(hard_patches, "_known", {})
 
 
 def made(share, **task):
@@ -82,6 +83,21 @@ def test_healthy_negatives_stay_in_healthy_photographs(bright):
 
 
 def test_one_seed_chooses_the_same(bright):
-    first, second = (made(0.5)[2].places for _ in range(2))
+    first = made(0.5)[2].places
+    hard_patches._known.clear()
+    second = made(0.5)[2].places
     for ours, theirs in zip(first, second, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_runs_of_one_experiment_share_the_places(bright, monkeypatch):
+    first = made(0.5)[2].places
+    other = made(1.0)[2].places
+    assert len(rows(first, 0)) == len(rows(other, 0))
+    assert rows(first, 0) != rows(other, 0)
+
+    def propose(*args, **how):
+        raise AssertionError("the maps were made again")
+
+    monkeypatch.setattr(hard_patches, "propose", propose)
+    assert rows(made(1.0)[2].places, 0) == rows(other, 0)
