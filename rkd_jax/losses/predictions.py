@@ -25,11 +25,10 @@ def divergence(student: Array, teacher: Array, where: Array | None = None) -> Ar
 
     Args:
         student: `[..., C]` logits, float32.
-        teacher: same shape, constants.
+        teacher: same shape; it gets a gradient, too.
         where: bool `[..., C]`, the classes that count; logits outside may hold
             anything. None counts all; where none counts, the divergence is 0.
     """
-    teacher = jax.lax.stop_gradient(teacher)
     if where is not None:
         student, teacher = (jnp.where(where, x, _LOWEST) for x in (student, teacher))
     log_p, log_q = (jax.nn.log_softmax(x, axis=-1) for x in (teacher, student))
@@ -90,9 +89,10 @@ def prediction_distillation(
     check_positive("temperature", temperature)
     check_reduction(reduction)
     mask = point_mask(where, "student_logits", student_logits)
+    # The teacher is a constant, a temperature that divides both need not be.
     student, teacher = (
         jnp.where(mask[:, None], x.astype(jnp.float32), 0.0) / temperature
-        for x in (student_logits, teacher_logits)
+        for x in (student_logits, jax.lax.stop_gradient(teacher_logits))
     )
     return reduce_points(divergence(student, teacher), mask, reduction)
 

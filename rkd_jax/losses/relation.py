@@ -116,6 +116,7 @@ def relation_distillation(
     """
     check_positive("temperature", temperature)
     check_reduction(reduction)
+    teacher = jax.lax.stop_gradient(teacher)
     sides = (student, anchors_student), (teacher, anchors_teacher)
     for name, (rows, anchors) in zip(("student", "teacher"), sides, strict=True):
         fits = rows.ndim == anchors.ndim == 2 and rows.shape[1] == anchors.shape[1]
