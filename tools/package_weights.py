@@ -2,6 +2,7 @@
 
     python tools/package_weights.py RUN/weights.safetensors NAME.safetensors \\
         [--size PX] [--teacher TEXT] [--threshold T] [--fusion NAME]
+        [--classifier_weight W]
 
 The file is stored as float16, without `compute_dtype`, which belongs to a machine. The
 recipe names its folders as the model card does: LAB, IDRID_TRAINING_IMAGES. The
@@ -22,7 +23,7 @@ from rkd_jax.registration.arguments import working_size
 FOLDERS = {"data_dir": "LAB", "auxiliary_dir": "IDRID_TRAINING_IMAGES"}
 """Of photographs with keypoints; the config of other tasks has no `auxiliary_dir`."""
 
-CHANGED = ("size", "threshold", "fusion")
+CHANGED = ("size", "threshold", "fusion", "classifier_weight")
 """Facts of the preparation that the command may change."""
 
 
@@ -54,6 +55,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--fusion", choices=sorted(FUSIONS), help="of a detector of lesions"
+    )
+    parser.add_argument(
+        "--classifier_weight", type=float, metavar="W", help="of a detector of lesions"
     )
     parser.add_argument("--teacher", metavar="TEXT", help="which teacher it was")
     args = parser.parse_args(argv)

@@ -106,7 +106,13 @@ def finder(detector: LesionDetector, cls: LesionDetector | None = None) -> Find:
         # As in `detect`: a geometric mean is never 0, a map outside the field is.
         lit = (parts[0]["full"] > 0) | (parts[0]["half"] > 0)
         return {
-            row: fuse(parts[row.startswith(CLS)], fusion_of(row)) * lit for row in rows
+            row: lit
+            * fuse(
+                parts[row.startswith(CLS)],
+                fusion_of(row),
+                classifier_weight=detector.settings.classifier_weight,
+            )
+            for row in rows
         }
 
     return find

@@ -217,8 +217,9 @@ class LesionDetector:
         refined = needs_classifier(self.settings.fusion)
         reported = self._reported(field)
         maps, region_threshold = self._maps(pixels, reported, refined=refined)
+        fusion, weight = self.settings.fusion, self.settings.classifier_weight
         # A geometric mean is never 0.
-        probability = fuse(maps, self.settings.fusion) * reported
+        probability = fuse(maps, fusion, classifier_weight=weight) * reported
         if not np.isfinite(probability).all():
             raise ValueError(
                 f"{describe(image)}: the network gives values that are no numbers; "

@@ -57,10 +57,22 @@ class Fusion:
     maps: tuple[str, ...]
     mean: str = "arithmetic"
 
-    def __call__(self, maps: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the fused map of maps by their names."""
+    def __call__(
+        self, maps: Mapping[str, np.ndarray], classifier_weight: float
+    ) -> np.ndarray:
+        """Return the fused map; see `fuse`."""
         how = {"arithmetic": arithmetic, "geometric": geometric}[self.mean]
-        return how([maps[name] for name in self.maps])
+        first = how([maps[name] for name in self.maps if name in MAPS[:2]])
+        refined = [maps[name] for name in self.maps if name in MAPS[2:]]
+        if not refined:
+            return first
+        weight, second = np.float32(classifier_weight), how(refined)
+        if self.mean == "arithmetic":
+            second -= first
+            second *= weight
+            second += first
+            return second
+        return first ** (1 - weight) * second**weight
 
 
 FUSIONS = {
@@ -79,12 +91,16 @@ stated there.
 """
 
 
-def fuse(maps: Mapping[str, np.ndarray], fusion: str) -> np.ndarray:
+def fuse(
+    maps: Mapping[str, np.ndarray], fusion: str, *, classifier_weight: float = 0.5
+) -> np.ndarray:
     """Return one map of several.
 
     Args:
         maps: float32 `[H, W]` by their names, of `MAPS`.
         fusion: a key of `FUSIONS`.
+        classifier_weight: share of the two refined maps in the mean, 0 to 1; at 0.5 all
+            four count alike.
 
     Raises:
         ValueError: no such fusion, or a map that it needs is missing.
@@ -95,7 +111,7 @@ def fuse(maps: Mapping[str, np.ndarray], fusion: str) -> np.ndarray:
     check_fusion(fusion)
     if missing := [name for name in FUSIONS[fusion].maps if name not in maps]:
         raise ValueError(f"fusion {fusion}: no map {', '.join(missing)}")
-    return FUSIONS[fusion](maps)
+    return FUSIONS[fusion](maps, classifier_weight)
 
 
 def needs_classifier(fusion: str) -> bool:

@@ -25,6 +25,7 @@ class DetectorSettings:
         region_threshold: the classifier is asked where a proposal map is above.
         stride: pixels between the classifier's points; bilinear between them.
         fusion: a key of `rkd_jax.lesions.fusion.FUSIONS`.
+        classifier_weight: share of the classifier's maps in the mean; see `fuse`.
         threshold: of the mask.
         rim: nothing is reported this close to the border of the field, as a share of
             its diameter: the border belongs to the camera, not to the eye.
@@ -38,6 +39,7 @@ class DetectorSettings:
     region_threshold: float = 0.1
     stride: int = 2
     fusion: str = "refined_geometric"
+    classifier_weight: float = 0.5
     threshold: float = 0.5
     rim: float = 0.01
     tile: int = TILE
@@ -58,6 +60,11 @@ class DetectorSettings:
             raise ValueError(
                 f"region_threshold is {self.region_threshold!r}; expected a number of "
                 "0 or more, below 1"
+            )
+        if not 0 <= self.classifier_weight <= 1:
+            raise ValueError(
+                f"classifier_weight is {self.classifier_weight!r}; expected a share of "
+                "0 to 1"
             )
         if not 0 <= self.rim < 0.25:
             raise ValueError(

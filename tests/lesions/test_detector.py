@@ -242,6 +242,7 @@ def test_a_field_cut_at_two_sides_is_taken(bright_spots, untrained):
         ({"threshold": 0.0}, "threshold is 0.0"),
         ({"region_threshold": 1.5}, "region_threshold is 1.5"),
         ({"rim": 0.3}, "rim is 0.3"),
+        ({"classifier_weight": 1.5}, "classifier_weight is 1.5"),
         ({"nothing": 1}, "nothing"),
     ],
 )

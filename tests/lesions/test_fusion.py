@@ -39,6 +39,25 @@ def test_geometric_mean_is_that_of_scipy():
     np.testing.assert_allclose(fuse(maps, "refined_geometric"), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
+def test_the_classifier_counts_by_its_weight(weight):
+    rng = np.random.default_rng(1)
+    maps = {name: rng.uniform(0.01, 1, (5, 6)).astype(np.float32) for name in MAPS}
+    shares = [(1 - weight) / 2] * 2 + [weight / 2] * 2
+    stack = np.stack([maps[name] for name in MAPS]).astype(np.float64)
+    for fusion, mean in (
+        ("refined_arithmetic", np.average(stack, axis=0, weights=shares)),
+        (
+            "refined_geometric",
+            np.exp(np.average(np.log(stack), axis=0, weights=shares)),
+        ),
+    ):
+        found = fuse(maps, fusion, classifier_weight=weight)
+        np.testing.assert_allclose(found, mean, rtol=1e-5)
+    plain = fuse(maps, "geometric", classifier_weight=weight)
+    np.testing.assert_array_equal(plain, fuse(maps, "geometric"))
+
+
 def test_zero_keeps_the_order_of_the_others():
     maps = {
         "full": np.float32([[0.0, 0.0]]),

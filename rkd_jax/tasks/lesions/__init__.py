@@ -190,6 +190,7 @@ def preprocess(config: Config) -> dict[str, Any]:
         "region_threshold": task.region_threshold,
         "stride": task.stride,
         "fusion": task.fusion,
+        "classifier_weight": task.classifier_weight,
         "threshold": task.threshold,
         "rim": task.rim,
     }

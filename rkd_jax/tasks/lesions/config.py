@@ -173,6 +173,7 @@ class LesionsConfig(TaskConfig):
     region_threshold: float = number(0.1, least=0, below=1)
     stride: int = count(2, least=1)
     fusion: str = "refined_geometric"
+    classifier_weight: float = number(0.5, least=0, largest=1)
     threshold: float = number(0.5, above=0, largest=1)
     rim: float = number(0.01, least=0, below=0.25)
 
