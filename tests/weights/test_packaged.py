@@ -125,7 +125,7 @@ def test_the_command_of_a_detector_is_its_recipe(path, monkeypatch):
     free |= {"data.healthy_dir", "data.num_threads", "task.threshold", "task.fusion"}
     free |= {f"loop.{k}" for k in ("eval_pairs", "eval_every", "checkpoint_every")}
     # This field came after the file was trained.
-    assert asked.keys() - recipe.keys() <= {"task.hard_share"}
+    assert asked.keys() - recipe.keys() <= {"task.classifier_weight"}
     kept = {k: v for k, v in recipe.items() if k not in free}
     assert {k: asked[k] for k in kept} == kept
 
