@@ -51,7 +51,7 @@ def get_config(variant: str = "") -> Config:
 
 
 def _thin(config: Config) -> None:
-    """Networks of some 2 million parameters, and learning in hundreds of steps."""
+    """Networks of some 2 million parameters, and learning in 3000 steps each."""
     task = LesionsConfig.of(config)
     config.model = LesionsModel(
         proposal=ProposalModel(width=16, lanes=16),

@@ -18,11 +18,13 @@ from typing import Any
 
 from rkd_jax import weights
 from rkd_jax.lesions.fusion import FUSIONS
+from rkd_jax.lesions.settings import MODEL, settings_of
 from rkd_jax.registration.arguments import working_size
 
 FOLDERS = {"data_dir": "LAB", "auxiliary_dir": "IDRID_TRAINING_IMAGES"}
 """Of photographs with keypoints; the config of other tasks has no `auxiliary_dir`."""
 
+LESIONS_ONLY = {"fusion", "classifier_weight"}
 CHANGED = ("size", "threshold", "fusion", "classifier_weight")
 """Facts of the preparation that the command may change."""
 
@@ -66,6 +68,13 @@ def main(argv: list[str] | None = None) -> int:
         options = {k: v for k, v in found.options.items() if k != "compute_dtype"}
         changes = {name: getattr(args, name) for name in CHANGED}
         changes = {name: value for name, value in changes.items() if value is not None}
+        if found.model == MODEL:
+            settings_of(found.preprocess | changes, args.source)
+        elif strange := sorted(changes.keys() & LESIONS_ONLY):
+            raise ValueError(
+                f"{args.source}: weights of {found.model!r} have no "
+                f"{', '.join(strange)}; expected those of a detector of lesions"
+            )
         weights.save(
             args.target,
             found.variables,

@@ -89,6 +89,7 @@ def finder(detector: LesionDetector, cls: LesionDetector | None = None) -> Find:
     Raises:
         ValueError (when called): the proposal networks differ.
     """
+    weights = [one.settings.classifier_weight for one in (detector, cls) if one]
 
     def find(path: pathlib.Path, rows: Collection[str]) -> dict[str, np.ndarray]:
         own = [fusion_of(row) for row in rows if not row.startswith(CLS)]
@@ -110,7 +111,7 @@ def finder(detector: LesionDetector, cls: LesionDetector | None = None) -> Find:
             * fuse(
                 parts[row.startswith(CLS)],
                 fusion_of(row),
-                classifier_weight=detector.settings.classifier_weight,
+                classifier_weight=weights[row.startswith(CLS)],
             )
             for row in rows
         }

@@ -66,6 +66,7 @@ class LesionDetector:
         found = settings_of(weights.preprocess, where)
         self.settings = dataclasses.replace(found, **changes)
         self.weights = weights
+        self._where = where
         self._variables = jax.device_put(weights.variables)
         self._programs: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
@@ -151,8 +152,8 @@ class LesionDetector:
             refined: whether the classifier is asked.
 
         Returns:
-            float32 `[H, W]` in 0..1, 0 outside the field: "full", "half", and if it is
-            asked "full_refined", "half_refined".
+            float32 `[H, W]` in 0..1, 0 outside the field and at its rim: "full",
+            "half", and if the classifier is asked "full_refined", "half_refined".
 
         Raises:
             NoFundusError: nothing gives the scale.
@@ -177,6 +178,11 @@ class LesionDetector:
         for name in list(found):
             whole = np.zeros(prepared.field.shape, np.float32)
             whole[rows, columns] = found.pop(name)
+            if not np.isfinite(whole).all():
+                raise ValueError(
+                    f"{self._where}: the map {name!r} has values that are no numbers; "
+                    "the weights are damaged: take others"
+                )
             at_file[name] = _at_size(whole, reported.shape) * reported
         return at_file, threshold
 
@@ -220,11 +226,6 @@ class LesionDetector:
         fusion, weight = self.settings.fusion, self.settings.classifier_weight
         # A geometric mean is never 0.
         probability = fuse(maps, fusion, classifier_weight=weight) * reported
-        if not np.isfinite(probability).all():
-            raise ValueError(
-                f"{describe(image)}: the network gives values that are no numbers; "
-                "its weights are damaged: take others"
-            )
         enlarged = self.settings.scale.field_px / field_diameter(field)
         return dataclasses.replace(
             result,

@@ -67,12 +67,16 @@ class Fusion:
         if not refined:
             return first
         weight, second = np.float32(classifier_weight), how(refined)
+        # In place: a map of a photograph has some 50 MB.
         if self.mean == "arithmetic":
             second -= first
             second *= weight
             second += first
             return second
-        return first ** (1 - weight) * second**weight
+        first **= 1 - weight
+        second **= weight
+        second *= first
+        return second
 
 
 FUSIONS = {

@@ -33,7 +33,8 @@ class LesionMap:
     """The result for a photograph.
 
     Attributes:
-        probability: float32 `[H, W]` at the size of the file; 0 outside the field.
+        probability: float32 `[H, W]` at the size of the file; 0 outside the field
+            and at its rim.
         threshold: pixels of at least this probability are in the mask.
         lesions: the highest score first.
         lesion: what was looked for, such as "microaneurysms".

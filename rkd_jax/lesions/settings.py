@@ -27,8 +27,9 @@ class DetectorSettings:
         fusion: a key of `rkd_jax.lesions.fusion.FUSIONS`.
         classifier_weight: share of the classifier's maps in the mean; see `fuse`.
         threshold: of the mask.
-        rim: nothing is reported this close to the border of the field, as a share of
-            its diameter: the border belongs to the camera, not to the eye.
+        rim: nothing is reported this close to the border of the field or of the image,
+            as a share of the field's diameter: the networks see too little around
+            such a pixel.
         tile: side of a tile (`rkd_jax.lesions.tiles`); changes memory and time only.
         most_points: see `rkd_jax.lesions.regions.find_points`.
     """

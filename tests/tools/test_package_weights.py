@@ -39,6 +39,20 @@ def test_the_threshold_is_changed_alone(tmp_path, save_untrained):
     assert after == {**before, "threshold": 0.3}
 
 
+def test_what_no_detector_could_load_is_not_written(tmp_path, save_untrained, capsys):
+    detector = weights.find("microaneurysms")
+    keypoints, _ = save_untrained(OPTIONS, size=768, recipe={"config": {"data": {}}})
+    target = tmp_path / "packed.safetensors"
+    for source, value, message in (
+        (detector, "3", "classifier_weight is 3.0; expected a share of 0 to 1"),
+        (keypoints, "0.5", "weights of 'superretina' have no classifier_weight"),
+    ):
+        arguments = [str(source), str(target), "--classifier_weight", value]
+        assert package_weights.main(arguments) == 2
+        assert message in capsys.readouterr().err
+        assert not target.exists()
+
+
 def test_other_files_are_refused(tmp_path, capsys):
     target = tmp_path / "packed.safetensors"
     assert package_weights.main([str(tmp_path / "none"), str(target)]) == 2

@@ -47,7 +47,7 @@ def with_hard_patches(
     facts = [config.seed, task.hard_share, task.region_threshold, task.negatives]
     facts += [given[part].sha256 for part in PARTS]
     facts += [list(source.eyes.names), *(one.tolist() for one in source.places)]
-    key = hashlib.sha256(json.dumps(facts).encode(errors="surrogateescape")).hexdigest()
+    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     with _lock:
         if key not in _known:
             found = _with_hard_places(config, source, given)

@@ -35,6 +35,13 @@ def test_the_experiments_are_valid(variant):
     assert config.validate() is config
 
 
+def test_the_weights_file_says_how_maps_are_joined():
+    config = experiment("thin")
+    config.task.classifier_weight, config.task.rim = 0.125, 0.02
+    facts = tasks.load("lesions").preprocess(config)
+    assert (facts["classifier_weight"], facts["rim"]) == (0.125, 0.02)
+
+
 def test_the_demo_has_eyes_of_its_own():
     with pytest.raises(ValueError, match="variant demo is of drawn eyes"):
         experiment("demo,idrid")

@@ -26,10 +26,11 @@ def bright(monkeypatch):
     monkeypatch.setattr(hard_patches, "_known", {})
 
 
-def made(share, **task):
+def made(share, part_options=None, **task):
     data = lesions_data(synthetic_labeled=2, synthetic_unlabeled=1)
-    config = lesions_config(data, hard_share=share, region_threshold=0.7, **task)
-    given = dict.fromkeys(("full", "half"), weights.Weights("frrn", {}, {}, {}, {}, {}))
+    config = lesions_config(data, hard_share=share, **{"region_threshold": 0.7, **task})
+    one = weights.Weights("frrn", part_options or {}, {}, {}, {}, {})
+    given = dict.fromkeys(("full", "half"), one)
     source = training_patches(config)
     return config, source, lesions.choose(config, source, given)
 
@@ -101,3 +102,10 @@ def test_runs_of_one_experiment_share_the_places(bright, monkeypatch):
 
     monkeypatch.setattr(hard_patches, "propose", propose)
     assert rows(made(1.0)[2].places, 0) == rows(other, 0)
+    for different in (
+        {"part_options": {"width": 2}},
+        {"region_threshold": 0.8},
+        {"negatives": "healthy"},
+    ):
+        with pytest.raises(AssertionError, match="made again"):
+            made(1.0, **different)
