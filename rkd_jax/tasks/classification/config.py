@@ -3,6 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
+from rkd_jax import models
 from rkd_jax.config import (
     Config,
     DataConfig,
@@ -182,6 +183,7 @@ class ClassificationConfig(DistillationConfig):
         """Check what must be together; see `TaskConfig.check`."""
         for field, network in self.networks(config).items():
             networks.check_options(network, field)
+            _check_classes(network, field)
         if self.distill:
             if not self.follows:
                 raise ValueError(
@@ -199,3 +201,17 @@ class ClassificationConfig(DistillationConfig):
                 f"config.optim.ema_decay is {config.optim.ema_decay}; this task keeps "
                 "an average of its own: set it 0, and config.task.average_decay"
             )
+
+
+def _check_classes(network: ModelConfig, field: str) -> None:
+    """Refuse a network of the package that answers something else than classes."""
+    known = [
+        name
+        for name, options in models.OPTIONS.items()
+        if issubclass(options, models.ClassifierOptions)
+    ]
+    if network.name in models.OPTIONS and network.name not in known:
+        raise ValueError(
+            f"config.{field}.name is {network.name!r}, which gives no classes; "
+            f"expected {', '.join(sorted(known))}, or package.module:Class"
+        )

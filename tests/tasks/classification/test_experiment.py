@@ -218,7 +218,10 @@ def test_a_frozen_network_teaches_another(folder, tmp_path):
         ({"data.kind": "table"}, r"config\.data\.table is empty"),
         ({"data.size": 64, "data.crop": 64}, r"config\.data\.crop is 64"),
         ({"data.shares": (1, 1)}, r"config\.data\.shares"),
-        ({"model.name": "frrn"}, "no option"),
+        (
+            {"model.name": "frrn"},
+            "'frrn', which gives no classes; expected densenet, res",
+        ),
     ],
 )
 def test_bad_configs(folder, tmp_path, change, message):
