@@ -14,7 +14,7 @@ from rkd_jax.images.image_files import file_size, stem
 from rkd_jax.images.photograph_lists import Photograph
 from rkd_jax.images.pictures import encode_png
 from rkd_jax.images.reading import read_image
-from rkd_jax.runtime.cluster import enter_worker
+from rkd_jax.runtime.cluster import check_worker, enter_worker
 from rkd_jax.runtime.command import describe_error
 from rkd_jax.runtime.compile_cache import keep_compiled
 
@@ -140,9 +140,5 @@ class Order:
         """
         enter_worker(self.base / self.out, self.mark)
         runner = Runner(self.recipe, self.recipe.classifier(self.base), self.base)
-        if runner.facts != self.facts:
-            raise ValueError(
-                "a worker has other weights or another version of rkd_jax than this "
-                "command; install the same there"
-            )
+        check_worker(runner.facts, self.facts)
         return runner

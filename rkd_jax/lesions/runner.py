@@ -15,7 +15,7 @@ from rkd_jax.images.photograph_lists import Photograph
 from rkd_jax.images.reading import read_image
 from rkd_jax.lesions import outputs
 from rkd_jax.lesions.detector import LesionDetector, load_lesion_detector
-from rkd_jax.runtime.cluster import enter_worker
+from rkd_jax.runtime.cluster import check_worker, enter_worker
 from rkd_jax.runtime.command import describe_error
 from rkd_jax.runtime.compile_cache import keep_compiled
 
@@ -187,9 +187,5 @@ class Order:
         enter_worker(self.base / self.out, self.mark)
         detector = self.recipe.detector(self.base)
         runner = Runner(self.recipe, detector, self.out, self.base)
-        if runner.settings != self.settings:
-            raise ValueError(
-                "a worker has other weights or another version of rkd_jax than this "
-                "command; install the same there"
-            )
+        check_worker(runner.settings, self.settings)
         return runner

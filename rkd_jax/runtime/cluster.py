@@ -14,7 +14,7 @@ import os
 import pathlib
 import platform
 import uuid
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from rkd_jax.runtime import extras
@@ -158,6 +158,22 @@ def enter_worker(out: pathlib.Path, mark: str) -> None:
     prepare_start()
     keep_freed_memory()
     take_share()
+
+
+def check_worker(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise a ValueError unless a worker would do the same as the command.
+
+    Args:
+        found: all that the worker's results depend on besides the input.
+        wanted: the same of the command.
+
+    >>> check_worker({"version": "1"}, {"version": "1"})
+    """
+    if found != wanted:
+        raise ValueError(
+            "a worker has other weights or another version of rkd_jax than this "
+            "command; install the same there"
+        )
 
 
 @contextlib.contextmanager
