@@ -63,6 +63,7 @@ def get_config(variant: str = "") -> Config:
             setattr(task, term, 0.0)
     if "upstream" in asked:
         task.teacher_statistics, task.double_weight = "batch", True
+        task.class_weights = "all"
     if "small" in asked:
         _small(config)
     if "demo" in asked:

@@ -3,6 +3,7 @@
 The package itself loads no JAX: `build` imports the network that it is asked for.
 """
 
+from rkd_jax.models.answers import check_answer, check_class_answer
 from rkd_jax.models.options import (
     OPTIONS,
     ClassifierOptions,
@@ -18,7 +19,7 @@ from rkd_jax.models.options import (
     SwinUnetrOptions,
     TwoStageOptions,
 )
-from rkd_jax.models.table import build, check, check_answer, option_names
+from rkd_jax.models.table import build, check, option_names
 
 __all__ = [
     "OPTIONS",
@@ -37,5 +38,6 @@ __all__ = [
     "build",
     "check",
     "check_answer",
+    "check_class_answer",
     "option_names",
 ]

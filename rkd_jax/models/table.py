@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rkd_jax.models.options import OPTIONS, KeypointOptions, TwoStageOptions
+from rkd_jax.models.options import OPTIONS, TwoStageOptions
 
 if TYPE_CHECKING:
     import flax.linen as nn
@@ -31,7 +31,8 @@ def build(name: str, **options: Any) -> "nn.Module":
     Args:
         name: A key of `OPTIONS`, or "package.module:Class" of a network of one's own:
             a Flax module with the method `example_shape(size)`. For keypoints it must
-            be called, and answer, as those of the package (`check_answer`).
+            be called, and answer, as those of the package (`check_answer`; for
+            classes, `check_class_answer`).
         **options: Fields of the module; lists become tuples.
 
     Returns:
@@ -163,69 +164,3 @@ def _class(name: str, where: str = "") -> Any:
             "shape of a batch of one image of a given side, as (1, size, size, 1)"
         )
     return found
-
-
-def keypoint_names() -> str:
-    """Return the names of the networks for keypoints, as an error lists them.
-
-    >>> keypoint_names()
-    'large_kernel, superretina or swin_unetr'
-    """
-    names = [n for n, kind in OPTIONS.items() if issubclass(kind, KeypointOptions)]
-    *rest, last = sorted(names)
-    return f"{', '.join(rest)} or {last}"
-
-
-def check_answer(name: str, module: "nn.Module", field: str = "") -> None:
-    """Call a user's network on shapes, as tasks with keypoints do; check its answer.
-
-    Args:
-        name: See `build`; of those of the package, the ones for keypoints are right.
-        module: What `build` returned.
-        field: What has the name, as "config.model".
-
-    Raises:
-        ValueError: It cannot be called so, or answers something else.
-    """
-    if name in OPTIONS:
-        if not issubclass(OPTIONS[name], KeypointOptions):
-            where = f"{field}.name: " if field else ""
-            raise ValueError(
-                f"{where}{name!r} finds no keypoints; expected {keypoint_names()}"
-            )
-        return
-    import jax
-    import jax.numpy as jnp
-
-    from rkd_jax.models.output import HEADS, ModelOutput
-
-    images = jnp.zeros(module.example_shape(64), jnp.float32)
-    keys = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
-    call = {
-        "train": True,
-        "heads": HEADS,
-        "detector_images": 1,
-        "example_ids": jnp.arange(len(images)),
-    }
-    try:
-        answer, _ = jax.eval_shape(
-            lambda: module.init_with_output(keys, images, **call)
-        )
-    except Exception as error:
-        raise ValueError(
-            f"{name}: {type(error).__name__} where it was called as "
-            f"module(images [{', '.join(map(str, images.shape))}], "
-            f"{', '.join(f'{k}=' for k in call)}): {error}"
-        ) from error
-    found = f"found {type(answer).__name__}"
-    if isinstance(answer, ModelOutput):
-        heatmap, descriptors = answer.heatmap, answer.descriptors
-        ours = heatmap is not None and heatmap.shape[:3] == images.shape[:3]
-        if ours and (descriptors is None or len(descriptors.shape) == 4):
-            return
-        shapes = jax.tree.map(lambda leaf: leaf.shape, (heatmap, descriptors))
-        found = f"found heatmap and descriptors of {shapes}"
-    raise ValueError(
-        f"{name}: expected a rkd_jax.models.output.ModelOutput with a heatmap of "
-        f"{images.shape[:3]} and descriptors [B, h, w, D] or None, {found}"
-    )

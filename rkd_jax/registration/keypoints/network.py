@@ -16,7 +16,7 @@ from rkd_jax import keypoints as kp
 from rkd_jax import weights as weight_files
 from rkd_jax.keypoints import Keypoints
 from rkd_jax.models import OPTIONS, KeypointOptions
-from rkd_jax.models.table import keypoint_names
+from rkd_jax.models.answers import keypoint_names
 from rkd_jax.registration.keypoints.dog import dog_points, make_sift
 from rkd_jax.registration.options import MatcherOptions
 from rkd_jax.registration.photo import Photo

@@ -45,8 +45,11 @@ def make(
     classes = len(train.classes)
     members = Members(source.groups, classes)
     weights = np.ones(classes, np.float32)
-    if options.class_weights:
-        weights = (len(train) / members.counts).astype(np.float32)
+    if options.class_weights != "none":
+        counts = members.counts
+        if options.class_weights == "all":
+            counts = sum(part.counts for part in parts(data).values())
+        weights = (np.sum(counts) / counts).astype(np.float32)
     frozen = options.distill and teacher is not None
     return ClassificationTask(
         model=networks.build(config.model).clone(axis_name=axis_name),

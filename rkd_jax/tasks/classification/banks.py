@@ -110,6 +110,24 @@ class Members:
         )
         return order[jnp.where(counts, rows, start + own)], counts
 
+    def draw_of_each(self, key: Array, rows: int) -> tuple[Array, Array]:
+        """Draw images of each class, with replacement.
+
+        Args:
+            key: of the draw.
+            rows: R, images of a class.
+
+        Returns:
+            int32 `[C R]`, numbers of images class by class, and bool `[C R]`, which of
+            them count: none of a class without images.
+        """
+        counts = jnp.asarray(self.counts)[:, None]
+        shape = (len(self.counts), rows)
+        place = jax.random.randint(key, shape, 0, jnp.maximum(counts, 1))
+        place = jnp.minimum(self.starts[:, None] + place, len(self.order) - 1)
+        found = jnp.asarray(self.order)[place]
+        return found.reshape(-1), jnp.broadcast_to(counts > 0, shape).reshape(-1)
+
 
 def _without_replacement(
     key: Array, own: Array, count: Array, wanted: int, most: int

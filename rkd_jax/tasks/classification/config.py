@@ -130,8 +130,9 @@ class ClassificationConfig(DistillationConfig):
     teacher: TeacherConfig = dataclasses.field(
         default_factory=lambda: TeacherConfig(model=ClassifierModel())
     )
-    # Weigh a class by all images to images of the class, of the training part.
-    class_weights: bool = True
+    # Weigh a class by all images to images of the class: of the training part, or of
+    # all parts as the authors' code does; none: all classes alike.
+    class_weights: str = choice("train", "train", "all", "none")
     # Weight of the teacher's prediction; which rises over epochs.
     prediction_weight: float = number(1.0, least=0)
     ramp_epochs: int = count(30)
@@ -153,6 +154,9 @@ class ClassificationConfig(DistillationConfig):
     bank_momentum: float = number(0.5, least=0, below=1)
     # Negative numbers of a row count as 0 in the mean of its class.
     relu_anchors: bool = True
+    # Relations are to the mean of each class (0), or to this many rows of each, drawn
+    # with replacement.
+    anchor_rows: int = count(0)
     # The moving average keeps this share a step, less in the first steps.
     average_decay: float = number(0.99, least=0, below=1)
     # What the teacher normalizes by: the averaged statistics, or those of its batch.
@@ -183,7 +187,9 @@ class ClassificationConfig(DistillationConfig):
         """Check what must be together; see `TaskConfig.check`."""
         for field, network in self.networks(config).items():
             networks.check_options(network, field)
-            _check_classes(network, field)
+            models.check_class_answer(
+                network.name, networks.build(network), f"config.{field}"
+            )
         if self.distill:
             if not self.follows:
                 raise ValueError(
@@ -201,17 +207,3 @@ class ClassificationConfig(DistillationConfig):
                 f"config.optim.ema_decay is {config.optim.ema_decay}; this task keeps "
                 "an average of its own: set it 0, and config.task.average_decay"
             )
-
-
-def _check_classes(network: ModelConfig, field: str) -> None:
-    """Refuse a network of the package that answers something else than classes."""
-    known = [
-        name
-        for name, options in models.OPTIONS.items()
-        if issubclass(options, models.ClassifierOptions)
-    ]
-    if network.name in models.OPTIONS and network.name not in known:
-        raise ValueError(
-            f"config.{field}.name is {network.name!r}, which gives no classes; "
-            f"expected {', '.join(sorted(known))}, or package.module:Class"
-        )

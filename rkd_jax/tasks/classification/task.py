@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -161,8 +162,9 @@ class ClassificationTask(Task):
             rise = begun * losses.ramp(epoch, options.ramp_epochs)
             value += options.prediction_weight * rise * terms["prediction"]
         if options.has_banks:
+            features = output.features, wanted.features
             compared, task_state = self._compare(
-                variables, task_state["banks"], output, wanted, batch, k_rows
+                variables, task_state["banks"], features, batch, (key, k_rows)
             )
             terms |= {name: mean(one, ones) for name, one in compared.items()}
         if options.contrast_weight:
@@ -200,16 +202,25 @@ class ClassificationTask(Task):
         self,
         variables: PyTree,
         banks: Banks,
-        output: ClassOutput,
-        wanted: ClassOutput,
+        features: tuple[Array, Array],
         batch: dict[str, Array],
-        keys: Array,
+        keys: tuple[Array, Array],
     ) -> tuple[dict[str, Array], PyTree]:
-        """Return contrast and relation of each example, and the moved banks."""
+        """Return contrast and relation of each example, and the moved banks.
+
+        Args:
+            variables: those of the loss.
+            banks: before the step.
+            features: of the student and of the teacher, `[b, d]` and `[b, e]`.
+            batch: that of the loss.
+            keys: of the step, and of each example.
+        """
         options, members = self.options, self.facts.members
         params = variables["params"]
-        u = unit(self._embed.apply({"params": params[_STUDENT]}, output.features))
-        v = unit(self._embed.apply({"params": params[_TEACHER]}, wanted.features))
+        u, v = (
+            unit(self._embed.apply({"params": params[name]}, part))
+            for name, part in zip((_STUDENT, _TEACHER), features, strict=True)
+        )
         found = {}
         if options.contrast_weight:
             draw = functools.partial(
@@ -218,7 +229,7 @@ class ClassificationTask(Task):
                 negatives=options.negatives,
                 any_class=options.negatives_from == "all",
             )
-            rows, counts = jax.vmap(draw)(keys, batch["index"])
+            rows, counts = jax.vmap(draw)(keys[1], batch["index"])
             sides = (
                 (u, banks.teacher, banks.z_student),
                 (v, banks.student, banks.z_teacher),
@@ -238,22 +249,33 @@ class ClassificationTask(Task):
             ),
         )
         if options.relation_weight:
-            anchors = (
-                losses.class_anchors(
-                    bank,
-                    jnp.asarray(members.labels),
-                    len(members.counts),
-                    relu=options.relu_anchors,
-                )
-                for bank in (banks.student, banks.teacher)
-            )
+            anchors, where = self._anchors(banks, keys[0])
             found["relation"] = losses.relation_distillation(
                 u,
                 jax.lax.stop_gradient(v),
                 *anchors,
                 temperature=options.relation_temperature,
+                where=where,
             )
         return found, {"banks": banks}
+
+    def _anchors(
+        self, banks: Banks, key: Array
+    ) -> tuple[tuple[Array, ...], Array | None]:
+        """Return what relations are to in both banks, and which of them count."""
+        options, members = self.options, self.facts.members
+        both = banks.student, banks.teacher
+        if options.anchor_rows:
+            # The same on all devices: of the key that they share.
+            rows, counts = members.draw_of_each(key, options.anchor_rows)
+            return tuple(bank[rows] for bank in both), counts
+        means = functools.partial(
+            losses.class_anchors,
+            labels=jnp.asarray(members.labels),
+            classes=len(members.counts),
+            relu=options.relu_anchors,
+        )
+        return tuple(means(bank) for bank in both), None
 
     def _contrast(
         self, embeddings: Array, bank: Array, z: Array, rows: Array, counts: Array
@@ -296,6 +318,15 @@ class ClassificationTask(Task):
         known = {name: value for name, value in found.items() if value is not None}
         return {"score": known["balanced_accuracy"], **known}, {}
 
+    @functools.cached_property
+    def _apply(self) -> Callable[[PyTree, Array], tuple[Array, Array]]:
+        @jax.jit
+        def apply(network: PyTree, images: Array) -> tuple[Array, Array]:
+            found = self.model.apply(network, self._normalized(images))
+            return found.logits, found.features
+
+        return apply
+
     def outputs(self, network: PyTree, data: Source) -> tuple[np.ndarray, np.ndarray]:
         """Return logits `[N, C]` and features `[N, d]` of images.
 
@@ -303,18 +334,12 @@ class ClassificationTask(Task):
             network: variables of the network alone.
             data: images, read one batch at a time.
         """
-
-        @jax.jit
-        def apply(images: Array) -> tuple[Array, Array]:
-            found = self.model.apply(network, self._normalized(images))
-            return found.logits, found.features
-
         parts = []
         for start in range(0, len(data), _BATCH):
             numbers = range(start, min(start + _BATCH, len(data)))
             images = np.stack([data[number]["image"] for number in numbers])
             lacking = [(0, _BATCH - len(images)), *[(0, 0)] * 3]
-            found = apply(np.pad(images, lacking))
+            found = self._apply(network, np.pad(images, lacking))
             parts.append([np.asarray(part)[: len(images)] for part in found])
         logits, features = zip(*parts, strict=True)
         return np.concatenate(logits), np.concatenate(features)

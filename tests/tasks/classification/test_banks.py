@@ -54,6 +54,16 @@ def test_negatives_of_any_class_are_all_but_the_image():
     assert set(rows[:, 3:].ravel().tolist()) == set(range(10)) - {4}
 
 
+def test_rows_of_each_class_are_any_of_it_and_only_of_it():
+    members = Members(LABELS, 4)  # no image of class 3
+    rows, counts = jax.jit(lambda key: members.draw_of_each(key, 50))(jax.random.key(0))
+    rows, counts = (np.asarray(x).reshape(4, 50) for x in (rows, counts))
+    assert counts.all(axis=1).tolist() == [True, True, True, False]
+    assert not counts[3].any()
+    for label in range(3):
+        assert set(rows[label].tolist()) == set(np.flatnonzero(label == LABELS))
+
+
 def test_a_single_class_has_no_negatives():
     members = Members(np.zeros(4, int), 1)
     rows, counts = members.draw(jax.random.key(0), 2, positives=2, negatives=3)

@@ -18,6 +18,7 @@ from rkd_jax.tasks.classification import (
     ClassificationData,
     ClassifierModel,
 )
+from rkd_jax.tasks.classification import data as classification_data
 from rkd_jax.training import experiment, step
 
 STEPS, LR = 6, 0.01
@@ -165,6 +166,33 @@ def test_the_weights_are_of_a_classifier(folder, straight):
     assert results["network"]["score"] == pytest.approx(np.mean(recall))
 
 
+def test_relations_to_rows_of_each_class(folder, tmp_path, straight):
+    config = make_config(folder, anchor_rows=4)
+    config.loop.steps = 3
+    experiment.run(config, tmp_path)
+    ours, theirs = train_lines(tmp_path), train_lines(straight[0])
+    # The first step differs in nothing else.
+    for name in ("cross_entropy", "contrast", "prediction"):
+        assert ours[0][name] == theirs[0][name]
+    assert ours[0]["relation"] != theirs[0]["relation"]
+    assert all(np.isfinite(line["loss"]) for line in ours)
+
+
+@pytest.mark.parametrize(
+    ("choice", "parts"), [("train", ("train",)), ("all", ("train", "val", "test"))]
+)
+def test_classes_weigh_by_the_images_of_the_parts(folder, choice, parts):
+    config = make_config(folder, class_weights=choice)
+    task = classification.make(config, classification.training_source(config), {})
+    divided = classification_data.parts(config.data)
+    labels = np.concatenate([divided[part].labels for part in parts])
+    expected = len(labels) / np.bincount(labels)
+    np.testing.assert_allclose(task.facts.class_weights, expected, rtol=1e-6)
+    config.task.class_weights = "none"
+    task = classification.make(config, classification.training_source(config), {})
+    assert task.facts.class_weights.tolist() == [1, 1, 1]
+
+
 def test_cross_entropy_alone_has_no_banks(folder, tmp_path):
     config = make_config(
         folder, prediction_weight=0.0, contrast_weight=0.0, relation_weight=0.0
@@ -220,7 +248,7 @@ def test_a_frozen_network_teaches_another(folder, tmp_path):
         ({"data.shares": (1, 1)}, r"config\.data\.shares"),
         (
             {"model.name": "frrn"},
-            "'frrn', which gives no classes; expected densenet, res",
+            "config.model.name: 'frrn' gives no classes; expected densenet, res",
         ),
     ],
 )
