@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rkd_jax.config import Config, Stage
 from rkd_jax.tasks import networks
 from rkd_jax.tasks.classification.config import (
+    TERMS,
     ClassificationConfig,
     ClassificationData,
     ClassifierModel,
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
     from rkd_jax.tasks.classification.task import ClassificationTask
     from rkd_jax.weights import Weights
 
-__all__ = ["CONFIG", "ClassificationConfig", "ClassificationData", "ClassifierModel"]
+__all__ = [
+    "CONFIG",
+    "TERMS",
+    "ClassificationConfig",
+    "ClassificationData",
+    "ClassifierModel",
+]
 CONFIG = ClassificationConfig
 
 
@@ -125,15 +132,10 @@ def stages(config: Config) -> list[Stage]:
 
 def _with_fewer_terms(config: Config) -> list[tuple[str, Config]]:
     """Return the configs of cross-entropy alone, and with one and two terms more."""
-    left_out = {
-        "ce": ("prediction_weight", "contrast_weight", "relation_weight"),
-        "mt": ("contrast_weight", "relation_weight"),
-        "ccd": ("relation_weight",),
-    }
     found = []
-    for title, names in left_out.items():
+    for count, title in enumerate(("ce", "mt", "ccd")):
         fewer = copy.deepcopy(config)
-        for name in names:
+        for name in TERMS[count:]:
             setattr(fewer.task, name, 0.0)
         found.append((title, fewer))
     return found

@@ -1,7 +1,7 @@
 """Options of the classification task, its data and its networks."""
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from rkd_jax import models
 from rkd_jax.config import (
@@ -21,6 +21,8 @@ KINDS = (
     *("ham10000", "aptos2019", "idrid", "eyepacs"),
 )
 """What `config.data.kind` may be: drawn eyes, general layouts, published ones."""
+TERMS = ("prediction_weight", "contrast_weight", "relation_weight")
+"""Weights of the terms that follow a teacher, in the order of the rows."""
 
 
 @dataclasses.dataclass
@@ -174,14 +176,19 @@ class ClassificationConfig(DistillationConfig):
     @property
     def follows(self) -> bool:
         """Whether any term needs a teacher."""
-        return (
-            max(self.prediction_weight, self.contrast_weight, self.relation_weight) > 0
-        )
+        return any(getattr(self, term) > 0 for term in TERMS)
 
     @property
     def has_banks(self) -> bool:
         """Whether any term needs the banks."""
         return max(self.contrast_weight, self.relation_weight) > 0
+
+    def alone(self) -> Self:
+        """Return a copy without any teacher: cross-entropy alone."""
+        found = super().alone()
+        for term in TERMS:
+            setattr(found, term, 0.0)
+        return found
 
     def check(self, config: Config) -> None:
         """Check what must be together; see `TaskConfig.check`."""

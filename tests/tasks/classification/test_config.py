@@ -15,7 +15,18 @@ def experiment(variant=""):
 
 @pytest.mark.parametrize(
     "variant",
-    ["", "ce", "mt", "ccd", "full", "upstream", "demo", "ham10000,small", "ce,idrid"],
+    [
+        "",
+        "ce",
+        "mt",
+        "ccd",
+        "full",
+        "upstream",
+        "demo",
+        "ham10000,small",
+        "ce,idrid",
+        "reverse,idrid",
+    ],
 )
 def test_the_experiments_are_valid(variant):
     config = experiment(variant)

@@ -223,18 +223,21 @@ def test_rows_and_seeds_are_runs_of_one_experiment(folder):
 
 
 def test_a_frozen_network_teaches_another(folder, tmp_path):
-    config = make_config(folder, distill=True)
+    config = make_config(folder, distill=True, compare_scratch=True)
     config.task.teacher.model = small_model()
     config.task.teacher.steps = 2
     config.model = ClassifierModel(
         name="resnet", out_channels=3, embedding_dim=4, widths=(4, 4), depths=(1, 1)
     )
     results = experiment.run(config, tmp_path)
-    assert list(results) == ["teacher", "student"]
+    assert list(results) == ["teacher", "scratch", "student"]
     teacher = weights.load(tmp_path / "teacher" / "weights.safetensors")
     assert teacher.model == "small_cnn"
     assert weights.load(tmp_path / "weights.safetensors").model == "resnet"
     assert train_lines(tmp_path)[0]["contrast"] > 0
+    # Those without a teacher learn by cross-entropy alone.
+    for run in ("teacher", "scratch"):
+        assert "prediction" not in train_lines(tmp_path / run)[0]
 
 
 @pytest.mark.parametrize(
