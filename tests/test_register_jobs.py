@@ -181,7 +181,7 @@ def test_a_worker_with_another_version_or_without_the_folder_is_refused(
     flags = ["--scheduler", scheduler, "--out", "out"]
     with monkeypatch.context() as patch:
         patch.setattr(
-            "rkd_jax.registration.all_pairs.marked",
+            "rkd_jax.runtime.runners._marked",
             lambda *_: contextlib.nullcontext(),
         )
         assert main(["list.csv", *HOW, *flags]) == 2
@@ -194,7 +194,7 @@ def test_a_worker_with_another_version_or_without_the_folder_is_refused(
 
     monkeypatch.setattr("rkd_jax.registration.matcher.model_digest", version)
     assert main(["list.csv", *HOW, *flags]) == 2
-    assert "would register with confidence_sha256 = '0.0', this command with '1.0'" in (
+    assert "would work with confidence_sha256 = '0.0', this command with '1.0'" in (
         capsys.readouterr().err
     )
     assert not (eyes / "out" / "pairs.csv").exists()

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import pathlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rkd_jax.classification import outputs
-from rkd_jax.classification.runner import (
-    Order,
-    Recipe,
-    Runner,
-    failed,
-    name_of,
-    picture_of,
-)
+from rkd_jax.classification.runner import Recipe, Runner, failed, name_of, picture_of
 from rkd_jax.files import own_files
 from rkd_jax.files.folder_names import ignores_case, same_up_to_case
 from rkd_jax.images.photograph_lists import Photograph
-from rkd_jax.runtime.cluster import work_on
 from rkd_jax.runtime.cluster_run import WorkerLostError
 from rkd_jax.runtime.command import BAD_INPUT, say, shown, stop_status
-from rkd_jax.runtime.many import bar_aside, progress, saving
+from rkd_jax.runtime.many import bar_aside, progress, saving, say_note
+from rkd_jax.runtime.runners import work_on
 from rkd_jax.runtime.workers import Workers
 
 OK = 0
@@ -59,9 +53,8 @@ def classify_all(
             f"{workers.flag}: there is one image only; give a folder or a CSV"
         )
     _claim(recipe, photographs, out)
-    classifier = recipe.classifier()
-    runner = Runner(recipe, classifier)
-    names = outputs.columns(classifier.settings.classes, runner.facts)
+    runner = Runner(recipe)
+    names = outputs.columns(runner.classifier.settings.classes, runner.facts)
     rows = _finished(recipe, photographs, runner, outputs.read_table(out, names))
     left = [one for one in photographs if name_of(one) not in rows]
     bad, stop = False, None
@@ -148,32 +141,22 @@ def _results(
     workers: Workers,
 ) -> Iterator[dict[str, Any]]:
     """Yield the row of each image, in order."""
-    folder = recipe.explain or out.parent
-
-    def order(mark: str) -> Callable[[], Runner]:
-        return Order(recipe, runner.facts, folder, pathlib.Path.cwd(), mark).runner
-
     if not photographs:
         return
     all_found = work_on(
         photographs,
         Runner.work,
         runner,
+        functools.partial(Runner, recipe),
         workers=workers,
-        order=order,
-        out=folder,
-        note=_note,
+        out=recipe.explain or out.parent,
+        note=say_note,
     )
     with contextlib.closing(all_found):
         for one, found in all_found:
             if isinstance(found, WorkerLostError):
                 found = failed(one, str(found))
             yield found
-
-
-def _note(text: str) -> None:
-    with bar_aside():
-        say(f"note: {shown(text)}", sys.stderr)
 
 
 def _say(row: Mapping[str, Any], *, as_json: bool) -> None:

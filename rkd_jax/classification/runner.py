@@ -14,7 +14,6 @@ from rkd_jax.images.image_files import file_size, stem
 from rkd_jax.images.photograph_lists import Photograph
 from rkd_jax.images.pictures import encode_png
 from rkd_jax.images.reading import read_image
-from rkd_jax.runtime.cluster import check_worker, enter_worker
 from rkd_jax.runtime.command import describe_error
 from rkd_jax.runtime.compile_cache import keep_compiled
 
@@ -67,18 +66,16 @@ class Runner:
 
     Args:
         recipe: how.
-        classifier: made by the recipe.
         base: relative paths are of this folder.
+
+    Raises:
+        OSError, ValueError: the weights cannot be used.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        classifier: Classifier,
-        base: pathlib.Path = pathlib.Path(),
-    ) -> None:
-        self._recipe, self._classifier, self._base = recipe, classifier, base
-        self.facts = classifier.facts()
+    def __init__(self, recipe: Recipe, base: pathlib.Path = pathlib.Path()) -> None:
+        self._recipe, self._base = recipe, base
+        self.classifier = recipe.classifier(base)
+        self.facts = self.classifier.facts()
 
     def work(self, photograph: Photograph) -> dict[str, Any]:
         """Return the row of an image; whatever goes wrong is its reason."""
@@ -95,7 +92,7 @@ class Runner:
         file_size(path)  # refuses what is no file, with a reason
         digest, image = own_files.digest(path), read_image(path)
         folder = self._recipe.explain
-        found = self._classifier.classify(image, explain=folder is not None)
+        found = self.classifier.classify(image, explain=folder is not None)
         drawn = ""
         if folder is not None:
             picture = self._base / picture_of(folder, photograph)
@@ -111,34 +108,3 @@ class Runner:
             PICTURE: drawn,
             **self.facts,
         }
-
-
-@dataclasses.dataclass(frozen=True)
-class Order:
-    """What a process of the workers needs to make its `Runner`.
-
-    Attributes:
-        recipe: how.
-        facts: that the process must have.
-        out: folder of the results.
-        base: the current folder of the command.
-        mark: a file in `out` that is there while the command runs.
-    """
-
-    recipe: Recipe
-    facts: dict[str, Any]
-    out: pathlib.Path
-    base: pathlib.Path
-    mark: str
-
-    def runner(self) -> Runner:
-        """Load the classifier, in the process of a worker.
-
-        Raises:
-            OSError: the worker does not see the folder of the results.
-            ValueError: it would not do the same as the command.
-        """
-        enter_worker(self.base / self.out, self.mark)
-        runner = Runner(self.recipe, self.recipe.classifier(self.base), self.base)
-        check_worker(runner.facts, self.facts)
-        return runner

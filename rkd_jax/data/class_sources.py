@@ -18,7 +18,7 @@ import numpy as np
 from rkd_jax.data.class_data import ClassData, Labeled
 from rkd_jax.data.class_layouts import GRADES
 from rkd_jax.data.source import CachedSource, Example
-from rkd_jax.data.sources import open_prepared, synthetic_seed
+from rkd_jax.data.sources import open_prepared, prepared_splits, synthetic_seed
 
 _LABELS = {"idrid": "retinopathy_grade"}
 """Feature with the class, of prepared data sets that have no "label"."""
@@ -127,36 +127,36 @@ def drawn_grades(
     return ClassData(tuple(items), GRADES, ordered=True, origin="drawn eyes")
 
 
-def prepared_classes(
-    data_dir: str | os.PathLike[str], name: str, split: str
-) -> ClassData:
+def prepared_classes(data_dir: str | os.PathLike[str], name: str | None) -> ClassData:
     """Return the images of a prepared TFDS data set with classes.
 
-    Their classes and groups are read at once, so every example is read once.
+    Its splits are folds. Classes and groups are read at once, so every example is read
+    once.
 
     Args:
         data_dir: folder of prepared data sets.
         name: "ham10000", "aptos2019", "eyepacs", or "idrid" (grades of retinopathy).
-        split: "train", or "test" of "idrid".
 
     Raises:
-        OSError, ValueError: it is not prepared, or has no such split, or no classes.
+        OSError, ValueError: it is not prepared, or has no classes.
     """
-    features, examples = open_prepared(pathlib.Path(data_dir), name, split)
+    root = pathlib.Path(data_dir)
     label = _LABELS.get(name, "label")
-    if label not in features:
-        raise ValueError(
-            f"{name}: its examples have no class; features: {', '.join(features)}"
-        )
-    items = []
-    for row in range(len(examples)):
-        example = examples[row]
-        own = f"{split}/{example['name'].decode()}"
-        group = example["group"].decode() if "group" in features else own
-        read = functools.partial(_encoded, examples, row)
-        where = f"{name} {split}, example {row}"
-        items.append(Labeled(own, read, int(example[label]), group, split, where))
-    classes = tuple(features[label].names)
+    items, classes = [], ()
+    for split in prepared_splits(root, name):
+        features, examples = open_prepared(root, name, split)
+        if label not in features:
+            raise ValueError(
+                f"{name}: its examples have no class; features: {', '.join(features)}"
+            )
+        classes = tuple(features[label].names)
+        for row in range(len(examples)):
+            example = examples[row]
+            own = f"{split}/{example['name'].decode()}"
+            group = example["group"].decode() if "group" in features else own
+            read = functools.partial(_encoded, examples, row)
+            where = f"{name} {split}, example {row}"
+            items.append(Labeled(own, read, int(example[label]), group, split, where))
     return ClassData(tuple(items), classes, name in _ORDERED, f"{data_dir}: {name}")
 
 

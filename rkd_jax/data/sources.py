@@ -194,6 +194,34 @@ def open_prepared(
         FileNotFoundError, ValueError: not prepared, no name, or no such split.
         OSError: array_record is missing.
     """
+    import tensorflow_datasets as tfds
+
+    builder = _prepared(data_dir, name)
+    if split not in builder.info.splits:
+        raise ValueError(
+            f"{name}: no split {split!r}; known: {', '.join(builder.info.splits)}"
+        )
+    if "image" not in builder.info.features:
+        raise ValueError(
+            f"{name}: its examples have no single image to train on; features: "
+            f"{', '.join(builder.info.features)}"
+        )
+    raw = {"image": tfds.decode.SkipDecoding()}
+    data = builder.as_data_source(split=split, decoders=raw)
+    return builder.info.features, data
+
+
+def prepared_splits(data_dir: pathlib.Path, name: str | None) -> tuple[str, ...]:
+    """Return the names of the splits of a prepared TFDS data set.
+
+    Raises:
+        OSError, ValueError: see `open_prepared`.
+    """
+    return tuple(_prepared(data_dir, name).info.splits)
+
+
+def _prepared(data_dir: pathlib.Path, name: str | None) -> Any:
+    """Return the builder of the newest version of a prepared data set."""
     from rkd_jax.data.builders import check_array_record
 
     check_array_record()
@@ -210,19 +238,7 @@ def open_prepared(
             f"{data_dir / name}: no prepared data set here; prepare it with "
             f"python -m rkd_jax.data.builders {name} RAW_DIR {data_dir}"
         )
-    builder = tfds.builder_from_directory(prepared[-1])
-    if split not in builder.info.splits:
-        raise ValueError(
-            f"{name}: no split {split!r}; known: {', '.join(builder.info.splits)}"
-        )
-    if "image" not in builder.info.features:
-        raise ValueError(
-            f"{name}: its examples have no single image to train on; features: "
-            f"{', '.join(builder.info.features)}"
-        )
-    raw = {"image": tfds.decode.SkipDecoding()}
-    data = builder.as_data_source(split=split, decoders=raw)
-    return builder.info.features, data
+    return tfds.builder_from_directory(prepared[-1])
 
 
 def _tfds_items(data_dir: pathlib.Path, name: str | None, split: str) -> list[Item]:

@@ -192,7 +192,8 @@ def roc_chart(
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title=title)
     axes.set_xlabel("false positive rate")
     axes.set_ylabel("true positive rate")
-    axes.legend(loc="lower right")
+    if curves:
+        axes.legend(loc="lower right")
     return figure
 
 

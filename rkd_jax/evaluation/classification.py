@@ -1,8 +1,8 @@
 """Classification: images with one class each, such as grades of retinopathy.
 
-Layouts are those of `rkd_jax.data.class_layouts`. Logits are computed and saved
-(`classification_predictions`), then what was saved is scored (`classification_scores`,
-`rkd_jax.metrics.classification`).
+Layouts are those of `rkd_jax.data.class_layouts`, and prepared data sets. Logits are
+computed and saved (`classification_predictions`), then what was saved is scored
+(`classification_scores`, `rkd_jax.metrics.classification`).
 """
 
 from __future__ import annotations
@@ -32,8 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--layout",
         metavar="NAME",
-        help="table, folders, medmnist, ham10000, aptos2019, idrid or eyepacs "
+        help="table, folders, medmnist, ham10000, aptos2019, idrid, eyepacs, or tfds "
         "(default: table with --labels, else folders: one a class)",
+    )
+    parser.add_argument(
+        "--name",
+        metavar="NAME",
+        help="data set in --data_dir with --layout tfds, such as aptos2019",
     )
     for name, what in (
         ("image", "image"),

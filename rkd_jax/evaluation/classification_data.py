@@ -16,20 +16,23 @@ import numpy as np
 
 from rkd_jax.data import class_layouts, folds
 from rkd_jax.data.class_data import ClassData, Labeled
+from rkd_jax.data.class_sources import prepared_classes
 from rkd_jax.data.class_tables import Columns
 from rkd_jax.evaluation.arguments import read_names
 from rkd_jax.files import own_files
 
 TEST = "test"
 """The fold that is scored where data have one."""
+TFDS = "tfds"
+"""The layout of prepared data sets, as in `config.data.kind`."""
 
 
 def read_data(args: argparse.Namespace, classes: Sequence[str]) -> ClassData:
     """Read the images that the arguments of the command name.
 
     Args:
-        args: `data_dir`, `layout`, `labels`, the columns, `split_seed`, `fold` and
-            `images`.
+        args: `data_dir`, `layout`, `name`, `labels`, the columns, `split_seed`, `fold`
+            and `images`.
         classes: of the weights.
 
     Returns:
@@ -39,18 +42,7 @@ def read_data(args: argparse.Namespace, classes: Sequence[str]) -> ClassData:
         OSError, ValueError: data are missing or bad, or a class is none of the weights;
             the message names file and row.
     """
-    layout = args.layout or ("folders" if args.labels is None else "table")
-    given = {k: getattr(args, f"{k}_column") for k in ("image", "class", "group")}
-    columns = None
-    if any(given.values()):
-        columns = Columns(
-            image=given["image"] or Columns.image,
-            label=given["class"] or Columns.label,
-            group=given["group"] or Columns.group,
-        )
-    data = class_layouts.read(
-        layout, args.data_dir, labels=args.labels, columns=columns
-    )
+    data = _read(args)
     if args.split_seed is not None:
         parts = folds.parts(data, seed=args.split_seed)
         wanted = TEST if args.fold is None else args.fold
@@ -64,6 +56,36 @@ def read_data(args: argparse.Namespace, classes: Sequence[str]) -> ClassData:
     elif TEST in data.folds:
         data = data.fold(TEST)
     return in_classes(_chosen(data, args.images), classes)
+
+
+def _read(args: argparse.Namespace) -> ClassData:
+    """Return all images of the data."""
+    layout = args.layout or ("folders" if args.labels is None else "table")
+    known = (*class_layouts.LAYOUTS, TFDS)
+    if layout not in known:
+        raise ValueError(f"unknown layout {layout!r}; known: {', '.join(known)}")
+    if (layout == TFDS) != (args.name is not None):
+        raise ValueError(
+            f"layout {layout!r} {'with' if args.name else 'without'} --name; a "
+            "prepared data set has both: --layout tfds --name aptos2019"
+        )
+    given = {k: getattr(args, f"{k}_column") for k in ("image", "class", "group")}
+    if layout == TFDS:
+        if args.labels is not None or any(given.values()):
+            raise ValueError(
+                "a prepared data set has its classes: leave out --labels and columns"
+            )
+        return prepared_classes(args.data_dir, args.name)
+    columns = None
+    if any(given.values()):
+        columns = Columns(
+            image=given["image"] or Columns.image,
+            label=given["class"] or Columns.label,
+            group=given["group"] or Columns.group,
+        )
+    return class_layouts.read(
+        layout, args.data_dir, labels=args.labels, columns=columns
+    )
 
 
 def _chosen(data: ClassData, path: str | None) -> ClassData:

@@ -18,7 +18,11 @@ import numpy as np
 from rkd_jax.classification.classifier import Classifier
 from rkd_jax.data.class_data import ClassData, Labeled
 from rkd_jax.evaluation.classification_data import digest_of
-from rkd_jax.evaluation.predictions import read_predictions, refuse_other_settings
+from rkd_jax.evaluation.predictions import (
+    Rows,
+    read_predictions,
+    refuse_other_settings,
+)
 from rkd_jax.files import own_files
 from rkd_jax.runtime.many import progress, saving
 
@@ -27,7 +31,7 @@ _READERS = 4
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Predictions:
+class Predictions(Rows):
     """What one network says of some images.
 
     Attributes:
@@ -42,23 +46,6 @@ class Predictions:
     images: np.ndarray
     logits: np.ndarray
     distances: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @staticmethod
-    def join(parts: Sequence[Predictions]) -> Predictions:
-        """Return the images of all parts, in order."""
-        fields = [field.name for field in dataclasses.fields(Predictions)]
-        return Predictions(
-            **{f: np.concatenate([getattr(p, f) for p in parts]) for f in fields}
-        )
-
-    def take(self, rows: Sequence[int]) -> Predictions:
-        """Return some of the images."""
-        fields = [field.name for field in dataclasses.fields(Predictions)]
-        at = np.array(rows, int)
-        return Predictions(**{f: getattr(self, f)[at] for f in fields})
 
 
 def predict(
@@ -133,7 +120,7 @@ def _left(
     images = dict(zip(map(str, known.names), map(str, known.images), strict=True))
     wanted = dict(zip(names, digests, strict=True))
     same = [wanted.get(name, image) == image for name, image in images.items()]
-    saved[row] = [known.take(np.flatnonzero(same).tolist())]
+    saved[row] = [known.take(np.flatnonzero(same))]
     return [
         at
         for at, (name, digest) in enumerate(zip(names, digests, strict=True))

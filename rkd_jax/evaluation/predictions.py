@@ -9,7 +9,7 @@ import pathlib
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
@@ -35,6 +35,32 @@ _DAMAGED_NPZ = (
     # A version or a cipher that `zipfile` does not know; what is no archive, or half.
     *(RuntimeError, zipfile.BadZipFile, zlib.error),
 )
+
+
+class Rows:
+    """Predictions of some items: a dataclass of arrays, each with a row for an item.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Grades(Rows):
+    ...     names: np.ndarray
+    >>> both = Grades.join([Grades(np.array(["a", "b"])), Grades(np.array(["c"]))])
+    >>> len(both), both.take([2, 0]).names.tolist()
+    (3, ['c', 'a'])
+    """
+
+    def __len__(self) -> int:
+        return len(next(iter(vars(self).values())))
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """Return the items of all parts, in order."""
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        return cls(*map(np.concatenate, columns))
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> Self:
+        """Return some of the items, by their numbers."""
+        at = np.asarray(rows, int)
+        return type(self)(*(column[at] for column in vars(self).values()))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -11,7 +11,11 @@ from typing import Any
 import numpy as np
 
 from rkd_jax.data.wflw import Face
-from rkd_jax.evaluation.predictions import read_predictions, refuse_other_settings
+from rkd_jax.evaluation.predictions import (
+    Rows,
+    read_predictions,
+    refuse_other_settings,
+)
 from rkd_jax.files import own_files
 from rkd_jax.runtime.many import progress, saving
 from rkd_jax.synthetic.faces.points import ATTRIBUTES, COUNT
@@ -23,7 +27,7 @@ Align = Callable[[list[Any], np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Predictions:
+class Predictions(Rows):
     """All that scoring needs to know about some faces.
 
     Attributes:
@@ -42,26 +46,10 @@ class Predictions:
     attributes: np.ndarray
     images: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @staticmethod
-    def join(parts: Sequence[Predictions]) -> Predictions:
-        """Return the faces of all parts, in order."""
-        fields = [field.name for field in dataclasses.fields(Predictions)]
-        return Predictions(
-            **{f: np.concatenate([getattr(p, f) for p in parts]) for f in fields}
-        )
-
     def of(self, faces: Sequence[Face]) -> Predictions:
         """Return those of a list, in its order; all of them must be there."""
         rows = {str(name): row for row, name in enumerate(self.names)}
-        return self.take(np.array([rows[face.name] for face in faces], int))
-
-    def take(self, rows: np.ndarray) -> Predictions:
-        """Return some of the faces."""
-        fields = [field.name for field in dataclasses.fields(Predictions)]
-        return Predictions(**{f: getattr(self, f)[rows] for f in fields})
+        return self.take([rows[face.name] for face in faces])
 
 
 def predict(
@@ -128,7 +116,7 @@ def _still_valid(
             and np.array_equal(known.attributes[row], _flags(face))
         )
         kept.append(row) if same else left.append(face)
-    return ([known.take(np.array(kept, int))] if kept else []), left
+    return ([known.take(kept)] if kept else []), left
 
 
 def _aligned(

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from rkd_jax.files import own_files
 from rkd_jax.files.csv_text import csv_text
 from rkd_jax.files.folder_names import ignores_case, same_up_to_case
 from rkd_jax.images.photograph_lists import Photograph
 from rkd_jax.lesions import outputs
-from rkd_jax.lesions.runner import Order, Recipe, Result, Runner
-from rkd_jax.runtime.cluster import work_on
+from rkd_jax.lesions.runner import Recipe, Result, Runner
 from rkd_jax.runtime.cluster_run import WorkerLostError
 from rkd_jax.runtime.command import BAD_INPUT, say, shown, stop_status
-from rkd_jax.runtime.many import bar_aside, progress, saving
+from rkd_jax.runtime.many import bar_aside, progress, saving, say_note
+from rkd_jax.runtime.runners import work_on
 from rkd_jax.runtime.workers import Workers
 
 OK, REFUSED = 0, 3
@@ -58,13 +59,13 @@ def find_all(
             f"{workers.flag}: there is one photograph only; give a folder or a CSV"
         )
     _claim(recipe, photographs, out)
-    detector = recipe.detector()
-    if lesion is not None and detector.settings.lesion != lesion:
+    runner = Runner(recipe, out)
+    known = runner.detector.settings.lesion
+    if lesion is not None and known != lesion:
         raise ValueError(
-            f"{recipe.weights}: weights for {detector.settings.lesion}, not for "
-            f"--lesion {lesion}; drop one of the two"
+            f"{recipe.weights}: weights for {known}, not for --lesion {lesion}; drop "
+            "one of the two"
         )
-    runner = Runner(recipe, detector, out)
     results: list[Result] = []
     stop = None
 
@@ -134,29 +135,20 @@ def _results(
     workers: Workers,
 ) -> Iterator[Result]:
     """Yield what became of each photograph, in order."""
-
-    def order(mark: str) -> Callable[[], Runner]:
-        return Order(recipe, runner.settings, out, pathlib.Path.cwd(), mark).runner
-
     all_found = work_on(
         photographs,
         Runner.work,
         runner,
+        functools.partial(Runner, recipe, out),
         workers=workers,
-        order=order,
         out=out,
-        note=_note,
+        note=say_note,
     )
     with contextlib.closing(all_found):
         for one, found in all_found:
             if isinstance(found, WorkerLostError):
                 found = Result(one, None, str(found))
             yield found
-
-
-def _note(text: str) -> None:
-    with bar_aside():
-        say(f"note: {shown(text)}", sys.stderr)
 
 
 def _say(result: Result, *, as_json: bool) -> None:

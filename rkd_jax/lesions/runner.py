@@ -15,7 +15,6 @@ from rkd_jax.images.photograph_lists import Photograph
 from rkd_jax.images.reading import read_image
 from rkd_jax.lesions import outputs
 from rkd_jax.lesions.detector import LesionDetector, load_lesion_detector
-from rkd_jax.runtime.cluster import check_worker, enter_worker
 from rkd_jax.runtime.command import describe_error
 from rkd_jax.runtime.compile_cache import keep_compiled
 
@@ -95,21 +94,22 @@ class Runner:
 
     Args:
         recipe: how.
-        detector: made by the recipe.
         out: folder of the results.
         base: relative paths of photographs, and `out`, are of this folder.
+
+    Raises:
+        OSError, ValueError: the weights cannot be used.
     """
 
     def __init__(
         self,
         recipe: Recipe,
-        detector: LesionDetector,
         out: pathlib.Path,
         base: pathlib.Path = pathlib.Path(),
     ) -> None:
-        self._recipe, self._detector = recipe, detector
-        self._given_out, self._base = out, base
-        self.settings = recipe.settings(detector)
+        self._recipe, self._given_out, self._base = recipe, out, base
+        self.detector = recipe.detector(base)
+        self.facts = recipe.settings(self.detector)
 
     def work(self, photograph: Photograph) -> Result:
         """Find the lesions of a photograph; whatever goes wrong is its error."""
@@ -130,12 +130,12 @@ class Runner:
     ) -> dict[str, Any]:
         began = time.perf_counter()
         file_size(path)  # refuses what is no file, with a reason
-        more = {"sha256": own_files.digest(path), "settings": self.settings}
+        more = {"sha256": own_files.digest(path), "settings": self.facts}
         done = self._finished(folder, more)
         if done is not None:
             return done
         image, recipe = read_image(path), self._recipe
-        found = self._detector.detect(
+        found = self.detector.detect(
             image, threshold=recipe.threshold, um_per_px=recipe.um_per_px
         )
         files = outputs.make_files(image, found, as_float=recipe.as_float)
@@ -157,35 +157,3 @@ class Runner:
             return summary
         names = outputs.names(as_float=self._recipe.as_float)
         return summary if all((folder / name).is_file() for name in names) else None
-
-
-@dataclasses.dataclass(frozen=True)
-class Order:
-    """What a process of the workers needs to make its `Runner`.
-
-    Attributes:
-        recipe: how.
-        settings: that the process must have.
-        out: folder of the results.
-        base: the current folder of the command.
-        mark: a file in `out` that is there while the command runs.
-    """
-
-    recipe: Recipe
-    settings: dict[str, Any]
-    out: pathlib.Path
-    base: pathlib.Path
-    mark: str
-
-    def runner(self) -> Runner:
-        """Load the detector, in the process of a worker.
-
-        Raises:
-            OSError: the worker does not see the folder of the results.
-            ValueError: it would not do the same as the command.
-        """
-        enter_worker(self.base / self.out, self.mark)
-        detector = self.recipe.detector(self.base)
-        runner = Runner(self.recipe, detector, self.out, self.base)
-        check_worker(runner.settings, self.settings)
-        return runner

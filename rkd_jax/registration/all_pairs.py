@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import json
 import pathlib
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rkd_jax.files import own_files
 from rkd_jax.files.json_files import json_object
-from rkd_jax.registration.batch import Work
 from rkd_jax.registration.files.pair_names import CAMERA
 from rkd_jax.registration.files.pairs import Pair
 from rkd_jax.registration.fitting.calibrate import combine
 from rkd_jax.registration.fitting.curvature import Curvature
 from rkd_jax.registration.many import Use, share_a_photograph, uses
 from rkd_jax.registration.recipe import Recipe
-from rkd_jax.registration.runner import Order, Runner, digests_of
+from rkd_jax.registration.runner import Runner, digests_of
 from rkd_jax.registration.table import Result
-from rkd_jax.runtime.cluster import Cluster, connected, marked
-from rkd_jax.runtime.cluster_run import WorkerLostError
+from rkd_jax.runtime.cluster_run import Cluster, WorkerLostError
 from rkd_jax.runtime.many import progress
+from rkd_jax.runtime.runners import serving
 from rkd_jax.runtime.workers import Workers
 
 
@@ -52,22 +49,14 @@ def register_all(
         OSError: the folder cannot be written, or the workers cannot be reached.
         ValueError: the weights cannot be used, or a worker has others.
     """
-    work = recipe.work()
-    mark = f".rkd_jax_run.{uuid.uuid4().hex}"
-    if workers.flag:
-        base = pathlib.Path.cwd()
-        prepare = Order(recipe, work.settings, out, base, mark).runner
-    else:
-        prepare = functools.partial(Runner, work, out)
-    with contextlib.ExitStack() as stack:
-        cluster = stack.enter_context(
-            connected(workers, prepare, most=len(pairs), note=note)
-        )
-        if workers.flag:
-            stack.enter_context(marked(out, mark))
+    make = functools.partial(Runner, recipe, out)
+    runner = make()
+    with serving(
+        runner, make, workers=workers, out=out, most=len(pairs), note=note
+    ) as cluster:
         curvature = None
         if recipe.one_camera:
-            curvature = _camera(cluster, work, pairs, out)
+            curvature = _camera(cluster, runner.facts, pairs, out)
         for use, found in cluster.run(
             uses(pairs),
             functools.partial(_register, curvature),
@@ -89,14 +78,17 @@ def _estimate(runner: Runner, use: Use) -> tuple[float, float] | None:
 
 
 def _camera(
-    cluster: Cluster, work: Work, pairs: Sequence[Pair], out: pathlib.Path
+    cluster: Cluster,
+    settings: dict[str, Any],
+    pairs: Sequence[Pair],
+    out: pathlib.Path,
 ) -> Curvature:
     """Return the curvature of the camera that took all pairs, from their matches.
 
     `camera.json` keeps it, for exactly these photographs and settings.
     """
     sha256 = {pair.name: digests_of(pair) for pair in pairs}
-    record = {"settings": work.settings, "sha256": sha256}
+    record = {"settings": settings, "sha256": sha256}
     known = json_object(out / CAMERA)
     wanted = json.loads(json.dumps(record))
     if all(known.get(key) == value for key, value in wanted.items()):

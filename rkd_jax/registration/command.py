@@ -15,7 +15,7 @@ from rkd_jax.registration.files.claims import claim_many, claim_one
 from rkd_jax.registration.files.landmarks import read_points
 from rkd_jax.registration.files.pairs import Pair
 from rkd_jax.runtime.command import BAD_INPUT, say, shown, stop_status
-from rkd_jax.runtime.many import bar_aside, progress
+from rkd_jax.runtime.many import bar_aside, progress, say_note
 from rkd_jax.runtime.workers import workers_of
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def register_many(
     with (
         writing_table(out) as add,
         contextlib.closing(
-            register_all(recipe(), pairs, out, workers=workers_of(args), note=_say_note)
+            register_all(recipe(), pairs, out, workers=workers_of(args), note=say_note)
         ) as results,
     ):
         try:
@@ -142,8 +142,3 @@ def _say_result(result: Result, *, as_json: bool) -> None:
             say(_line(summary))
         else:
             say(f"{name}: {_report(summary, '').splitlines()[0]}")
-
-
-def _say_note(text: str) -> None:
-    with bar_aside():
-        say(f"note: {shown(text)}", sys.stderr)

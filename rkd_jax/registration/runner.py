@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import pathlib
 import time
@@ -21,7 +20,6 @@ from rkd_jax.registration.many import Photographs, Use, name_files
 from rkd_jax.registration.photo import Photo
 from rkd_jax.registration.recipe import Recipe
 from rkd_jax.registration.table import Result
-from rkd_jax.runtime.cluster import enter_worker
 from rkd_jax.runtime.command import describe_error
 
 
@@ -29,16 +27,20 @@ class Runner:
     """Registers pairs; keeps the photographs that later pairs need.
 
     Args:
-        work: how.
+        recipe: how.
         out: each pair gets a folder of its name there.
         base: relative paths of photographs, and `out`, are of this folder.
+
+    Raises:
+        OSError, ValueError: the weights cannot be used.
     """
 
     def __init__(
-        self, work: Work, out: pathlib.Path, base: pathlib.Path = pathlib.Path()
+        self, recipe: Recipe, out: pathlib.Path, base: pathlib.Path = pathlib.Path()
     ) -> None:
-        self._work, self._given_out, self._base = work, out, base
-        self._out = base / out
+        self._given_out, self._base, self._out = out, base, base / out
+        self._work = work = recipe.work(base)
+        self.facts = work.settings
         self._photographs = Photographs(
             work.matcher, keep_pixels=bool(work.pictures.names)
         )
@@ -136,40 +138,3 @@ def _finished(
     exported = [exports.FILES[name] for name in work.export] if ok else []
     files = (outputs.MATCHES, *drawn, *exported)
     return summary if all((folder / name).is_file() for name in files) else None
-
-
-@dataclasses.dataclass(frozen=True)
-class Order:
-    """What a process of the workers needs to make its `Runner`.
-
-    Attributes:
-        recipe: how pairs are registered.
-        settings: that the matcher must have.
-        out: folder of the results.
-        base: the current folder of the command.
-        mark: a file in `out` that is there while the command runs.
-    """
-
-    recipe: Recipe
-    settings: dict[str, Any]
-    out: pathlib.Path
-    base: pathlib.Path
-    mark: str
-
-    def runner(self) -> Runner:
-        """Load the matcher, in the process of a worker.
-
-        Raises:
-            OSError: the worker does not see the folder of the results.
-            ValueError: its matcher would not do the same as that of the command.
-        """
-        enter_worker(self.base / self.out, self.mark)
-        work = self.recipe.work(self.base)
-        for name in {**self.settings, **work.settings}:
-            theirs, ours = work.settings.get(name), self.settings.get(name)
-            if theirs != ours:
-                raise ValueError(
-                    f"a worker would register with {name} = {theirs!r}, this command "
-                    f"with {ours!r}; install the same version and weights there"
-                )
-        return Runner(work, self.out, self.base)

@@ -11,28 +11,22 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import pathlib
 import platform
-import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from rkd_jax.runtime import extras
 from rkd_jax.runtime.cluster_run import (
     Cluster,
     DaskCluster,
     ThisProcess,
-    WorkerLostError,
     WorkersError,
 )
-from rkd_jax.runtime.memory import keep_freed_memory, keeping_environment
-from rkd_jax.runtime.process import cores, prepare_start, share_of, take_share
+from rkd_jax.runtime.memory import keeping_environment
+from rkd_jax.runtime.process import cores, share_of
 from rkd_jax.runtime.workers import Workers
 from rkd_jax.version import __version__
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-Runner = TypeVar("Runner")
 _ANSWER_S = 10.0
 
 
@@ -87,93 +81,6 @@ def connected(
             ) from error
         _check_versions(client, workers.flag)
         yield DaskCluster(client, prepare, note)
-
-
-def work_on(
-    items: Sequence[Item],
-    work: Callable[[Runner, Item], Result],
-    runner: Runner,
-    *,
-    workers: Workers,
-    order: Callable[[str], Callable[[], Runner]],
-    out: pathlib.Path,
-    note: Callable[[str], None] = lambda text: None,
-) -> Generator[tuple[Item, Result | WorkerLostError]]:
-    """Yield each item with its result, in order, by this process or by workers.
-
-    Close it where not all results are taken: that ends the workers.
-
-    Args:
-        items: what to work on.
-        work: returns the result of a runner and an item; can be pickled.
-        runner: of this process.
-        workers: who does it.
-        order: makes what a worker is sent, of the name of the mark: called there, it
-            begins by `enter_worker` and returns the worker's runner.
-        out: folder of the results, where the mark is.
-        note: gets a line about what a user may want to know.
-
-    Raises:
-        MissingExtraError, WorkersError: see `connected`.
-    """
-    mark = f".rkd_jax_run.{uuid.uuid4().hex}"
-    prepare = order(mark) if workers.flag else lambda: runner
-    with contextlib.ExitStack() as stack:
-        cluster = stack.enter_context(
-            connected(workers, prepare, most=len(items), note=note)
-        )
-        if workers.flag:
-            stack.enter_context(marked(out, mark))
-        yield from cluster.run(items, work, count=len(items))
-
-
-@contextlib.contextmanager
-def marked(out: pathlib.Path, name: str) -> Iterator[None]:
-    """Have a file in a folder, by which a worker knows that it sees the folder."""
-    out.mkdir(parents=True, exist_ok=True)
-    mark = out / name
-    mark.touch()
-    try:
-        yield
-    finally:
-        mark.unlink(missing_ok=True)
-
-
-def enter_worker(out: pathlib.Path, mark: str) -> None:
-    """Begin work in the process of a worker: its environment, its share of the machine.
-
-    Args:
-        out: folder of the results.
-        mark: the file of `marked` in it.
-
-    Raises:
-        OSError: the worker does not see the folder of the results.
-    """
-    if not (out / mark).is_file():
-        raise FileNotFoundError(
-            f"{out}: a worker does not see this folder of results; workers on "
-            "other machines need the photographs and --out on a shared file "
-            "system, under the same paths"
-        )
-    prepare_start()
-    keep_freed_memory()
-    take_share()
-
-
-def check_worker(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise a ValueError unless a worker would do the same as the command.
-
-    Args:
-        found: all that the worker's results depend on besides the input.
-        wanted: the same of the command.
-
-    >>> check_worker({"version": "1"}, {"version": "1"})
-    """
-    if found != wanted:
-        raise ValueError(
-            "a worker has other weights or another version of rkd_jax than this "
-            "command; install the same there"
-        )
 
 
 @contextlib.contextmanager

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from rkd_jax.runtime.command import say, shown
+
 T = TypeVar("T")
 SAVE_EVERY_S = 10.0
 _LINE_EVERY_S = 20.0
@@ -58,6 +60,12 @@ def bar_aside() -> contextlib.AbstractContextManager[None]:
     from tqdm import tqdm
 
     return tqdm.external_write_mode()
+
+
+def say_note(text: str) -> None:
+    """Print a note on stderr, beside a bar of `progress`."""
+    with bar_aside():
+        say(f"note: {shown(text)}", sys.stderr)
 
 
 @contextlib.contextmanager

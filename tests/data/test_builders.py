@@ -286,10 +286,12 @@ def test_classes_and_their_source(tmp_path, name, write_raw, split):
     raw = write_raw(tmp_path / "raw")
     builder = prepared(name, raw, tmp_path)
     direct = class_layouts.read(name, raw)
+    through = prepared_classes(tmp_path / "prepared", name)
+    assert sorted(through.folds) == (["test", "train"] if name == "idrid" else [split])
+    through = through.fold(split)
     direct = direct.fold(split) if name == "idrid" else direct
     stored = [example["image"] for example in read(builder, split, "image")]
     assert stored == [item.image.read_bytes() for item in direct.items]
-    through = prepared_classes(tmp_path / "prepared", name, split)
     assert (through.classes, through.ordered) == (direct.classes, direct.ordered)
     np.testing.assert_array_equal(through.labels, direct.labels)
     if name == "idrid":
@@ -305,7 +307,7 @@ def test_classes_need_a_class(tmp_path):
     write(tmp_path / "raw/a.png", photo(0))
     prepared("image_folder", tmp_path / "raw", tmp_path)
     with pytest.raises(ValueError, match="image_folder: its examples have no class; f"):
-        prepared_classes(tmp_path / "prepared", "image_folder", "train")
+        prepared_classes(tmp_path / "prepared", "image_folder")
 
 
 @pytest.mark.parametrize("below", [".", "A. Segmentation"])

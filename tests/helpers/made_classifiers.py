@@ -18,12 +18,16 @@ CLASSES = ("none", "some", "many")
 SIZE = 48
 
 
+def options(outputs=3):
+    return {**OPTIONS, "out_channels": outputs}
+
+
 @functools.cache
-def variables(seed=0):
+def variables(seed=0, outputs=3):
     """Draw parameters by their names, which takes less time than to compile `init`."""
     rng = np.random.default_rng(seed)
     tree = {}
-    for name, shape in weights.expected_shapes("resnet", OPTIONS).items():
+    for name, shape in weights.expected_shapes("resnet", options(outputs)).items():
         *parents, leaf = name.split("/")
         level = functools.reduce(lambda d, key: d.setdefault(key, {}), parents, tree)
         if leaf == "kernel":
@@ -48,6 +52,7 @@ def untrained(preprocess=None, **changes):
 def save_untrained(path, seed=0, **changes):
     """Save untrained weights; return the path."""
     facts = settings(**changes).to_dict()
-    model = {"model": "resnet", "options": OPTIONS, "preprocess": facts}
-    weights.save(path, variables(seed), **model)
+    outputs = len(facts["classes"])
+    model = {"model": "resnet", "options": options(outputs), "preprocess": facts}
+    weights.save(path, variables(seed, outputs), **model)
     return path

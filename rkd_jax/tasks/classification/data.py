@@ -74,7 +74,7 @@ def _divided(data: ClassificationData) -> dict[str, ClassData]:
 
 def _read(data: ClassificationData) -> ClassData:
     if data.kind == "tfds":
-        return class_sources.prepared_classes(data.data_dir, data.name, "train")
+        return class_sources.prepared_classes(data.data_dir, data.name)
     table = data.kind == "table"
     columns = Columns(
         data.image_column, data.class_column, data.group_column, data.fold_column
