@@ -18,6 +18,9 @@ import numpy as np
 
 from rkd_jax.data.class_data import ClassData, check_apart
 
+SHARES = (7, 1, 2)
+"""Of training, validation and test, where nothing else is asked for."""
+
 
 def fold_numbers(
     labels: Sequence[int] | np.ndarray,
@@ -126,7 +129,7 @@ def cross_validation(
 
 def parts(
     data: ClassData,
-    shares: Sequence[int] = (7, 1, 2),
+    shares: Sequence[int] = SHARES,
     *,
     seed: int,
     folds: int = 0,

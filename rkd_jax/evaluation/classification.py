@@ -63,6 +63,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "score the part that --fold names: train, val or test",
     )
     parser.add_argument(
+        "--shares",
+        type=int,
+        nargs=3,
+        metavar=("TRAIN", "VAL", "TEST"),
+        help="with --split_seed: those of config.data.shares (default: 7 1 2)",
+    )
+    parser.add_argument(
+        "--cross_validation",
+        type=int,
+        nargs=2,
+        metavar=("FOLDS", "FOLD"),
+        help="with --split_seed: config.data.folds and config.data.fold",
+    )
+    parser.add_argument(
         "--images", metavar="FILE", help="text file with images, one a line"
     )
     parser.add_argument(

@@ -31,8 +31,8 @@ def read_data(args: argparse.Namespace, classes: Sequence[str]) -> ClassData:
     """Read the images that the arguments of the command name.
 
     Args:
-        args: `data_dir`, `layout`, `name`, `labels`, the columns, `split_seed`, `fold`
-            and `images`.
+        args: `data_dir`, `layout`, `name`, `labels`, the columns, `split_seed`,
+            `shares`, `cross_validation`, `fold` and `images`.
         classes: of the weights.
 
     Returns:
@@ -44,18 +44,37 @@ def read_data(args: argparse.Namespace, classes: Sequence[str]) -> ClassData:
     """
     data = _read(args)
     if args.split_seed is not None:
-        parts = folds.parts(data, seed=args.split_seed)
-        wanted = TEST if args.fold is None else args.fold
-        if wanted not in parts:
-            raise ValueError(
-                f"--fold {wanted}: with --split_seed it is one of {', '.join(parts)}"
-            )
-        data = parts[wanted]
+        data = _divided(data, args)
+    elif args.shares or args.cross_validation:
+        raise ValueError(
+            "--shares and --cross_validation say how --split_seed divides the data; "
+            "give it as well, as config.data.split_seed was in training"
+        )
     elif args.fold is not None:
         data = data.fold(args.fold)
     elif TEST in data.folds:
         data = data.fold(TEST)
     return in_classes(_chosen(data, args.images), classes)
+
+
+def _divided(data: ClassData, args: argparse.Namespace) -> ClassData:
+    """Return the part to score of data that are divided as in training."""
+    shares = args.shares or folds.SHARES
+    if min(shares) < 1:
+        raise ValueError(f"--shares {shares}: expected three whole numbers above 0")
+    count, number = args.cross_validation or (0, 0)
+    if args.cross_validation and not (count >= 2 and 0 <= number < count):
+        raise ValueError(
+            f"--cross_validation {count} {number}: expected at least 2 folds, and the "
+            "number of one of them, from 0"
+        )
+    parts = folds.parts(data, shares, seed=args.split_seed, folds=count, fold=number)
+    wanted = TEST if args.fold is None else args.fold
+    if wanted not in parts:
+        raise ValueError(
+            f"--fold {wanted}: with --split_seed it is one of {', '.join(parts)}"
+        )
+    return parts[wanted]
 
 
 def _read(args: argparse.Namespace) -> ClassData:

@@ -1,6 +1,7 @@
 """`evaluate classification` with untrained networks: scores, files, refusals."""
 
 import csv
+import dataclasses
 import functools
 import json
 
@@ -258,11 +259,21 @@ def test_the_part_that_training_held_out_is_scored(root, files, tmp_path):
         group_column="patient",
         split_seed=3,
     )
-    parts = data.parts(own)
-    assert run(root, tmp_path, files["teacher"], more=["--split_seed", 3]) == 0
-    names = [row["image"] for row in read_csv(tmp_path / "images.csv")]
-    assert sorted(names) == sorted(parts["test"].names)
-    assert not set(parts["test"].groups) & set(parts["train"].groups)
+    ways = {
+        "usual": ({}, []),
+        "shares": ({"shares": (2, 1, 1)}, ["--shares", 2, 1, 1]),
+        "folds": ({"folds": 3, "fold": 1}, ["--cross_validation", 3, 1]),
+    }
+    seen = set()
+    for name, (change, more) in ways.items():
+        parts = data.parts(dataclasses.replace(own, **change))
+        out, more = tmp_path / name, ["--split_seed", 3, *more]
+        assert run(root, out, files["teacher"], more=more) == 0
+        names = [row["image"] for row in read_csv(out / "images.csv")]
+        assert sorted(names) == sorted(parts["test"].names)
+        assert not set(parts["test"].groups) & set(parts["train"].groups)
+        seen.add(tuple(names))
+    assert len(seen) == 3
 
 
 def test_labels_follow_the_names_of_the_weights():
@@ -292,6 +303,13 @@ def test_labels_follow_the_names_of_the_weights():
         (["teacher"], ["--layout", "stars"], "unknown layout 'stars'; known: table"),
         (["teacher"], ["--fold", "val"], "no fold 'val'"),
         (["teacher"], ["--fold", "3", "--split_seed", "0"], "one of train, val, test"),
+        (["teacher"], ["--shares", "1", "1", "2"], "give it as well"),
+        (["teacher"], ["--split_seed", "0", "--shares", "1", "1", "0"], "above 0"),
+        (
+            ["teacher"],
+            ["--split_seed", "0", "--cross_validation", "3", "3"],
+            "--cross_validation 3 3: expected at least 2 folds",
+        ),
         (["teacher"], ["--image_column", "name"], "no column 'name'"),
         (["teacher"], ["--images", "none.txt"], "none.txt: no such file"),
         (["teacher"], ["--images", "list.txt"], "list.txt: no images ['x']; there are"),
