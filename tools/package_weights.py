@@ -43,6 +43,10 @@ def neutral(recipe: dict[str, Any], teacher: str | None = None) -> dict[str, Any
     of_teacher = recipe["config"].get("task", {}).get("teacher", {})
     if of_teacher.get("weights"):
         of_teacher["weights"] = teacher or pathlib.Path(of_teacher["weights"]).name
+    if recipe["config"].get("init_weights"):
+        # The run's folder says what it is: all runs write "weights.safetensors".
+        start = pathlib.Path(recipe["config"]["init_weights"])
+        recipe["config"]["init_weights"] = start.parent.name or start.stem
     return recipe
 
 
@@ -74,6 +78,11 @@ def main(argv: list[str] | None = None) -> int:
             raise ValueError(
                 f"{args.source}: weights of {found.model!r} have no "
                 f"{', '.join(strange)}; expected those of a detector of lesions"
+            )
+        elif changes and "classes" in found.preprocess:
+            raise ValueError(
+                f"{args.source}: a classifier's {', '.join(sorted(changes))} cannot be "
+                "changed; train it so"
             )
         weights.save(
             args.target,

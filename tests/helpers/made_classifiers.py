@@ -49,10 +49,11 @@ def untrained(preprocess=None, **changes):
     return weights.Weights("resnet", OPTIONS, variables(), facts, {}, {})
 
 
-def save_untrained(path, seed=0, **changes):
+def save_untrained(path, seed=0, recipe=None, **changes):
     """Save untrained weights; return the path."""
     facts = settings(**changes).to_dict()
     outputs = len(facts["classes"])
     model = {"model": "resnet", "options": options(outputs), "preprocess": facts}
+    model["recipe"] = recipe
     weights.save(path, variables(seed, outputs), **model)
     return path

@@ -1,6 +1,7 @@
 """Weight files of the package are made from those of a run."""
 
 import jax
+import made_classifiers
 import numpy as np
 import package_weights
 
@@ -51,6 +52,22 @@ def test_what_no_detector_could_load_is_not_written(tmp_path, save_untrained, ca
         assert package_weights.main(arguments) == 2
         assert message in capsys.readouterr().err
         assert not target.exists()
+
+
+def test_a_classifier_stays_as_it_was_trained(tmp_path, capsys):
+    start = "/home/me/runs/drawn/weights.safetensors"
+    recipe = {"config": {"data": {"data_dir": "IDRiD"}, "init_weights": start}}
+    run = made_classifiers.save_untrained(
+        tmp_path / "run.safetensors", recipe=recipe, temperature=1.5
+    )
+    packed = tmp_path / "packed.safetensors"
+    assert package_weights.main([str(run), str(packed), "--size", "640"]) == 2
+    assert "a classifier's size cannot be changed" in capsys.readouterr().err
+    assert not packed.exists()
+    assert package_weights.main([str(run), str(packed)]) == 0
+    found = weights.load(packed)
+    assert found.recipe["config"]["init_weights"] == "drawn"
+    assert found.preprocess == weights.load(run).preprocess
 
 
 def test_other_files_are_refused(tmp_path, capsys):
