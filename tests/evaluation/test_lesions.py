@@ -35,14 +35,16 @@ class Channels:
     def facts(self):
         return {"weights_sha256": self.weights, "fusion": self.settings.fusion}
 
+    def share_proposals(self, other):
+        if ("other" in self.weights) != ("other" in other.weights):
+            raise ValueError("the proposal networks differ")
+
     def maps(self, path, refined=True):
         self.calls.append(path.stem)
         image = np.asarray(Image.open(path), np.float32) / 255
         if not image.any():
             raise detectors.NoFundusError("nothing is lit")
         full, half, classifier = np.moveaxis(image, 2, 0)
-        if "other" in self.weights:
-            full = full * 0.5
         if self.cls:
             classifier = np.sqrt(classifier)
         return {
@@ -418,7 +420,7 @@ def refuse(root, tmp_path, capsys, *options):
         (("--suffix", "_MA"), "--suffix without --masks"),
         (("--masks", "x", "--split", "test"), "leave it out with --masks"),
         (("--cls", "cls"), "--cls without --rows all"),
-        (("--rows", "all", "--cls", "cls other"), "differs from that of --weights"),
+        (("--rows", "all", "--cls", "cls other"), "the proposal networks differ"),
         (("--images", "/nowhere.txt"), "check --images"),
     ],
 )
@@ -527,5 +529,5 @@ def test_points_of_the_froc_curve_hold_the_sensitivities(root, finished):
 def test_settings_of_the_fake_are_those_of_a_detector():
     fields = {field.name for field in dataclasses.fields(DetectorSettings)}
     assert {"fusion", "threshold", "lesion"} <= fields
-    for name in ("facts", "maps"):
+    for name in ("facts", "maps", "share_proposals"):
         assert callable(getattr(detectors.LesionDetector, name))
