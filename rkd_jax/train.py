@@ -51,13 +51,19 @@ def table(results: dict[str, dict[str, float]]) -> str:
     >>> print(table({"teacher": {"score": 0.5}, "encoder": {}}))
       network                score
       teacher                0.500
+    >>> print(table({"teacher": {"accuracy": 0.5, "balanced_accuracy": 0.25}}))
+      network             accuracy  balanced_accuracy
+      teacher                0.500              0.250
     """
     scored = {name: metrics for name, metrics in results.items() if metrics}
     columns = list(dict.fromkeys(key for m in scored.values() for key in m))
-    lines = ["  " + "network".ljust(12) + "".join(c.rjust(16) for c in columns)]
+    first = max(12, *(len(name) + 2 for name in scored))
+    widths = {name: max(16, len(name) + 2) for name in columns}
+    head = "".join(name.rjust(width) for name, width in widths.items())
+    lines = ["  " + "network".ljust(first) + head]
     for name, metrics in scored.items():
-        row = "".join(f"{metrics.get(c, float('nan')):16.3f}" for c in columns)
-        lines.append("  " + name.ljust(12) + row)
+        row = "".join(f"{metrics.get(c, float('nan')):{widths[c]}.3f}" for c in columns)
+        lines.append("  " + name.ljust(first) + row)
     return "\n".join(lines)
 
 

@@ -87,8 +87,10 @@ def finder(detector: LesionDetector, cls: LesionDetector | None = None) -> Find:
             be those of `detector`.
 
     Raises:
-        ValueError (when called): the proposal networks differ.
+        ValueError: the proposal networks differ.
     """
+    if cls is not None:
+        detector.share_proposals(cls)
     weights = [one.settings.classifier_weight for one in (detector, cls) if one]
 
     def find(path: pathlib.Path, rows: Collection[str]) -> dict[str, np.ndarray]:
@@ -97,13 +99,6 @@ def finder(detector: LesionDetector, cls: LesionDetector | None = None) -> Find:
         if any(row.startswith(CLS) for row in rows):
             assert cls is not None
             parts.append(cls.maps(path))
-            for name in ("full", "half"):
-                if not np.array_equal(parts[0][name], parts[1][name]):
-                    raise ValueError(
-                        f"{path}: the map {name!r} of --cls differs from that of "
-                        "--weights; expected two files that differ in the classifier "
-                        "alone: give those of one experiment"
-                    )
         # As in `detect`: a geometric mean is never 0, a map outside the field is.
         lit = (parts[0]["full"] > 0) | (parts[0]["half"] > 0)
         return {

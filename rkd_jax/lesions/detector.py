@@ -21,7 +21,7 @@ from rkd_jax.lesions.choice import DEFAULT
 from rkd_jax.lesions.fundus import problem_of
 from rkd_jax.lesions.fusion import fuse, needs_classifier
 from rkd_jax.lesions.prepare import field_box, field_diameter, prepare, without_rim
-from rkd_jax.lesions.proposals import propose
+from rkd_jax.lesions.proposals import Propose, kept_last, propose, same_networks
 from rkd_jax.lesions.regions import BATCH, classify, fill, find_points, refine
 from rkd_jax.lesions.result import LesionMap, find_lesions
 from rkd_jax.lesions.settings import MODEL, check_numbers, settings_of
@@ -69,6 +69,30 @@ class LesionDetector:
         self._where = where
         self._variables = jax.device_put(weights.variables)
         self._programs: dict[tuple[Any, ...], Callable[..., Any]] = {}
+        self._propose: Propose = self._proposed
+
+    def share_proposals(self, other: LesionDetector) -> None:
+        """Let one run of the proposal networks serve this detector and another.
+
+        Args:
+            other: differs in the classifier alone, and is asked about the same
+                photographs in turn.
+
+        Raises:
+            ValueError: its proposal networks, its scale or its field are others.
+        """
+        if not (
+            same_networks(self.weights.variables, other.weights.variables)
+            and self.weights.options["proposal"] == other.weights.options["proposal"]
+            and self.settings.scale == other.settings.scale
+            and self.settings.rim == other.settings.rim
+        ):
+            raise ValueError(
+                f"{other._where}: its proposal networks, or the scale or rim of its "
+                f"photographs, differ from those of {self._where}; expected two files "
+                "that differ in the classifier alone: give those of one experiment"
+            )
+        self._propose = other._propose = kept_last(self._proposed)
 
     def facts(self) -> dict[str, Any]:
         """Return all that a probability depends on, ready for JSON."""
@@ -113,6 +137,10 @@ class LesionDetector:
             )
         return np.asarray(self._programs[key](*arguments)[0])
 
+    def _proposed(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        reach, tile = self._module.reach(), self.settings.tile
+        return propose(self._run, image, reach=reach, tile=tile)
+
     def _at_scale(
         self, image: np.ndarray, *, refined: bool
     ) -> tuple[dict[str, np.ndarray], float | None]:
@@ -124,7 +152,7 @@ class LesionDetector:
                 no region.
         """
         options = self.settings
-        maps = propose(self._run, image, reach=self._module.reach(), tile=options.tile)
+        maps = self._propose(image)
         if not refined:
             return maps, None
         points = find_points(

@@ -11,9 +11,11 @@ from rkd_jax.models.output import ClassOutput
 class Classifier(ClassifierOptions, nn.Module):
     """A network for classes; a subclass adds its options and `__call__`.
 
-    All are called as `module(images, train=False, example_ids=None)`. In training,
-    "batch_stats" must be mutable where there is BatchNorm, and there must be a key
-    "dropout" where there is dropout.
+    All are called as `module(images, train=False, example_ids=None)` and return a
+    `ClassOutput`; images of another shape raise a ValueError. `images` are float
+    `[B, H, W, in_channels]`. With `train`, BatchNorm takes the statistics of the batch
+    ("batch_stats" must be mutable), and dropout acts (there must be a key "dropout").
+    `example_ids`, int32 `[B]`, choose the dropout masks; default 0 .. B-1.
 
     Attributes: those of `ClassifierOptions`.
         axis_name: mapped axis over which BatchNorm takes its statistics in training;

@@ -54,20 +54,10 @@ class DenseNet(DenseNetOptions, Classifier):
         train: bool = False,
         example_ids: jax.Array | None = None,
     ) -> ClassOutput:
-        """Compute logits and features.
-
-        Args:
-            images: `[B, H, W, in_channels]` float.
-            train: BatchNorm takes the statistics of the batch; "batch_stats" must then
-                be mutable.
-            example_ids: `[B]` numbers of the examples; without effect here.
-
-        Returns:
-            A `ClassOutput`.
+        """Compute logits and features of images; see `Classifier`.
 
         Raises:
-            ValueError: images of another shape, or too small: the last map would have
-                no pixel.
+            ValueError: images so small that the last map would have no pixel.
         """
         del example_ids
         check_images(images, self.in_channels)

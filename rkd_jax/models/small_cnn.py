@@ -27,20 +27,7 @@ class SmallCnn(SmallCnnOptions, Classifier):
         train: bool = False,
         example_ids: jax.Array | None = None,
     ) -> ClassOutput:
-        """Compute logits and features.
-
-        Args:
-            images: `[B, H, W, in_channels]` float.
-            train: BatchNorm takes the statistics of the batch; "batch_stats" must then
-                be mutable.
-            example_ids: `[B]` numbers of the examples; without effect here.
-
-        Returns:
-            A `ClassOutput`.
-
-        Raises:
-            ValueError: images of another shape.
-        """
+        """Compute logits and features of images; see `Classifier`."""
         del example_ids
         check_images(images, self.in_channels)
         dtype = jnp.dtype(self.compute_dtype)

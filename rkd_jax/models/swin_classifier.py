@@ -29,20 +29,7 @@ class SwinClassifier(SwinClassifierOptions, Classifier):
         train: bool = False,
         example_ids: jax.Array | None = None,
     ) -> ClassOutput:
-        """Compute logits and features.
-
-        Args:
-            images: `[B, H, W, in_channels]` float.
-            train: Whether dropout acts; needs the "dropout" key then.
-            example_ids: `[B]` int32 numbers of the examples, which choose their
-                dropout masks; default 0 .. B-1.
-
-        Returns:
-            A `ClassOutput`.
-
-        Raises:
-            ValueError: images of another shape.
-        """
+        """Compute logits and features of images; see `Classifier`."""
         images = pad_images(images, channels=self.in_channels, divisor=2, minimum=2)
         states = SwinTransformer(
             self.feature_size,

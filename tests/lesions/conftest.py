@@ -50,9 +50,10 @@ def _variables():
 def untrained():
     """Return a function that makes untrained weights in memory."""
 
-    def make(**preprocess):
+    def make(variables=None, **preprocess):
         facts = {**_PREPROCESS, **preprocess}
-        return weights.Weights("two_stage", _OPTIONS, _variables(), facts, {}, {})
+        variables = variables or _variables()
+        return weights.Weights("two_stage", _OPTIONS, variables, facts, {}, {})
 
     return make
 

@@ -162,6 +162,57 @@ def test_real_networks_agree_for_any_tile_and_batch(untrained, monkeypatch):
         np.testing.assert_allclose(second[name], first[name], atol=1e-5)
 
 
+def _changed(variables, part):
+    """Return variables in which a part of the network has other parameters."""
+    params = dict(variables["params"])
+    params[part] = jax.tree.map(lambda leaf: 0.5 * leaf, params[part])
+    return {**variables, "params": params}
+
+
+def test_two_classifiers_share_a_run_of_the_proposal_networks(
+    bright_spots, untrained, monkeypatch
+):
+    own = untrained()
+    other = untrained(_changed(own.variables, "classifier"))
+    images = [draw_eye(), draw_eye(spots=SPOTS[:1])]
+    calls, real = [], LesionDetector._run
+
+    def run(self, part, pixels):
+        calls.append(part)
+        # In place of its own parameters.
+        factor = 1 if self.weights is own or part != "classifier" else 0.5
+        return factor * real(self, part, pixels)
+
+    monkeypatch.setattr(LesionDetector, "_run", run)
+    expected = [
+        LesionDetector(one).maps(image) for image in images for one in (own, other)
+    ]
+    detectors = LesionDetector(own), LesionDetector(other)
+    detectors[0].share_proposals(detectors[1])
+    calls.clear()
+    found = [one.maps(image) for image in images for one in detectors]
+    assert calls.count("full") == calls.count("half") == len(images)
+    for a, b in zip(found, expected, strict=True):
+        assert list(a) == list(b)
+        for name in MAPS:
+            np.testing.assert_array_equal(a[name], b[name])
+    assert not np.array_equal(found[0]["full_refined"], found[1]["full_refined"])
+
+
+def test_other_proposal_networks_are_not_shared(untrained):
+    own = untrained()
+    first = LesionDetector(own, where="a.safetensors")
+    scale = {"field_px": 100.0, "sigma_px": 5.0, "gain": 4.0}
+    for weights in (
+        untrained(_changed(own.variables, "half")),
+        untrained(scale=scale),
+        untrained(rim=0.2),
+    ):
+        other = LesionDetector(weights, where="b.safetensors")
+        with pytest.raises(ValueError, match=r"b\.safetensors: its proposal networks"):
+            first.share_proposals(other)
+
+
 def test_the_classifier_sees_the_patch_of_its_pixel(untrained, monkeypatch):
     scale = {"field_px": 64.0, "sigma_px": 2.0, "gain": 4.0}
     weights = untrained(scale=scale, stride=1)
