@@ -87,19 +87,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="weights; of several, such as teacher=FILE student=FILE, each is compared "
         "with the one before it and with the first",
     )
+    parser.add_argument(
+        "--average_seeds",
+        action="store_true",
+        help="rows NAME_0, NAME_1, ... are runs of one recipe with other seeds: their "
+        "means are compared, too",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Predict and save; then score and draw what was saved."""
     from rkd_jax.classification.classifier import load_classifier
     from rkd_jax.evaluation import classification_predictions as predictions
-    from rkd_jax.evaluation import classification_scores, classification_tables
+    from rkd_jax.evaluation import (
+        classification_scores,
+        classification_seeds,
+        classification_tables,
+    )
     from rkd_jax.evaluation.classification_data import read_data
     from rkd_jax.evaluation.predictions import PREDICTIONS
     from rkd_jax.runtime import extras
 
     extras.require("evaluate")
     files = _files(args.weights)
+    if args.average_seeds:
+        classification_seeds.recipes(list(files))  # refuses other names at once
     classifiers = {row: load_classifier(file) for row, file in files.items()}
     classes, ordered = _agreed(classifiers, files)
     data = read_data(args, classes)
@@ -118,11 +130,14 @@ def run(args: argparse.Namespace) -> int:
         for row, one in classifiers.items()
     }
     groups = len(set(data.groups))
-    differences = classification_scores.compare(scores, groups)
+    means = classification_seeds.average(scores, groups) if args.average_seeds else {}
+    compare = classification_scores.compare
+    differences = compare(scores, groups), compare(means, groups)
     facts = _facts(data, ordered)
     facts["settings"] = {row: one.facts() for row, one in classifiers.items()}
-    classification_tables.write(out, data, saved, scores, differences, facts)
-    say(classification_tables.printed(scores, differences, facts))
+    table = classification_tables.Table(scores, means, *differences, facts)
+    classification_tables.write(out, data, saved, table)
+    say(classification_tables.printed(table))
     say(f"written to {out}")
     return 0
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from rkd_jax.data.class_data import ClassData
 from rkd_jax.evaluation.classification_predictions import Predictions
-from rkd_jax.evaluation.score_tables import difference
+from rkd_jax.evaluation.score_tables import Scored, difference
 from rkd_jax.metrics import bootstrap, calibration, class_draws, classification
 
 FAR = 0.95
@@ -83,7 +83,7 @@ def score_row(
     )
 
 
-def compare(scores: Mapping[str, RowScore], groups: int) -> list[dict[str, Any]]:
+def compare(scores: Mapping[str, Scored], groups: int) -> list[dict[str, Any]]:
     """Compare rows: each less the one before it, and less the first.
 
     Args:

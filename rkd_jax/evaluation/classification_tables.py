@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,10 @@ from rkd_jax.data.class_data import ClassData
 from rkd_jax.evaluation import charts
 from rkd_jax.evaluation.classification_predictions import Predictions
 from rkd_jax.evaluation.classification_scores import RowScore, image_rows
+from rkd_jax.evaluation.classification_seeds import MeanScore
 from rkd_jax.evaluation.predictions import METRICS
 from rkd_jax.evaluation.score_tables import (
+    Scored,
     cell,
     cells,
     difference_cells,
@@ -25,6 +28,7 @@ from rkd_jax.metrics.classification import roc_curve
 
 ROWS, CLASSES, IMAGES = "rows.csv", "classes.csv", "images.csv"
 DIFFERENCES = "differences.csv"
+SEEDS, SEED_DIFFERENCES = "seeds.csv", "seed_differences.csv"
 PICTURES = CONFUSION, ROC, RELIABILITY = "confusion", "roc", "reliability"
 _PROTOCOL = (
     "predicted class: the most probable; averages over the classes that are present; "
@@ -46,6 +50,25 @@ _TITLES = {
 _COMPARED = ("balanced_accuracy", "macro_f1", "auc_ovr", "quadratic_kappa")
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Table:
+    """What is written of some rows.
+
+    Attributes:
+        scores: of each row; the numbers of the first stand at the top of the JSON file.
+        means: of each recipe over its seeds, if they are asked for.
+        differences: of `classification_scores.compare` of the rows.
+        mean_differences: the same of the means.
+        facts: what the JSON file has besides.
+    """
+
+    scores: Mapping[str, RowScore]
+    means: Mapping[str, MeanScore]
+    differences: Sequence[Mapping[str, Any]]
+    mean_differences: Sequence[Mapping[str, Any]]
+    facts: Mapping[str, Any]
+
+
 def picture(kind: str, row: str, rows: Sequence[str]) -> str:
     """Return the name of a picture; that of the first row has no name of a row.
 
@@ -62,16 +85,15 @@ def files(rows: Sequence[str]) -> list[str]:
         for row in rows
         for kind in (CONFUSION, ROC, RELIABILITY)
     ]
-    return [METRICS, ROWS, CLASSES, IMAGES, DIFFERENCES, *pictures]
+    tables = [ROWS, CLASSES, IMAGES, DIFFERENCES, SEEDS, SEED_DIFFERENCES]
+    return [METRICS, *tables, *pictures]
 
 
 def write(
     out: pathlib.Path,
     data: ClassData,
     saved: Mapping[str, Predictions],
-    scores: Mapping[str, RowScore],
-    differences: Sequence[Mapping[str, Any]],
-    facts: Mapping[str, Any],
+    table: Table,
 ) -> None:
     """Write all files of the scores.
 
@@ -79,10 +101,9 @@ def write(
         out: folder of the run.
         data: the images.
         saved: predictions of each row, in their order.
-        scores: of each row; the numbers of the first stand at the top of the JSON file.
-        differences: of `classification_scores.compare`.
-        facts: what the JSON file has besides.
+        table: scores of the rows.
     """
+    scores = table.scores
     rows = {
         row: {
             **one.numbers,
@@ -95,8 +116,19 @@ def write(
         for row, one in scores.items()
     }
     first = next(iter(rows))
-    content = {"row": first, **rows[first], **facts, "rows": rows}
-    content |= {"differences": list(differences), "protocol": _PROTOCOL}
+    content = {"row": first, **rows[first], **table.facts, "rows": rows}
+    content |= {"differences": list(table.differences), "protocol": _PROTOCOL}
+    if table.means:
+        content["seeds"] = {
+            name: {
+                **one.numbers,
+                "intervals": one.intervals,
+                "sd": one.spread,
+                "runs": one.runs,
+            }
+            for name, one in table.means.items()
+        }
+        content["seed_differences"] = list(table.mean_differences)
     text = json.dumps(content, indent=2, allow_nan=False)
     own_files.write_text(out / METRICS, text + "\n")
     tables = {
@@ -114,7 +146,9 @@ def write(
             for row, one in scores.items()
             for line in image_rows(data, saved[row], one)
         ],
-        DIFFERENCES: [difference_cells(one) for one in differences],
+        DIFFERENCES: [difference_cells(one) for one in table.differences],
+        SEEDS: [{"recipe": name} | one.line() for name, one in table.means.items()],
+        SEED_DIFFERENCES: [difference_cells(one) for one in table.mean_differences],
     }
     for name, lines in tables.items():
         if not lines:
@@ -150,29 +184,12 @@ def _draw(
         own_files.write_bytes(out / picture(kind, row, rows), charts.png(figure))
 
 
-def printed(
-    scores: Mapping[str, RowScore],
-    differences: Sequence[Mapping[str, Any]],
-    facts: Mapping[str, Any],
-) -> str:
-    """Return the table for a terminal; see `write`."""
-    names = list(next(iter(scores.values())).numbers)
-    names = [name for name in _TITLES if name in names]
-    width = max(12, *(len(row) + 2 for row in scores))
-    head = f"{'row':{width}}{_TITLES[names[0]]:>9}{'95 % interval':>17}"
-    lines = [head + "".join(f"{_TITLES[name]:>10}" for name in names[1:])]
-    for row, score in scores.items():
-        values = [shown(score.numbers[name]) for name in names]
-        interval = shown_interval(score.intervals[names[0]])
-        line = f"{row:{width}}{values[0]:>9}{interval:>17}"
-        lines.append(line + "".join(f"{value:>10}" for value in values[1:]))
-    for one in differences:
-        gains = []
-        for name in _COMPARED:
-            if (gain := one["difference"].get(name)) is not None:
-                between = shown_interval(one["intervals"][name])
-                gains.append(f"{_TITLES[name]} {gain:+.3f} ({between})")
-        lines.append(f"{one['first']} less {one['second']}: {', '.join(gains)}")
+def printed(table: Table) -> str:
+    """Return the table for a terminal."""
+    scores, facts = table.scores, table.facts
+    lines = _lines("row", scores, [] if table.means else table.differences)
+    if table.means:
+        lines += _lines("mean of runs", table.means, table.mean_differences)
     counts = ", ".join(f"{name} {n}" for name, n in facts["class_counts"].items())
     lines.append(f"{facts['images']} images of {facts['groups']} groups: {counts}")
     if absent := facts["absent_classes"]:
@@ -186,3 +203,27 @@ def printed(
                 "training data than 95 % of it"
             )
     return "\n".join(lines)
+
+
+def _lines(
+    title: str, scores: Mapping[str, Scored], differences: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Return the lines of scores and of their differences."""
+    names = list(next(iter(scores.values())).numbers)
+    names = [name for name in _TITLES if name in names]
+    width = max(len(title) + 2, *(len(row) + 2 for row in scores))
+    head = f"{title:{width}}{_TITLES[names[0]]:>9}{'95 % interval':>17}"
+    lines = [head + "".join(f"{_TITLES[name]:>10}" for name in names[1:])]
+    for row, score in scores.items():
+        values = [shown(score.numbers[name]) for name in names]
+        interval = shown_interval(score.intervals[names[0]])
+        line = f"{row:{width}}{values[0]:>9}{interval:>17}"
+        lines.append(line + "".join(f"{value:>10}" for value in values[1:]))
+    for one in differences:
+        gains = []
+        for name in _COMPARED:
+            if (gain := one["difference"].get(name)) is not None:
+                between = shown_interval(one["intervals"][name])
+                gains.append(f"{_TITLES[name]} {gain:+.3f} ({between})")
+        lines.append(f"{one['first']} less {one['second']}: {', '.join(gains)}")
+    return lines

@@ -276,6 +276,28 @@ def test_the_part_that_training_held_out_is_scored(root, files, tmp_path):
     assert len(seen) == 3
 
 
+def test_means_over_seeds(root, files, tmp_path, capsys):
+    names = ("ce_0", "ce_1", "full_0")
+    rows = [f"{row}={file}" for row, file in zip(names, files.values(), strict=True)]
+    assert run(root, tmp_path, *rows, more=["--average_seeds"]) == 0
+    assert "full less ce: bal.acc." in capsys.readouterr().out
+    content = scored(tmp_path)
+    means = {line["recipe"]: line for line in read_csv(tmp_path / "seeds.csv")}
+    assert list(means) == ["ce", "full"]
+    for recipe, runs in (("ce", names[:2]), ("full", names[2:])):
+        values = [content["rows"][row]["macro_f1"] for row in runs]
+        assert content["seeds"][recipe]["macro_f1"] == pytest.approx(np.mean(values))
+        assert float(means[recipe]["macro_f1"]) == pytest.approx(
+            np.mean(values), abs=1e-5
+        )
+    (gain,) = read_csv(tmp_path / "seed_differences.csv")
+    assert (gain["first"], gain["second"]) == ("full", "ce")
+    # Without the flag, the tables of means are gone.
+    assert run(root, tmp_path, *rows) == 0
+    assert not (tmp_path / "seeds.csv").exists()
+    assert "seeds" not in scored(tmp_path)
+
+
 def test_labels_follow_the_names_of_the_weights():
     items = [
         Labeled(n, lambda: np.zeros((8, 8), np.uint8), k, n, where=f"row {n}")
@@ -303,6 +325,7 @@ def test_labels_follow_the_names_of_the_weights():
         (["teacher"], ["--layout", "stars"], "unknown layout 'stars'; known: table"),
         (["teacher"], ["--fold", "val"], "no fold 'val'"),
         (["teacher"], ["--fold", "3", "--split_seed", "0"], "one of train, val, test"),
+        (["a=teacher"], ["--average_seeds"], "the row 'a' has no seed in its name"),
         (["teacher"], ["--shares", "1", "1", "2"], "give it as well"),
         (["teacher"], ["--split_seed", "0", "--shares", "1", "1", "0"], "above 0"),
         (
