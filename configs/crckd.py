@@ -106,9 +106,8 @@ def _demo(config: Config) -> None:
     task = ClassificationConfig.of(config)
     config.model.channels, config.model.embedding_dim = (8, 16, 32, 64), 32
     config.data.size = 64
-    config.data.synthetic_labeled, config.data.synthetic_unlabeled = 400, 300
+    config.data.synthetic_labeled, config.data.synthetic_unlabeled = 300, 300
     config.data.batch_size = 32
     task.embed_dim, task.positives, task.negatives = 32, 8, 64
-    task.start_epoch, task.ramp_epochs = 5, 8
     task.compare_terms, task.seeds = True, 3
-    config.loop.steps, config.loop.eval_every = 300, 0
+    config.loop.steps, config.loop.eval_every = 600, 0
