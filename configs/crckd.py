@@ -31,8 +31,8 @@ from rkd_jax.tasks.classification import (
 ROWS = {"ce": 0, "mt": 1, "ccd": 2, "full": 3}
 DATA_SETS = ("ham10000", "aptos2019", "idrid", "eyepacs")
 VARIANTS = (*ROWS, "upstream", *DATA_SETS, "small", "reverse", "demo")
-# Training images, for the steps of 80 epochs.
-_IMAGES = {"ham10000": 7010, "aptos2019": 2563, "idrid": 361, "eyepacs": 385}
+# Training images of the published data, for the steps of 80 epochs.
+_IMAGES = {"ham10000": 7010, "aptos2019": 2563, "idrid": 361, "eyepacs": 24_588}
 
 
 def get_config(variant: str = "") -> Config:

@@ -153,10 +153,12 @@ class WeightsFile(NamedTuple):
     Attributes:
         path: of the file, or the name of a packaged one; empty: none is named.
         model: the network that it must hold.
+        free: options of the network in which it may differ.
     """
 
     path: str
     model: ModelConfig
+    free: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass

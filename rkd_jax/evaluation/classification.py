@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("image", "image"),
         ("class", "class"),
         ("group", "group, if there is one"),
+        ("fold", "fold, if there is one"),
     ):
         parser.add_argument(
             f"--{name}_column",
@@ -104,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         classification_seeds,
         classification_tables,
     )
-    from rkd_jax.evaluation.classification_data import read_data
+    from rkd_jax.evaluation.classification_data import read_data, trained_on
     from rkd_jax.evaluation.predictions import PREDICTIONS
     from rkd_jax.runtime import extras
 
@@ -115,6 +116,12 @@ def run(args: argparse.Namespace) -> int:
     classifiers = {row: load_classifier(file) for row, file in files.items()}
     classes, ordered = _agreed(classifiers, files)
     data = read_data(args, classes)
+    for row, one in classifiers.items():
+        if trained_on(args, data, one.weights.recipe):
+            say(
+                f"note: {files[row]} was trained on part of {args.data_dir}, all of "
+                "which is scored here; --split_seed N scores the part that was held out"
+            )
     out = pathlib.Path(args.out)
     _claim(out, data, files, args)
     saved = predictions.predict(

@@ -10,7 +10,8 @@ import argparse
 import dataclasses
 import hashlib
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -77,6 +78,23 @@ def _divided(data: ClassData, args: argparse.Namespace) -> ClassData:
     return parts[wanted]
 
 
+def trained_on(
+    args: argparse.Namespace, data: ClassData, recipe: Mapping[str, Any]
+) -> bool:
+    """Return whether a network was trained on part of a folder that is all scored.
+
+    Args:
+        args: those of `read_data`.
+        data: what it returned.
+        recipe: of the weights.
+    """
+    chosen = args.split_seed is not None or args.fold is not None or args.images
+    if chosen or TEST in data.folds:
+        return False
+    known = recipe.get("config", {}).get("data", {}).get("data_dir", "")
+    return bool(known) and known == pathlib.Path(args.data_dir).resolve().name
+
+
 def _read(args: argparse.Namespace) -> ClassData:
     """Return all images of the data."""
     layout = args.layout or ("folders" if args.labels is None else "table")
@@ -88,23 +106,23 @@ def _read(args: argparse.Namespace) -> ClassData:
             f"layout {layout!r} {'with' if args.name else 'without'} --name; a "
             "prepared data set has both: --layout tfds --name aptos2019"
         )
-    given = {k: getattr(args, f"{k}_column") for k in ("image", "class", "group")}
+    columns = ("image", "class", "group", "fold")
+    given = {name: getattr(args, f"{name}_column") for name in columns}
     if layout == TFDS:
         if args.labels is not None or any(given.values()):
             raise ValueError(
                 "a prepared data set has its classes: leave out --labels and columns"
             )
         return prepared_classes(args.data_dir, args.name)
-    columns = None
+    named = None
     if any(given.values()):
-        columns = Columns(
+        named = Columns(
             image=given["image"] or Columns.image,
             label=given["class"] or Columns.label,
             group=given["group"] or Columns.group,
+            fold=given["fold"] or Columns.fold,
         )
-    return class_layouts.read(
-        layout, args.data_dir, labels=args.labels, columns=columns
-    )
+    return class_layouts.read(layout, args.data_dir, labels=args.labels, columns=named)
 
 
 def _chosen(data: ClassData, path: str | None) -> ClassData:

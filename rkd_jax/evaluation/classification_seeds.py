@@ -47,12 +47,13 @@ def recipes(rows: list[str]) -> dict[str, list[str]]:
         rows: names.
 
     Raises:
-        ValueError: a row has no seed in its name.
+        ValueError: a row has no seed in its name, or two recipes have other seeds.
 
-    >>> recipes(["ce_0", "full_t_0", "ce_1"])
-    {'ce': ['ce_0', 'ce_1'], 'full_t': ['full_t_0']}
+    >>> recipes(["ce_0", "ce_1", "full_t_0", "full_t_1"])
+    {'ce': ['ce_0', 'ce_1'], 'full_t': ['full_t_0', 'full_t_1']}
     """
     found: dict[str, list[str]] = {}
+    seeds: dict[str, set[str]] = {}
     for row in rows:
         match = _NAMED.fullmatch(row)
         if match is None:
@@ -61,7 +62,19 @@ def recipes(rows: list[str]) -> dict[str, list[str]]:
                 "NAME_SEED, such as ce_0=FILE ce_1=FILE"
             )
         found.setdefault(match[1], []).append(row)
+        seeds.setdefault(match[1], set()).add(match[2])
+    (first, wanted), *others = seeds.items()
+    for recipe, there in others:
+        if there != wanted:
+            raise ValueError(
+                f"--average_seeds: {recipe} has the seeds {_listed(there)}, {first} "
+                f"{_listed(wanted)}; give the same of each"
+            )
     return found
+
+
+def _listed(seeds: set[str]) -> str:
+    return ", ".join(sorted(seeds, key=int))
 
 
 def average(scores: Mapping[str, Scored], groups: int) -> dict[str, MeanScore]:

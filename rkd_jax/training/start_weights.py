@@ -38,7 +38,7 @@ def load_for(config: schema.Config, role: str, path: str) -> weights.Weights:
     loaded = weights.load(path)
     wanted = config.task.weights_files(config).get(role)
     if wanted is not None:
-        check_network(path, loaded, wanted.model)
+        check_network(path, loaded, wanted.model, wanted.free)
     module = tasks.load(config.task.name)
     facts = module.preprocess(config)
     for key in sorted(module.must_agree(config, role)):
@@ -47,13 +47,16 @@ def load_for(config: schema.Config, role: str, path: str) -> weights.Weights:
 
 
 def check_network(
-    path: str, loaded: weights.Weights, wanted: schema.ModelConfig
+    path: str,
+    loaded: weights.Weights,
+    wanted: schema.ModelConfig,
+    free: Collection[str] = (),
 ) -> None:
     """Refuse weights of another network than the config asks for.
 
     Raises:
         ValueError: its name differs, or an option other than how it computes
-            (`compute_dtype`) and what it drops (`drop_rate`).
+            (`compute_dtype`), what it drops (`drop_rate`) and those in `free`.
     """
     if loaded.model != wanted.name:
         raise ValueError(
@@ -61,7 +64,9 @@ def check_network(
         )
     # A file need not name the options that have their default.
     network = models.build(loaded.model, **loaded.options)
-    _compare_options(path, network, networks.stored_options(wanted))
+    asked = networks.stored_options(wanted)
+    asked = {name: value for name, value in asked.items() if name not in free}
+    _compare_options(path, network, asked)
 
 
 def _compare_options(

@@ -276,9 +276,33 @@ def test_the_part_that_training_held_out_is_scored(root, files, tmp_path):
     assert len(seen) == 3
 
 
+def test_a_score_of_training_images_is_noted(root, tmp_path, capsys):
+    recipe = {"config": {"data": {"data_dir": "images"}}}
+    file = save_untrained(tmp_path / "a.safetensors", recipe=recipe)
+    for more, noted in (([], True), (["--split_seed", 0], False)):
+        assert run(root, tmp_path / "out", file, more=more) == 0
+        assert ("was trained on part of" in capsys.readouterr().out) == noted
+
+
+def test_another_column_of_folds(root, files, tmp_path):
+    rows = [f"{n},{label_of(n)},{'test' if n < 4 else 'train'}" for n in range(COUNT)]
+    labels = tmp_path / "parts.csv"
+    table(labels, "id,grade,part", *rows)
+    words = ["classification", "--data_dir", root / "images", "--labels", labels]
+    words += ["--image_column", "id", "--class_column", "grade"]
+    words += ["--fold_column", "part", "--weights", files["teacher"]]
+    words += ["--out", tmp_path / "out", "--compilation_cache_dir", ""]
+    assert main([str(word) for word in words]) == 0
+    names = [row["image"] for row in read_csv(tmp_path / "out" / "images.csv")]
+    assert sorted(names) == ["0", "1", "2", "3"]
+
+
 def test_means_over_seeds(root, files, tmp_path, capsys):
-    names = ("ce_0", "ce_1", "full_0")
-    rows = [f"{row}={file}" for row, file in zip(names, files.values(), strict=True)]
+    names = ("ce_0", "ce_1", "full_0", "full_1")
+    rows = [
+        f"{row}={files[name]}"
+        for row, name in zip(names, ("teacher", "student", "third", "student"))
+    ]
     assert run(root, tmp_path, *rows, more=["--average_seeds"]) == 0
     assert "full less ce: bal.acc." in capsys.readouterr().out
     content = scored(tmp_path)
@@ -325,6 +349,11 @@ def test_labels_follow_the_names_of_the_weights():
         (["teacher"], ["--layout", "stars"], "unknown layout 'stars'; known: table"),
         (["teacher"], ["--fold", "val"], "no fold 'val'"),
         (["teacher"], ["--fold", "3", "--split_seed", "0"], "one of train, val, test"),
+        (
+            ["a_0=teacher", "a_1=student", "b_0=third"],
+            ["--average_seeds"],
+            "b has the seeds 0, a 0, 1; give the same of each",
+        ),
         (["a=teacher"], ["--average_seeds"], "the row 'a' has no seed in its name"),
         (["teacher"], ["--shares", "1", "1", "2"], "give it as well"),
         (["teacher"], ["--split_seed", "0", "--shares", "1", "1", "0"], "above 0"),

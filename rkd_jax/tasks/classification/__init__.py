@@ -58,13 +58,15 @@ def make(
             counts = sum(part.counts for part in parts(data).values())
         weights = (np.sum(counts) / counts).astype(np.float32)
     frozen = options.distill and teacher is not None
+    epoch_steps = max(len(train) / data.batch_size, 1.0)
+    _check_start(options, config.loop.steps / epoch_steps)
     return ClassificationTask(
         model=networks.build(config.model).clone(axis_name=axis_name),
         options=options,
         facts=Facts(
             members=members,
             class_weights=weights,
-            epoch_steps=max(len(train) / data.batch_size, 1.0),
+            epoch_steps=epoch_steps,
             ordered=train.ordered,
             size=data.size,
             mean=tuple(data.mean),
@@ -81,6 +83,18 @@ def make(
             writes_student=True,
         ),
     )
+
+
+def _check_start(options: ClassificationConfig, epochs: float) -> None:
+    """Refuse terms that would never begin to count."""
+    late = max(options.prediction_weight, options.relation_weight) > 0
+    if late and options.start_epoch >= epochs:
+        raise ValueError(
+            f"config.task.start_epoch is {options.start_epoch}, but the run has "
+            f"{epochs:.1f} epochs: the teacher's prediction and the relations would "
+            "never count; set config.loop.steps higher or config.task.start_epoch "
+            "lower, or config.task.prediction_weight and relation_weight 0"
+        )
 
 
 def training_source(config: Config) -> "Source":
@@ -191,5 +205,9 @@ def measure(
 
 
 def must_agree(config: Config, role: str) -> set[str]:
-    """Return the facts by which the outputs of two networks mean the same."""
-    return {"classes", "size", "crop_field", "mean", "std"}
+    """Return the facts by which the outputs of two networks mean the same.
+
+    A run may start from a network for other classes, as one for photographs of things.
+    """
+    facts = {"mean", "std"}
+    return facts if role == "start" else {"classes", "size", "crop_field", *facts}

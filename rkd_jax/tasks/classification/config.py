@@ -8,6 +8,7 @@ from rkd_jax.config import (
     Config,
     DataConfig,
     ModelConfig,
+    WeightsFile,
     choice,
     count,
     number,
@@ -183,6 +184,15 @@ class ClassificationConfig(DistillationConfig):
         """Whether any term needs the banks."""
         return max(self.contrast_weight, self.relation_weight) > 0
 
+    def weights_files(self, config: Config) -> dict[str, WeightsFile]:
+        """Return the files of `DistillationConfig.weights_files`.
+
+        A run may start from a network for other classes: its head may differ.
+        """
+        files = super().weights_files(config)
+        start = files["start"]
+        return files | {"start": start._replace(free=("out_channels", "embedding_dim"))}
+
     def alone(self) -> Self:
         """Return a copy without any teacher: cross-entropy alone."""
         found = super().alone()
@@ -198,6 +208,12 @@ class ClassificationConfig(DistillationConfig):
                 network.name, networks.build(network), f"config.{field}"
             )
         if self.distill:
+            if self.compare_terms:
+                raise ValueError(
+                    "config.task.distill and config.task.compare_terms are both True; "
+                    "rows with fewer terms are of a teacher that is the student's "
+                    "average: set one of them False"
+                )
             if not self.follows:
                 raise ValueError(
                     "config.task.distill is True, but the weights of all three terms "
@@ -209,6 +225,11 @@ class ClassificationConfig(DistillationConfig):
                     f"config.task.teacher.model.out_channels is {theirs} and "
                     f"config.model.out_channels {ours}; both must be the classes"
                 )
+        if config.data.labeled_share:
+            raise ValueError(
+                f"config.data.labeled_share is {config.data.labeled_share}; all images "
+                "of this task have a class: set it 0"
+            )
         if config.optim.ema_decay:
             raise ValueError(
                 f"config.optim.ema_decay is {config.optim.ema_decay}; this task keeps "

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rkd_jax import losses
+from rkd_jax.classification import gradcam
 from rkd_jax.classification.prepare import normalize
 from rkd_jax.data.source import Source
 from rkd_jax.losses import unit
@@ -29,6 +30,7 @@ Array = jax.Array
 PyTree = Any
 _BATCH = 64  # images of an evaluation at a time
 _NETWORK, _STUDENT, _TEACHER = "network", "student_embed", "teacher_embed"
+_FIXED = "fixed"  # variables that are not trained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +87,8 @@ class ClassificationTask(Task):
         params = {_NETWORK: made.pop("params")}
         if not self.options.has_banks:
             return {"params": params, **made}, {}
+        # Without the contrast no term moves the teacher's: weight decay alone would.
+        fixed = () if self.options.contrast_weight else (_TEACHER,)
         teacher = self.teacher_model or self.model
         for name, module, part in (
             (_STUDENT, self.model, k_student),
@@ -96,7 +100,8 @@ class ClassificationTask(Task):
                 ),
                 images,
             ).shape[1]
-            params[name] = self._embed.init(part, jnp.zeros((1, width)))["params"]
+            place = made.setdefault(_FIXED, {}) if name in fixed else params
+            place[name] = self._embed.init(part, jnp.zeros((1, width)))["params"]
         banks = Banks.fresh(
             k_banks, len(self.facts.members.labels), self.options.embed_dim
         )
@@ -107,13 +112,21 @@ class ClassificationTask(Task):
         return nn.Dense(self.options.embed_dim)
 
     def load(self, variables: PyTree, weights: PyTree) -> PyTree:
-        """Return fresh variables with the network of a weights file."""
-        inside = {**weights, "params": {_NETWORK: weights["params"]}}
-        return merge(variables, inside)
+        """Return fresh variables with the network of a weights file.
+
+        Layers of the head that are of another size stay fresh: those of a network that
+        was trained for other classes.
+        """
+        fresh, given = variables["params"][_NETWORK], dict(weights["params"])
+        for layer in set(gradcam.LAYERS) & set(given):
+            if not _fits(given[layer], fresh.get(layer)):
+                del given[layer]
+        return merge(variables, {**weights, "params": {_NETWORK: given}})
 
     def network(self, variables: PyTree) -> PyTree:
         """Return the network without the embeddings that are compared."""
-        return {**variables, "params": variables["params"][_NETWORK]}
+        parts = {name: part for name, part in variables.items() if name != _FIXED}
+        return {**parts, "params": variables["params"][_NETWORK]}
 
     def loss(
         self,
@@ -126,6 +139,7 @@ class ClassificationTask(Task):
     ) -> tuple[Array, Aux]:
         """Return the weighted sum of the terms; see `Task.loss`."""
         options, labels = self.options, batch["label"]
+        key, k_dropout, k_anchors = jax.random.split(key, 3)
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["example"])
         k_student, k_teacher, k_rows = (
             jax.vmap(jax.random.fold_in, (0, None))(keys, part) for part in range(3)
@@ -137,7 +151,7 @@ class ClassificationTask(Task):
             train=True,
             example_ids=batch["example"],
             mutable=["batch_stats"],
-            rngs={"dropout": key},
+            rngs={"dropout": k_dropout},
         )
         mean = functools.partial(global_mean, axis_name=self.axis_name)
         ones = jnp.ones(labels.shape, jnp.float32)
@@ -164,7 +178,7 @@ class ClassificationTask(Task):
         if options.has_banks:
             features = output.features, wanted.features
             compared, task_state = self._compare(
-                variables, task_state["banks"], features, batch, (key, k_rows)
+                variables, task_state["banks"], features, batch, (k_anchors, k_rows)
             )
             terms |= {name: mean(one, ones) for name, one in compared.items()}
         if options.contrast_weight:
@@ -216,7 +230,7 @@ class ClassificationTask(Task):
             keys: of the step, and of each example.
         """
         options, members = self.options, self.facts.members
-        params = variables["params"]
+        params = {**variables["params"], **variables.get(_FIXED, {})}
         u, v = (
             unit(self._embed.apply({"params": params[name]}, part))
             for name, part in zip((_STUDENT, _TEACHER), features, strict=True)
@@ -343,3 +357,10 @@ class ClassificationTask(Task):
             parts.append([np.asarray(part)[: len(images)] for part in found])
         logits, features = zip(*parts, strict=True)
         return np.concatenate(logits), np.concatenate(features)
+
+
+def _fits(given: PyTree, fresh: PyTree | None) -> bool:
+    """Return whether a layer has the arrays of another, in their shapes."""
+    return fresh is not None and jax.tree.map(jnp.shape, given) == jax.tree.map(
+        jnp.shape, fresh
+    )
