@@ -128,14 +128,17 @@ class Classifier:
         return kept_program(lambda: apply, arguments, facts)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Return calibrated probabilities, float64 `[B, C]`, of logits `[B, C]`."""
+        """Return probabilities, float64 `[B, C]`, of logits `[B, C]`.
+
+        Those of the predicted classes are calibrated if the weights have a temperature.
+        """
         return probabilities_of(logits, self.settings.temperature)
 
     def distances(self, features: np.ndarray) -> np.ndarray | None:
         """Return how far features `[B, d]` lie from the training data.
 
         Returns:
-            `[B, 2]`: distance, and the share of the reference images that lie nearer;
+            `[B, 2]`: distance, and the share of the validation images that lie nearer;
             None where the weights do not know it.
 
         Raises:
