@@ -3,14 +3,18 @@
     python -m rkd_jax.classify PHOTOGRAPH --weights NAME|FILE --out FILE.csv
     python -m rkd_jax.classify FOLDER|CSV --weights NAME|FILE --out FILE.csv
 
-write one row an image: the most probable class, the calibrated probability of each
-class, and the distance to the training data (`distance_quantile`: the share of the
-training data that lies nearer; near 1 the image is of another kind, and what is said of
-its class means nothing). CSV: columns image and, if you like, name. `--explain DIR`
-draws what in each image speaks for its class (Grad-CAM). Images that the table has from
-the same weights are skipped. Only files that an earlier run wrote are replaced. Exit
-code 0: done; 2: bad input, or an image cannot be read; 130 and 143: stopped by Ctrl-C
-or SIGTERM.
+write one row an image: the most probable class, the probability of each class, and the
+distance to the training data (`distance_quantile`: the share of the validation images
+that lie nearer; near 1 the image is of another kind, and what is said of its class
+means nothing). The probability of the most probable class is calibrated, where the
+weights have a temperature. Training weighs all classes alike, so the probability of a
+rare class is higher than its frequency.
+
+FOLDER: its own images, not those of folders in it. CSV: columns image and, if you like,
+name. `--explain DIR` draws what in each image speaks for its class (Grad-CAM). Images
+that the table has from the same weights are skipped. Only files that an earlier run
+wrote are replaced. Exit code 0: done; 2: bad input, or an image cannot be read; 130 and
+143: stopped by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations

@@ -128,14 +128,17 @@ class Classifier:
         return kept_program(lambda: apply, arguments, facts)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Return calibrated probabilities, float64 `[B, C]`, of logits `[B, C]`."""
+        """Return probabilities, float64 `[B, C]`, of logits `[B, C]`.
+
+        Those of the predicted classes are calibrated if the weights have a temperature.
+        """
         return probabilities_of(logits, self.settings.temperature)
 
     def distances(self, features: np.ndarray) -> np.ndarray | None:
         """Return how far features `[B, d]` lie from the training data.
 
         Returns:
-            `[B, 2]`: distance, and the share of the reference images that lie nearer;
+            `[B, 2]`: distance, and the share of the validation images that lie nearer;
             None where the weights do not know it.
 
         Raises:
@@ -175,7 +178,7 @@ class Classifier:
         if explain:
             explained = explain if isinstance(explain, str) else classes[found.argmax()]
             heat = self._heat(outputs, classes.index(explained))
-            explanation = _at_file(heat, pixels, self.settings.crop_field)
+            explanation = self._at_file(heat, pixels)
         far = self.distances(outputs.features)
         distance, quantile = (None, None) if far is None else far[0].tolist()
         return Classification(
@@ -201,13 +204,27 @@ class Classifier:
             )
         return np.asarray(class_map(head, jnp.asarray(outputs.last_map[0]), number))
 
-
-def _at_file(heat: np.ndarray, image: np.ndarray, crop_field: bool) -> np.ndarray:
-    """Return a map of the network's square at the size of the image, 0 beside it."""
-    x0, y0, x1, y1 = used_box(image, crop_field)
-    found = np.zeros(image.shape[:2], np.float32)
-    found[y0:y1, x0:x1] = cv2.resize(heat, (x1 - x0, y1 - y0))
-    return found
+    def _at_file(self, heat: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """Return a map `[h, w]` at the size of the image, 0 beside the used part."""
+        x0, y0, x1, y1 = used_box(image, self.settings.crop_field)
+        part, size = (x1 - x0, y1 - y0), self.settings.size
+        # A user's network need not say where its cells lie.
+        grid = getattr(self._module, "last_map_grid", lambda: None)()
+        matrix = np.zeros((2, 3))
+        for axis, (pixels, cells) in enumerate(zip(part, heat.shape[::-1])):
+            stride, first = grid or (size / cells, (size / cells - 1) / 2)
+            matrix[axis, axis] = size / pixels / stride
+            zero = (0.5 * size / pixels - 0.5 - first) / stride
+            matrix[axis, 2] = zero  # the cell at pixel 0 of the part
+        found = np.zeros(image.shape[:2], np.float32)
+        found[y0:y1, x0:x1] = cv2.warpAffine(
+            heat,
+            matrix,
+            part,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        return found
 
 
 def load_classifier(

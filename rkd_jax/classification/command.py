@@ -169,7 +169,7 @@ def _say(row: Mapping[str, Any], *, as_json: bool) -> None:
         else:
             far, more = row["distance_quantile"], ""
             if far:
-                more = f", farther than {float(far):.0%} of the training data"
+                more = f", farther than {float(far):.0%} of the validation images"
             say(
                 f"{shown(row['path'])}: {shown(row['predicted'])}, probability "
                 f"{float(row['probability']):.2f}{more}"

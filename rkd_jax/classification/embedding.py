@@ -19,8 +19,8 @@ class Embedding:
     """Where the training images of each class lie among the features.
 
     The distance of an image is that to the nearest class mean: the root mean square of
-    the differences, each feature divided by its spread within the classes. So about 1
-    is typical of an image of a class.
+    the differences, each feature divided by its spread within the classes.
+    Training images lie at about 1, new ones of the same kind farther.
 
     Attributes:
         center: `[C, d]`, the mean of each class.

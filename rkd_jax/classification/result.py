@@ -14,11 +14,13 @@ class Classification:
 
     Attributes:
         classes: names of the classes.
-        probabilities: float64 `[C]`, calibrated, with the sum 1.
-        distance: to the nearest class of the training data among the features; about 1
-            is typical. None where the weights do not know it.
-        distance_quantile: share of the reference images that lie nearer, in 0..1; None
-            likewise.
+        probabilities: float64 `[C]`, of the logits divided by the temperature of the
+            weights, with the sum 1; see `docs/classification.md`.
+        distance: to the nearest class of the training data among the features. What is
+            typical depends on the network: see `distance_quantile`. None where the
+            weights do not know it.
+        distance_quantile: share of the validation images (the reference images of the
+            weights) that lie nearer, in 0..1; None likewise.
         image_size: (width, height) of the image in px.
         explanation: Grad-CAM, float32 `[H, W]` in 0..1 at the size of the image, of
             `explained`; None if it was not asked for.

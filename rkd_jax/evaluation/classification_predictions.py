@@ -38,8 +38,8 @@ class Predictions(Rows):
         names: `[N]`.
         images: `[N]` SHA-256 of them.
         logits: float32 `[N, C]`.
-        distances: `[N, 2]`: distance to the training data, and the share of it that
-            lies nearer; NaN where the weights do not know it.
+        distances: `[N, 2]`: distance to the training data, and the share of the
+            validation images that lie nearer; NaN where the weights do not know it.
     """
 
     names: np.ndarray

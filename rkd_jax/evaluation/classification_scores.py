@@ -15,7 +15,7 @@ from rkd_jax.evaluation.score_tables import Scored, difference
 from rkd_jax.metrics import bootstrap, calibration, class_draws, classification
 
 FAR = 0.95
-"""Of images like the training data this share lies nearer, and the rest farther."""
+"""Of the validation images this share lies nearer, and the rest farther."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class RowScore:
         bins: of the reliability chart.
         temperature: what the logits were divided by.
         far_share: share of the images that are farther from the training data than
-            95 % of it; None where the weights do not know it.
+            95 % of the validation images; None where the weights do not know it.
     """
 
     numbers: dict[str, float | None]

@@ -200,7 +200,7 @@ def printed(table: Table) -> str:
         if score.far_share is not None:
             lines.append(
                 f"{row}: {score.far_share:.0%} of the images are farther from the "
-                "training data than 95 % of it"
+                "training data than 95 % of the validation images"
             )
     return "\n".join(lines)
 

@@ -33,6 +33,15 @@ class Classifier(ClassifierOptions, nn.Module):
         """Return the shape of a batch of one square image."""
         return (1, size, size, self.in_channels)
 
+    def last_map_grid(self) -> tuple[int, float] | None:
+        """Return where the cells of the last map lie in the image.
+
+        Returns:
+            (stride, first): cell i is centered at the pixel first + stride * i, on both
+            axes; None: not known.
+        """
+        return None
+
     def _classify(self, last_map: jax.Array) -> ClassOutput:
         """Return the answer from the last map `[B, h, w, D]`, in a compact method."""
         features = jnp.mean(last_map.astype(jnp.float32), axis=(1, 2))

@@ -46,6 +46,12 @@ class DenseNet(DenseNetOptions, Classifier):
     dropout.
     """
 
+    def last_map_grid(self) -> tuple[int, float]:
+        """Return stride and first center of the last map; see `Classifier`."""
+        # The stem keeps the center of the first of 4 pixels, means of 2 x 2 the middle.
+        stride = 2 ** (len(self.blocks) + 1)
+        return stride, (stride - 4) / 2
+
     @nn.compact
     def __call__(
         self,

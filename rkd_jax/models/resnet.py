@@ -54,6 +54,11 @@ class ResNet(ResNetOptions, Classifier):
     for lesions, who leave out one down-sampling step, which they do not name.
     """
 
+    def last_map_grid(self) -> tuple[int, float]:
+        """Return stride and first center of the last map; see `Classifier`."""
+        # All kernels are odd and centered: a cell keeps the center of its first pixel.
+        return 2 ** (len(self.widths) + self.stem_pool), 0.0
+
     @nn.compact
     def __call__(
         self,

@@ -19,6 +19,11 @@ class SmallCnn(SmallCnnOptions, Classifier):
     Attributes: those of `SmallCnnOptions` and of `Classifier`.
     """
 
+    def last_map_grid(self) -> tuple[int, float]:
+        """Return stride and first center of the last map; see `Classifier`."""
+        stride = 2 ** (len(self.channels) - 1)
+        return stride, (stride - 1) / 2
+
     @nn.compact
     def __call__(
         self,

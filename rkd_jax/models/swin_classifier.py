@@ -21,6 +21,11 @@ class SwinClassifier(SwinClassifierOptions, Classifier):
     last map has 16 times `feature_size` channels at 1/32 of the size.
     """
 
+    def last_map_grid(self) -> tuple[int, float]:
+        """Return stride and first center of the last map; see `Classifier`."""
+        stride = 2 ** (len(self.depths) + 1)
+        return stride, (stride - 1) / 2
+
     @nn.compact
     def __call__(
         self,

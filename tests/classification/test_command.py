@@ -80,7 +80,8 @@ def test_the_table_has_what_the_classifier_says(folder, weights, tmp_path, capsy
         )
         assert row["weights_sha256"] == classifier.weights.sha256
         assert shown[number].startswith(f"{path}: {found.predicted}, probability ")
-        assert shown[number].endswith(f", farther than {share} of the training data")
+        end = f", farther than {share} of the validation images"
+        assert shown[number].endswith(end)
     assert len(_rows(out)) == len(shown) == 2
 
 

@@ -24,10 +24,15 @@ def options(outputs=3):
 
 @functools.cache
 def variables(seed=0, outputs=3):
+    """Return untrained parameters of the ResNet."""
+    return drawn("resnet", options(outputs), seed)
+
+
+def drawn(model, options, seed=0):
     """Draw parameters by their names, which takes less time than to compile `init`."""
     rng = np.random.default_rng(seed)
     tree = {}
-    for name, shape in weights.expected_shapes("resnet", options(outputs)).items():
+    for name, shape in weights.expected_shapes(model, options).items():
         *parents, leaf = name.split("/")
         level = functools.reduce(lambda d, key: d.setdefault(key, {}), parents, tree)
         if leaf == "kernel":

@@ -156,6 +156,53 @@ def test_sizes_of_images(name, size, cells):
     assert output.logits.shape == (2, 4)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "width", "stride"),
+    [
+        ("densenet", {"blocks": (1, 1, 1)}, 128, 16),
+        ("resnet", {}, 48, 4),
+        ("resnet", {"stem_pool": True}, 80, 8),
+        ("small_cnn", {}, 32, 4),
+        ("swin_classifier", {}, 128, 32),
+    ],
+)
+def test_a_cell_sees_the_pixels_around_its_center(name, options, width, stride):
+    """Vertical lines one after another: a cell answers to those that it sees."""
+    module = build(name, **SMALL[name] | options)
+
+    def plain(path, leaf):
+        # A sum of positive parts, each cell of Swin by itself.
+        apart = any(getattr(key, "key", "") == "proj" for key in path)
+        if path[-1].key == "kernel":
+            return 0 * leaf if apart else jnp.abs(leaf)
+        return jnp.full_like(leaf, path[-1].key in ("scale", "var"))
+
+    variables = jax.tree_util.tree_map_with_path(plain, drawn(module))
+    lines = jnp.broadcast_to(jnp.eye(width)[:, None, :, None], (width, 16, width, 3))
+    answers = compiled(module.apply, variables, lines).last_map
+    sees = np.abs(answers).max((1, 3)) > 1e-6 * np.abs(answers).max()  # [line, cell]
+    found_stride, first = module.last_map_grid()
+    assert found_stride == stride
+    middle = sees.shape[1] // 2
+    for cell in (middle, middle - 1):
+        seen = np.flatnonzero(sees[:, cell])
+        assert 0 < seen[0] < seen[-1] < width - 1
+        assert (seen[0] + seen[-1]) / 2 == first + stride * cell
+
+
+@pytest.mark.parametrize(
+    ("name", "grid"),
+    [
+        ("densenet", (32, 14)),
+        ("resnet", (16, 0)),
+        ("small_cnn", (8, 3.5)),
+        ("swin_classifier", (32, 15.5)),
+    ],
+)
+def test_grids_of_the_networks_as_published(name, grid):
+    assert build(name).last_map_grid() == grid
+
+
 def test_images_too_small_for_the_blocks_are_refused():
     module, variables = model("densenet")
     expected = "images have 32 x 4 pixels; expected sides of at least 5 for 2 dense"
