@@ -193,9 +193,13 @@ def check_apart(parts: Mapping[str, ClassData]) -> None:
 def refuse_shared(every: Sequence[tuple[str, Labeled]]) -> None:
     """Refuse images and groups that are in two parts; see `check_apart`.
 
+    An image whose group has its own name stands alone, unless another image names that
+    group: groups may be called after their first image.
+
     Args:
         every: part and image.
     """
+    joined = {item.group for _, item in every if item.group != item.name}
     images: dict[str, tuple[str, Labeled]] = {}
     groups: dict[str, tuple[str, Labeled]] = {}
     for part, item in every:
@@ -205,8 +209,8 @@ def refuse_shared(every: Sequence[tuple[str, Labeled]]) -> None:
                 f"{item.where}: image {item.name} is in {part}, and in {other} by "
                 f"{first.where}; an image may be in one part only: remove it from one"
             )
-        if item.group == item.name:
-            continue  # it stands alone
+        if item.group not in joined:
+            continue  # it stands alone; images of one name may be different files
         other, first = groups.setdefault(item.group, (part, item))
         if other != part:
             raise ValueError(

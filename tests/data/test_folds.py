@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from made_classes import class_data
+from made_classes import class_data, table, touch
 from sklearn.model_selection import StratifiedGroupKFold
 
 from rkd_jax.data.class_data import check_apart
-from rkd_jax.data.folds import cross_validation, divide, fold_numbers
+from rkd_jax.data.class_tables import from_table
+from rkd_jax.data.folds import cross_validation, divide, fold_numbers, parts
 
 
 def lesions(seed, count=400, classes=4):
@@ -68,13 +69,13 @@ def test_folds_never_change():
 def test_divide_by_shares():
     labels, groups = lesions(4, count=900)
     data = class_data(labels, groups, classes="abcd")
-    parts = divide(data, {"train": 7, "val": 1, "test": 2}, seed=0)
-    check_apart(parts)
-    assert sum(map(len, parts.values())) == len(data)
+    found = divide(data, {"train": 7, "val": 1, "test": 2}, seed=0)
+    check_apart(found)
+    assert sum(map(len, found.values())) == len(data)
     for name, share in (("train", 0.7), ("val", 0.1), ("test", 0.2)):
-        assert np.abs(parts[name].counts - share * data.counts).max() <= 3
+        assert np.abs(found[name].counts - share * data.counts).max() <= 3
     again = divide(data, {"train": 70, "val": 10, "test": 20}, seed=0)
-    assert again == parts
+    assert again == found
 
 
 def test_single_images_are_apportioned_by_websters_rule():
@@ -106,6 +107,22 @@ def test_cross_validation_uses_each_image_once():
         assert len(train) + len(test) == len(data)
         seen += test.names
     assert sorted(seen) == sorted(data.names)
+
+
+@pytest.mark.parametrize("group", ["a", "patient 1"])
+def test_published_parts_share_no_group_even_one_called_after_an_image(tmp_path, group):
+    touch(tmp_path, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+
+    def read(*folds):
+        names = zip("abcd", (group, group, "c", "d"), folds, strict=True)
+        rows = [f"{name},x,{own},{fold}" for name, own, fold in names]
+        path = table(tmp_path / "l.csv", "image,class,group,fold", *rows)
+        return parts(from_table(path), (1, 1, 1), seed=0)
+
+    found = read("train", "train", "train", "test")
+    assert {found["train"].names, found["val"].names} == {("a", "b"), ("c",)}
+    with pytest.raises(ValueError, match=f"line 3: group '{group}' is in fold 'test'"):
+        read("train", "test", "train", "test")
 
 
 def test_what_cannot_be_divided():
