@@ -6,7 +6,7 @@
 
 Each image has a *group*, a patient or a lesion: what is known of one image of a group
 is known of all, so no group may be split over training and test. Published divisions
-are *folds*, by name ("train", "test").
+are *folds*, by name: "train", "val" and "test", or numbers for cross-validation.
 """
 
 from __future__ import annotations
@@ -23,7 +23,22 @@ import numpy as np
 from rkd_jax.images.pictures import visible_rgb8
 from rkd_jax.images.reading import read_image
 
+FOLDS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""What data sets call the parts of a division, in lower case, and what we call them."""
 _WHOLE = re.compile(r"[-+]?\d+")
+
+
+def fold_name(name: str) -> str:
+    """Return what we call a fold; names that are not in `FOLDS` stay as they are.
+
+    >>> fold_name("Validation"), fold_name("TEST"), fold_name("Site A")
+    ('val', 'test', 'Site A')
+    """
+    return FOLDS.get(name.strip().lower(), name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +52,7 @@ class Labeled:
         label: number of its class.
         group: the patient or the lesion; the name of the image where it stands alone.
         fold: part of a published or given division: "train", "test", "3"; empty
-            without one.
+            without one. "Training" and the like become "train", see `FOLDS`.
         where: the row or folder that names it, for errors: "labels.csv, line 7".
     """
 
@@ -47,6 +62,9 @@ class Labeled:
     group: str
     fold: str = ""
     where: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fold", fold_name(self.fold))
 
     def read(self) -> np.ndarray:
         """Return the image, uint8 RGB `[H, W, 3]`.
@@ -73,6 +91,7 @@ class ClassData:
         classes: names of the classes, by number.
         ordered: whether a class is more than those before it, as grades are.
         origin: folder or file that they were read from, for errors.
+        fold_column: the column of a table that has the folds, for errors.
 
     Raises:
         ValueError: no image, two of one name, or a label that is no class.
@@ -88,6 +107,7 @@ class ClassData:
     classes: tuple[str, ...]
     ordered: bool = False
     origin: str = ""
+    fold_column: str = ""
 
     def __post_init__(self) -> None:
         if not self.items:
@@ -142,10 +162,14 @@ class ClassData:
     def fold(self, name: str) -> ClassData:
         """Return the images of a fold.
 
+        Args:
+            name: of the fold; those of `FOLDS` in any form.
+
         Raises:
             ValueError: there is no such fold.
         """
-        chosen = [i for i, item in enumerate(self.items) if item.fold == name]
+        wanted = fold_name(name)
+        chosen = [i for i, item in enumerate(self.items) if item.fold == wanted]
         if not chosen:
             known = ", ".join(filter(None, self.folds)) or "none"
             raise ValueError(f"{self.origin}: no fold {name!r}; there are: {known}")
@@ -193,9 +217,13 @@ def check_apart(parts: Mapping[str, ClassData]) -> None:
 def refuse_shared(every: Sequence[tuple[str, Labeled]]) -> None:
     """Refuse images and groups that are in two parts; see `check_apart`.
 
+    An image whose group has its own name stands alone, unless another image names that
+    group: groups may be called after their first image.
+
     Args:
         every: part and image.
     """
+    joined = {item.group for _, item in every if item.group != item.name}
     images: dict[str, tuple[str, Labeled]] = {}
     groups: dict[str, tuple[str, Labeled]] = {}
     for part, item in every:
@@ -205,8 +233,8 @@ def refuse_shared(every: Sequence[tuple[str, Labeled]]) -> None:
                 f"{item.where}: image {item.name} is in {part}, and in {other} by "
                 f"{first.where}; an image may be in one part only: remove it from one"
             )
-        if item.group == item.name:
-            continue  # it stands alone
+        if item.group not in joined:
+            continue  # it stands alone; images of one name may be different files
         other, first = groups.setdefault(item.group, (part, item))
         if other != part:
             raise ValueError(

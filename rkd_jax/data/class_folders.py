@@ -9,15 +9,8 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from rkd_jax.data.class_data import ClassData, Labeled, in_order
+from rkd_jax.data.class_data import FOLDS, ClassData, Labeled, in_order
 from rkd_jax.images import image_files
-
-FOLDS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
-"""Names of folders that hold a part of the data, not a class, and that part."""
 
 
 def from_folders(
@@ -25,8 +18,9 @@ def from_folders(
 ) -> ClassData:
     """Read a folder with a folder of images for each class.
 
-    Where all folders are called train, val, test or the like (`FOLDS`), they are folds,
-    and the folders in them the classes. Each image stands alone: there are no groups.
+    Where all folders are called train, val, test or the like (`class_data.FOLDS`), they
+    are folds, and the folders in them the classes. Each image stands alone: there are
+    no groups.
 
     Args:
         root: the folder.
@@ -55,7 +49,7 @@ def from_folders(
     divided = bool(top) and all(folder.name.lower() in FOLDS for folder in top)
     parts = [("", folder) for folder in top]
     if divided:
-        parts = [(FOLDS[f.name.lower()], inner) for f in top for inner in _folders(f)]
+        parts = [(f.name, inner) for f in top for inner in _folders(f)]
     found = {folder.name for _, folder in parts}
     if not found:
         raise ValueError(

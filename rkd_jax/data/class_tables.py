@@ -33,7 +33,8 @@ class Columns:
         label: the class.
         group: the patient or lesion; empty: the column "group" if there is one,
             else each image stands alone.
-        fold: part of a given division; empty: the column "fold" if there is one.
+        fold: part of a given division: train, val or test, or a number; empty: the
+            column "fold" if there is one.
     """
 
     image: str = "image"
@@ -101,7 +102,13 @@ def from_table(
     ]
     refuse_shared([(f"fold {item.fold!r}", item) for item in items])
     _refuse_twice(items)
-    return ClassData(tuple(items), names, ordered, os.fspath(path))
+    return ClassData(
+        tuple(items),
+        names,
+        ordered,
+        origin=os.fspath(path),
+        fold_column=read.rows[0].cell(found.fold),
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,8 +16,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rkd_jax.data.class_data import ClassData, check_apart
+from rkd_jax.data.class_data import ClassData, check_apart, in_order
 
+PARTS = ("train", "val", "test")
 SHARES = (7, 1, 2)
 """Of training, validation and test, where nothing else is asked for."""
 
@@ -138,18 +139,20 @@ def parts(
     """Return the images to train on, to choose by, and to score.
 
     Published folds "train", "val" and "test" stay as they are. What is missing of them
-    is taken from the training part, by group.
+    is taken from the training part, by group. Published folds that are numbered are
+    those of cross-validation.
 
     Args:
         data: the images.
         shares: of "train", "val" and "test", as far as they are divided here.
         seed: of the division.
         folds: of cross-validation, whose test part is one fold; 0: none. Published
-            folds do not count then.
-        fold: which.
+            folds that are not numbered do not count then.
+        fold: which, from 0; of numbered ones, its place in their order.
 
     Raises:
-        ValueError: see `divide`; images or groups in two published folds.
+        ValueError: see `divide`; images or groups in two published folds; published
+            folds of other names, without "train", or numbered and not asked for.
 
     >>> import pathlib
     >>> from rkd_jax.data.class_data import Labeled
@@ -158,18 +161,75 @@ def parts(
     >>> {name: len(part) for name, part in found.items()}
     {'train': 2, 'val': 1, 'test': 1}
     """
-    sizes = dict(zip(("train", "val", "test"), shares, strict=True))
+    sizes = dict(zip(PARTS, shares, strict=True))
     found: dict[str, ClassData] = {}
-    if folds:
+    if _numbered(data):
+        data, found["test"] = _published_fold(data, fold, folds)
+    elif folds:
         data, found["test"] = cross_validation(data, fold, folds, seed=seed)
-    elif "train" in data.folds:
-        found = {name: data.fold(name) for name in sizes if name in data.folds}
+    elif data.folds != ("",):
+        found = _published_parts(data)
         data = found.pop("train")
     left = {name: size for name, size in sizes.items() if name not in found}
     divided = divide(data, left, seed=seed) if len(left) > 1 else {"train": data}
     found |= divided
     check_apart(found)
     return {name: found[name] for name in sizes}
+
+
+def _numbered(data: ClassData) -> bool:
+    return len(data.folds) > 1 and all(name.isdecimal() for name in data.folds)
+
+
+def _published_fold(
+    data: ClassData, fold: int, count: int
+) -> tuple[ClassData, ClassData]:
+    """Return the images of all numbered folds but one, and those of that one."""
+    names = in_order(data.folds)
+    if count != len(names):
+        asked = f"{count} folds are" if count else "no cross-validation is"
+        raise ValueError(
+            f"{_place(data)}: the folds are numbered {', '.join(names)}, but {asked} "
+            f"asked for; set config.data.folds to {len(names)} and config.data.fold to "
+            f"one of 0 to {len(names) - 1} (--cross_validation of evaluate), write "
+            f"{', '.join(PARTS)}, or {_without(data)}"
+        )
+    if not 0 <= fold < count:
+        raise ValueError(f"fold is {fold}; expected 0 to {count - 1}")
+    others = np.array([item.fold != names[fold] for item in data.items])
+    return data.take(np.flatnonzero(others)), data.fold(names[fold])
+
+
+def _published_parts(data: ClassData) -> dict[str, ClassData]:
+    """Return the folds "train", "val" and "test" as far as they are there."""
+    unknown = [name for name in data.folds if name not in PARTS]
+    if unknown:
+        first = next(item for item in data.items if item.fold == unknown[0])
+        raise ValueError(
+            f"{_place(data)}: the folds are {', '.join(map(repr, data.folds))}; "
+            f"expected {', '.join(PARTS)}, but {first.where} has {unknown[0]!r}: "
+            f"correct it, or {_without(data)}"
+        )
+    if "train" not in data.folds:
+        raise ValueError(
+            f"{_place(data)}: the folds are {', '.join(data.folds)}; none is train: "
+            f"call the images to train on so, or {_without(data)}"
+        )
+    return {name: data.fold(name) for name in PARTS if name in data.folds}
+
+
+def _place(data: ClassData) -> str:
+    column = f", column {data.fold_column!r}" if data.fold_column else ""
+    return f"{data.origin}{column}"
+
+
+def _without(data: ClassData) -> str:
+    """Return how to have the images divided here."""
+    if data.fold_column:
+        return (
+            f"leave column {data.fold_column!r} out (or rename it) to divide by group"
+        )
+    return "put all images in one part, train, to divide them by group"
 
 
 def _numbers(data: ClassData, shares: Sequence[int], seed: int) -> np.ndarray:

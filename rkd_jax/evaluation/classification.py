@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fold",
         metavar="NAME",
-        help="part of the data (default: test where they have it, else all)",
+        help="part of the data (default: test; all where they have no parts)",
     )
     parser.add_argument(
         "--split_seed",

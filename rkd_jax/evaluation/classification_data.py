@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rkd_jax.data import class_layouts, folds
-from rkd_jax.data.class_data import ClassData, Labeled
+from rkd_jax.data.class_data import ClassData, Labeled, fold_name
 from rkd_jax.data.class_sources import prepared_classes
 from rkd_jax.data.class_tables import Columns
 from rkd_jax.evaluation.arguments import read_names
@@ -26,6 +26,7 @@ TEST = "test"
 """The fold that is scored where data have one."""
 TFDS = "tfds"
 """The layout of prepared data sets, as in `config.data.kind`."""
+_COLUMNS = ("image", "class", "group", "fold")
 
 
 def read_data(args: argparse.Namespace, classes: Sequence[str]) -> ClassData:
@@ -55,6 +56,12 @@ def read_data(args: argparse.Namespace, classes: Sequence[str]) -> ClassData:
         data = data.fold(args.fold)
     elif TEST in data.folds:
         data = data.fold(TEST)
+    elif len(data.folds) > 1 and args.images is None:
+        raise ValueError(
+            f"{data.origin}: the data have the folds {', '.join(data.folds)}, and none "
+            "is test; say which to score with --fold, list the images with --images, "
+            "or divide them as in training with --split_seed"
+        )
     return in_classes(_chosen(data, args.images), classes)
 
 
@@ -70,7 +77,7 @@ def _divided(data: ClassData, args: argparse.Namespace) -> ClassData:
             "number of one of them, from 0"
         )
     parts = folds.parts(data, shares, seed=args.split_seed, folds=count, fold=number)
-    wanted = TEST if args.fold is None else args.fold
+    wanted = TEST if args.fold is None else fold_name(args.fold)
     if wanted not in parts:
         raise ValueError(
             f"--fold {wanted}: with --split_seed it is one of {', '.join(parts)}"
@@ -106,8 +113,7 @@ def _read(args: argparse.Namespace) -> ClassData:
             f"layout {layout!r} {'with' if args.name else 'without'} --name; a "
             "prepared data set has both: --layout tfds --name aptos2019"
         )
-    columns = ("image", "class", "group", "fold")
-    given = {name: getattr(args, f"{name}_column") for name in columns}
+    given = {k: getattr(args, f"{k}_column") for k in _COLUMNS}
     if layout == TFDS:
         if args.labels is not None or any(given.values()):
             raise ValueError(

@@ -73,3 +73,19 @@ def test_three_parts_are_checked_with_each_other():
 def test_order_of_names():
     assert in_order(["2", "-1", "10"]) == ("-1", "2", "10")
     assert in_order(["2", "b", "10"]) == ("10", "2", "b")
+
+
+def test_groups_may_be_called_after_their_first_image():
+    """They are groups nevertheless; an image that stands alone links no others."""
+    first, alone = (
+        class_data([0], prefix=prefix).items[0] for prefix in ("eye", "other")
+    )
+    second = class_data([0], [first.group], prefix="again").items[0]
+    parts = {
+        name: ClassData((item,), ("a",))
+        for name, item in (("train", first), ("test", second))
+    }
+    for order in (parts, dict(reversed(parts.items()))):
+        with pytest.raises(ValueError, match="group 'eye 0' is in "):
+            check_apart(order)
+    check_apart({**parts, "test": ClassData((alone,), ("a",))})

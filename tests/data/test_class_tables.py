@@ -136,6 +136,10 @@ def test_results_of_the_package_are_no_images(tmp_path):
             r"line 4: image a\.jpg is in fold '2', and in fold '1' by .*l\.csv, line 2",
         ),
         (
+            ["image,class,group,fold", "a,x,a,train", "b,x,a,test"],
+            r"line 3: group 'a' is in fold 'test', and in fold 'train' by .*, line 2",
+        ),
+        (
             ["image,class,group,fold", "a,x,p,train", "b,x,p,test"],
             r"line 3: group 'p' is in fold 'test', and in fold 'train' by .*, line 2",
         ),

@@ -247,6 +247,29 @@ def test_folders_by_class_and_the_fold_that_is_scored(files, tmp_path):
         assert scored(out)["images"] == scored(out)["groups"] == count
 
 
+def test_the_fold_of_a_table(root, files, tmp_path, capsys):
+    folds = ["Training", "Validation", "Test", "Test"]
+
+    def listed(*folds):
+        rows = [f"{n},{label_of(n)},p{n},{fold}" for n, fold in enumerate(folds)]
+        head = "id,grade,patient,Split"
+        return ["--labels", table(tmp_path / "own.csv", head, *rows)]
+
+    own = [*listed(*folds), "--fold_column", "split"]
+    for more, names in (
+        ([], ["2", "3"]),
+        (["--fold", "validation"], ["1"]),
+        (["--split_seed", 0, "--fold", "Valid"], ["1"]),
+    ):
+        out = tmp_path / "-".join(map(str, ["out", *more]))
+        assert run(root, out, files["teacher"], more=[*own, *more]) == 0
+        assert [row["image"] for row in read_csv(out / "images.csv")] == names
+    capsys.readouterr()
+    own = [*listed("0", "1", "2"), "--fold_column", "split"]
+    assert run(root, tmp_path / "no", files["teacher"], more=own) == 2
+    assert "the folds 0, 1, 2, and none is test; say which" in capsys.readouterr().err
+
+
 def test_the_part_that_training_held_out_is_scored(root, files, tmp_path):
     from rkd_jax.tasks.classification import ClassificationData, data
 

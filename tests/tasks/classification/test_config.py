@@ -4,8 +4,9 @@ import runpy
 
 import numpy as np
 import pytest
-from made_classes import write_ham10000
+from made_classes import table, touch, write_ham10000
 
+from rkd_jax.data.class_layouts import HAM10000_CLASSES
 from rkd_jax.tasks.classification import ClassificationData, data, training_source
 
 
@@ -71,6 +72,33 @@ def test_drawn_eyes_are_imbalanced_where_they_teach_and_balanced_where_they_test
 
 
 def test_a_published_layout_is_divided_by_group(tmp_path):
+    """Of each class, four lesions of three photographs and four of one."""
+    lesions = [
+        (f"HAM_{kind}_{n}", kind, count)
+        for kind in HAM10000_CLASSES
+        for n, count in enumerate([3] * 4 + [1] * 4)
+    ]
+    photographs = [
+        (name, f"ISIC_{name}_{number}", kind)
+        for name, kind, count in lesions
+        for number in range(count)
+    ]
+    rows = [",".join(photograph) for photograph in photographs]
+    table(tmp_path / "HAM10000_metadata.csv", "lesion_id,image_id,dx", *rows)
+    touch(tmp_path / "images", *(f"{name}.jpg" for _, name, _ in photographs))
+    own = ClassificationData(
+        kind="ham10000", data_dir=str(tmp_path), shares=(2, 1, 1), size=16
+    )
+    found = data.parts(own)
+    assert sorted(sum((part.names for part in found.values()), ())) == sorted(
+        name for _, name, _ in photographs
+    )
+    groups = [group for part in found.values() for group in set(part.groups)]
+    assert sorted(groups) == sorted(name for name, _, _ in lesions)
+    assert all((part.counts >= 3).all() for part in found.values())
+
+
+def test_a_published_layout_that_lacks_a_class_to_train_on(tmp_path):
     write_ham10000(tmp_path)
     own = ClassificationData(
         kind="ham10000", data_dir=str(tmp_path), shares=(1, 1, 1), size=16
