@@ -181,7 +181,8 @@ def measure(
     """Return what is known of a trained network, for its weights file.
 
     The temperature is fitted on the validation images, whose distances to the training
-    images are the reference; see `rkd_jax.classification`.
+    images are the reference; without them nothing is known. See
+    `rkd_jax.classification`.
     """
     import numpy as np
 
@@ -191,17 +192,21 @@ def measure(
 
     if not isinstance(task, ClassificationTask):
         raise TypeError(f"task is a {type(task).__name__}; expected ClassificationTask")
+    if held_out is None:
+        return {}
     network = task.network(variables)
     _, features = task.outputs(network, source)
-    found: dict[str, Any] = {}
-    reference = None
-    if held_out is not None:
-        logits, reference = task.outputs(network, held_out)
-        found["temperature"] = fit_temperature(logits, np.asarray(held_out.groups))
-    labels = np.asarray(source.groups)
-    count = config.model.out_channels
-    embedding = fit_embedding(features, labels, count, reference=reference)
-    return {**found, "embedding": embedding.to_dict()}
+    logits, reference = task.outputs(network, held_out)
+    embedding = fit_embedding(
+        features,
+        np.asarray(source.groups),
+        config.model.out_channels,
+        reference=reference,
+    )
+    return {
+        "temperature": fit_temperature(logits, np.asarray(held_out.groups)),
+        "embedding": embedding.to_dict(),
+    }
 
 
 def must_agree(config: Config, role: str) -> set[str]:
