@@ -141,8 +141,6 @@ class ClassificationConfig(DistillationConfig):
     ramp_epochs: int = count(30)
     # Weight of the contrast with rows of the banks.
     contrast_weight: float = number(0.1, least=0)
-    # Classes count in the contrast as in the cross-entropy, not by their images.
-    weigh_contrast: bool = False
     # Weight of the relations to the classes.
     relation_weight: float = number(1.0, least=0)
     # Epoch, from 0, at which the teacher's prediction and the relations begin to count.

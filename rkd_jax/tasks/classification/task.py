@@ -180,11 +180,7 @@ class ClassificationTask(Task):
             compared, task_state = self._compare(
                 variables, task_state["banks"], features, batch, (k_anchors, k_rows)
             )
-            counted = {"contrast": weights if options.weigh_contrast else ones}
-            terms |= {
-                name: mean(one, counted.get(name, ones))
-                for name, one in compared.items()
-            }
+            terms |= {name: mean(one, ones) for name, one in compared.items()}
         if options.contrast_weight:
             weight = jnp.asarray(options.contrast_weight)
             if options.double_weight:
