@@ -188,9 +188,10 @@ def test_one_or_two_devices_train_as_four(
             getattr(ours, name), getattr(theirs, name), rtol=1e-5
         )
     for name in ("student", "teacher"):
-        # Rows of length 1: 1e-5 was measured after six steps of sums in another order.
+        # Rows of length 1. Sums are in another order, and Adam enlarges what rounding
+        # leaves of small gradients; a row of another image or step is off by .1.
         np.testing.assert_allclose(
-            getattr(ours, name), getattr(theirs, name), rtol=0, atol=5e-5
+            getattr(ours, name), getattr(theirs, name), rtol=0, atol=1e-3
         )
     for ours, theirs in zip(
         train_lines(tmp_path), train_lines(straight[0]), strict=True
