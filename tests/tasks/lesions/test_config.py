@@ -277,7 +277,7 @@ def test_the_weights_of_each_part_have_a_role():
     config.task.proposals.half = "half.safetensors"
     files = config.task.weights_files(config)
     assert set(files) == {"start", "full", "half"}
-    assert files["half"] == ("half.safetensors", config.model.proposal)
+    assert files["half"][:2] == ("half.safetensors", config.model.proposal)
     assert files["start"].model is config.model
     config.task.part, config.model = "half", config.model.proposal
     assert set(config.task.weights_files(config)) == {"start"}
