@@ -143,7 +143,8 @@ def prepared_classes(data_dir: str | os.PathLike[str], name: str | None) -> Clas
     root = pathlib.Path(data_dir)
     label = _LABELS.get(name, "label")
     items, classes = [], ()
-    for split in prepared_splits(root, name):
+    splits = prepared_splits(root, name)
+    for split in splits:
         features, examples = open_prepared(root, name, split)
         if label not in features:
             raise ValueError(
@@ -152,7 +153,9 @@ def prepared_classes(data_dir: str | os.PathLike[str], name: str | None) -> Clas
         classes = tuple(features[label].names)
         for row in range(len(examples)):
             example = examples[row]
-            own = f"{split}/{example['name'].decode()}"
+            # As in the files: names are of one folder where there is one split.
+            own = example["name"].decode()
+            own = f"{split}/{own}" if len(splits) > 1 else own
             group = example["group"].decode() if "group" in features else own
             read = functools.partial(_encoded, examples, row)
             where = f"{name} {split}, example {row}"

@@ -294,11 +294,8 @@ def test_classes_and_their_source(tmp_path, name, write_raw, split):
     assert stored == [item.image.read_bytes() for item in direct.items]
     assert (through.classes, through.ordered) == (direct.classes, direct.ordered)
     np.testing.assert_array_equal(through.labels, direct.labels)
-    if name == "idrid":
-        assert through.names == through.groups == direct.names
-    else:
-        assert through.names == tuple(f"train/{own}" for own in direct.names)
-        assert through.groups == direct.groups
+    assert through.names == direct.names
+    assert through.groups == direct.groups
     for one, other in zip(through.items, direct.items, strict=True):
         np.testing.assert_array_equal(one.read(), other.read())
 
