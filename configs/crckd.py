@@ -21,7 +21,6 @@ Variants, joined by commas after a colon:
 
 from rkd_jax.config import Config, parse_variants
 from rkd_jax.tasks.classification import (
-    TERMS,
     ClassificationConfig,
     ClassificationData,
     ClassifierModel,
@@ -56,8 +55,7 @@ def get_config(variant: str = "") -> Config:
         data.crop_field = name != "ham10000"
         config.model.out_channels = 7 if name == "ham10000" else 5
     for name in asked & set(ROWS):
-        for term in TERMS[ROWS[name] :]:
-            setattr(task, term, 0.0)
+        task.keep_terms(ROWS[name])
     if "upstream" in asked:
         task.teacher_statistics, task.double_weight = "batch", True
         task.class_weights = "all"

@@ -151,11 +151,11 @@ def prepared_classes(data_dir: str | os.PathLike[str], name: str | None) -> Clas
                 f"{name}: its examples have no class; features: {', '.join(features)}"
             )
         classes = tuple(features[label].names)
+        # As in the files: names are of one folder where there is one split.
+        folder = f"{split}/" if len(splits) > 1 else ""
         for row in range(len(examples)):
             example = examples[row]
-            # As in the files: names are of one folder where there is one split.
-            own = example["name"].decode()
-            own = f"{split}/{own}" if len(splits) > 1 else own
+            own = f"{folder}{example['name'].decode()}"
             group = example["group"].decode() if "group" in features else own
             read = functools.partial(_encoded, examples, row)
             where = f"{name} {split}, example {row}"

@@ -35,11 +35,8 @@ def check_answer(name: str, module: "nn.Module", field: str = "") -> None:
         ValueError: It cannot be called so, or answers something else.
     """
     if name in OPTIONS:
-        if not issubclass(OPTIONS[name], KeypointOptions):
-            where = f"{field}.name: " if field else ""
-            raise ValueError(
-                f"{where}{name!r} finds no keypoints; expected {keypoint_names()}"
-            )
+        problem = f"finds no keypoints; expected {keypoint_names()}"
+        _check_kind(name, KeypointOptions, field, problem)
         return
     from rkd_jax.models.output import HEADS, ModelOutput
 
@@ -81,12 +78,8 @@ def check_class_answer(name: str, module: "nn.Module", field: str = "") -> None:
         ValueError: It cannot be called so, or answers something else.
     """
     if name in OPTIONS:
-        if not issubclass(OPTIONS[name], ClassifierOptions):
-            where = f"{field}.name: " if field else ""
-            raise ValueError(
-                f"{where}{name!r} gives no classes; expected {class_names()}, or "
-                "package.module:Class"
-            )
+        problem = f"gives no classes; expected {class_names()}, or package.module:Class"
+        _check_kind(name, ClassifierOptions, field, problem)
         return
     from rkd_jax.models.output import ClassOutput
 
@@ -102,6 +95,13 @@ def check_class_answer(name: str, module: "nn.Module", field: str = "") -> None:
         f"{name}: expected a rkd_jax.models.output.ClassOutput with logits "
         f"[B, out_channels] and features [B, d] for images of {images}, {found}"
     )
+
+
+def _check_kind(name: str, kind: type, field: str, problem: str) -> None:
+    """Refuse a network of the package that is of another kind."""
+    if not issubclass(OPTIONS[name], kind):
+        where = f"{field}.name: " if field else ""
+        raise ValueError(f"{where}{name!r} {problem}")
 
 
 def _call_on_shapes(

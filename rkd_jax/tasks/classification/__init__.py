@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from rkd_jax.config import Config, Stage
 from rkd_jax.tasks import networks
 from rkd_jax.tasks.classification.config import (
-    TERMS,
     ClassificationConfig,
     ClassificationData,
     ClassifierModel,
@@ -23,13 +22,7 @@ if TYPE_CHECKING:
     from rkd_jax.tasks.classification.task import ClassificationTask
     from rkd_jax.weights import Weights
 
-__all__ = [
-    "CONFIG",
-    "TERMS",
-    "ClassificationConfig",
-    "ClassificationData",
-    "ClassifierModel",
-]
+__all__ = ["CONFIG", "ClassificationConfig", "ClassificationData", "ClassifierModel"]
 CONFIG = ClassificationConfig
 
 
@@ -149,8 +142,7 @@ def _with_fewer_terms(config: Config) -> list[tuple[str, Config]]:
     found = []
     for count, title in enumerate(("ce", "mt", "ccd")):
         fewer = copy.deepcopy(config)
-        for name in TERMS[count:]:
-            setattr(fewer.task, name, 0.0)
+        ClassificationConfig.of(fewer).keep_terms(count)
         found.append((title, fewer))
     return found
 

@@ -196,9 +196,13 @@ class ClassificationConfig(DistillationConfig):
     def alone(self) -> Self:
         """Return a copy without any teacher: cross-entropy alone."""
         found = super().alone()
-        for term in TERMS:
-            setattr(found, term, 0.0)
+        found.keep_terms(0)
         return found
+
+    def keep_terms(self, count: int) -> None:
+        """Leave out all terms that follow a teacher but the first ones of `TERMS`."""
+        for term in TERMS[count:]:
+            setattr(self, term, 0.0)
 
     def check(self, config: Config) -> None:
         """Check what must be together; see `TaskConfig.check`."""

@@ -87,8 +87,6 @@ class ClassificationTask(Task):
         params = {_NETWORK: made.pop("params")}
         if not self.options.has_banks:
             return {"params": params, **made}, {}
-        # Without the contrast no term moves the teacher's: weight decay alone would.
-        fixed = () if self.options.contrast_weight else (_TEACHER,)
         teacher = self.teacher_model or self.model
         for name, module, part in (
             (_STUDENT, self.model, k_student),
@@ -100,8 +98,10 @@ class ClassificationTask(Task):
                 ),
                 images,
             ).shape[1]
-            place = made.setdefault(_FIXED, {}) if name in fixed else params
-            place[name] = self._embed.init(part, jnp.zeros((1, width)))["params"]
+            params[name] = self._embed.init(part, jnp.zeros((1, width)))["params"]
+        if not self.options.contrast_weight:
+            # No term moves the teacher's then: weight decay alone would.
+            made[_FIXED] = {_TEACHER: params.pop(_TEACHER)}
         banks = Banks.fresh(
             k_banks, len(self.facts.members.labels), self.options.embed_dim
         )
